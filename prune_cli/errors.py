@@ -1,0 +1,17 @@
+"""The one kind of error that a user can mend."""
+
+
+class UserError(Exception):
+    """Something the user gave cannot work; the message says what, where it was set, and the remedy.
+
+    The command line prints the message without a traceback and exits with code 2.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        """Collect every problem that was found.
+
+        Args:
+            problems: One sentence or two each: what is wrong, where it was set, what to do.
+        """
+        super().__init__("\n".join(problems))
+        self.problems = problems

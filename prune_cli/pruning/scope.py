@@ -1,0 +1,45 @@
+"""Which weights may be pruned: the matrices inside the stack of Transformer blocks."""
+
+from __future__ import annotations
+
+import re
+
+from torch import nn
+
+
+def prunable_weights(model: nn.Module, include: str | None = None, exclude: str | None = None) -> dict[str, nn.Parameter]:
+    """Find the two-dimensional weights of the Transformer blocks, in the model's own order.
+
+    A block stack is an `nn.ModuleList`, as in every architecture of transformers; embeddings inside one (the relative
+    positions of T5) are left alone. Biases and norms have one dimension; embeddings, pooler and head lie outside. A weight
+    that is shared counts once. For BERT-base that is 84,934,656 weights.
+
+    Args:
+        model: Any model of transformers, or alike.
+        include: Regular expression; only weights whose name it finds are taken. None for all.
+        exclude: Regular expression; weights whose name it finds are left alone. None for none.
+
+    Returns:
+        The weights by their name in the model.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    stacks = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.ModuleList))
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    weights = {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if name.startswith(stacks) and name.endswith("weight") and parameter.ndim == 2 and id(parameter) not in embeddings
+    }
+    chosen = {
+        name: parameter
+        for name, parameter in weights.items()
+        if (include is None or re.search(include, name)) and not (exclude is not None and re.search(exclude, name))
+    }
+    if not chosen:
+        raise ValueError(
+            f"no weight is left to prune: {len(weights)} matrices lie in the Transformer blocks, and none of them fits"
+            f" model.include={include!r} and model.exclude={exclude!r}"
+        )
+    return chosen
