@@ -1,0 +1,106 @@
+"""The content of result.json."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import safe_open
+
+if TYPE_CHECKING:
+    from prune_cli.pruning.pruner import Pruner
+
+FORMAT = 1
+"""Version of the layout of result.json."""
+
+
+def count_zeros(folder: Path, names: Collection[str]) -> dict[str, int]:
+    """Count the zeros of some tensors of a saved model.
+
+    Args:
+        folder: Holds *.safetensors.
+        names: Tensors to count.
+
+    Returns:
+        Zeros by name; a tensor that is not in the files is missing.
+    """
+    zeros: dict[str, int] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            zeros |= {name: int((file.get_tensor(name) == 0).sum()) for name in file.keys() if name in names}
+    return zeros
+
+
+def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[dict[str, Any]]:
+    """One entry a prunable matrix: name, shape, zeros, weights, sparsity.
+
+    Args:
+        pruner: Names the matrices.
+        zeros: What `count_zeros` found.
+    """
+    return [
+        {
+            "name": matrix.name,
+            "shape": list(matrix.parameter.shape),
+            "zeros": zeros[matrix.name],
+            "weights": matrix.parameter.numel(),
+            "sparsity": zeros[matrix.name] / matrix.parameter.numel(),
+        }
+        for matrix in pruner.matrices
+    ]
+
+
+def sparsity(pruner: Pruner, zeros: Mapping[str, int], parameters: int) -> dict[str, Any]:
+    """The sparsity asked for and the one counted in the saved file.
+
+    Args:
+        pruner: Knows how many weights the mask removed.
+        zeros: What `count_zeros` found.
+        parameters: Parameters of the whole model.
+    """
+    counted = sum(zeros.values())
+    return {
+        "target": pruner.target,
+        "measured": counted / pruner.prunable,
+        "zeros_by_mask": pruner.removed,
+        "zeros_in_file": counted,
+        "prunable": pruner.prunable,
+        "parameters": parameters,
+        "of_model": counted / parameters,
+    }
+
+
+def evaluations(history: Sequence[Mapping[str, Any]], primary_metric: str) -> list[Mapping[str, Any]]:
+    """The records of a history that are evaluations."""
+    return [record for record in history if f"eval_{primary_metric}" in record]
+
+
+def metrics_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of an evaluation, without prefix."""
+    return {name.removeprefix("eval_"): value for name, value in evaluation.items() if name.startswith("eval_")}
+
+
+def best_at_target(
+    history: Sequence[Mapping[str, Any]], primary_metric: str, target: float
+) -> dict[str, Any] | None:
+    """The best evaluation of a model that was as sparse as the final one, to the weight.
+
+    Args:
+        history: All records of the run.
+        primary_metric: Decides; higher is better, the earliest among equals.
+        target: Fraction removed at the end, as the records give it.
+    """
+    key = f"eval_{primary_metric}"
+    there = [record for record in evaluations(history, primary_metric) if record["target_sparsity"] == target]
+    if not there:
+        return None
+    best = max(there, key=lambda record: record[key])
+    return {"metric": best[key], "step": best["step"], "metrics": metrics_of(best)}
+
+
+def seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds that the run took: in all, in evaluations, and the rest, which is training."""
+    total = history[-1]["seconds"]
+    evaluate = sum(record.get("evaluation_seconds", 0.0) for record in history)
+    return {"total": total, "train": total - evaluate, "evaluate": evaluate}

@@ -1,0 +1,33 @@
+"""The protocol that every source of records follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from prune_cli.tasks.base import Task
+
+
+class Source(Protocol):
+    """Somewhere that a task's records can be read from.
+
+    Implementations are frozen dataclasses whose fields are the source's YAML.
+    """
+
+    def problems(self, task: Task) -> list[str]:
+        """Say what is wrong with this source for the task, cheaply: before any record is read."""
+        ...
+
+    def identity(self, task: Task) -> str:
+        """A string that is equal exactly when the records are: no path of this machine is part of it."""
+        ...
+
+    def load(self, task: Task) -> dict[str, Dataset]:
+        """Read and check `train` and the task's evaluation splits.
+
+        Raises:
+            UserError: If a file or record is unusable; the message names file and record.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The Hugging Face Trainer, taught to prune: losses, callbacks, checkpoints."""

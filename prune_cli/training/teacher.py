@@ -1,0 +1,130 @@
+"""The teacher of self-regularization: a frozen copy of the student at its best so far."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+
+from prune_cli.regularizers import Distillation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+@final
+class Teacher:
+    """Holds the teacher, if there is one yet, and replaces it as the rule says.
+
+    Attributes:
+        model: The teacher in evaluation mode, or None before the first.
+        version: How many times the student has become the teacher.
+        best: Primary metric that a student has to beat; None before the first evaluation.
+        first_metric: Primary metric of the first teacher; None without one.
+    """
+
+    def __init__(
+        self,
+        rule: Distillation,
+        *,
+        first: PreTrainedModel | None = None,
+        first_metric: float | None = None,
+        label_order: Sequence[int] | None = None,
+    ) -> None:
+        """Start with a dense fine-tuned model or with none.
+
+        Args:
+            rule: When the student becomes the teacher, and the loss.
+            first: Model that teaches first.
+            first_metric: Its primary metric on the validation records.
+            label_order: For each class of the task the first teacher's output; None where they agree.
+        """
+        self.rule = rule
+        self.model = None if first is None else _frozen(first)
+        self.version = 0
+        self.best = self.first_metric = first_metric
+        self._label_order = None if label_order is None else list(label_order)
+        self._own = False
+
+    def logits(self, inputs: Mapping[str, Any]) -> Tensor | None:
+        """The teacher's outputs for a batch, without dropout and gradient; None before the first teacher.
+
+        Args:
+            inputs: The batch without its labels.
+
+        Returns:
+            [records, classes], classes in the task's order.
+        """
+        if self.model is None:
+            return None
+        with torch.inference_mode():
+            logits = self.model(**inputs).logits
+        logits = logits.clone()  # out of inference mode, so that autograd may save it
+        return logits if self._label_order is None else logits[:, self._label_order]
+
+    def consider(self, student: PreTrainedModel, metric: float) -> bool:
+        """Let a student that was just evaluated become the teacher, if the rule says so.
+
+        Args:
+            student: The masked model.
+            metric: Its primary metric; higher is better.
+
+        Returns:
+            Whether it did.
+        """
+        beaten = self.best is None or metric > self.best
+        if beaten:
+            self.best = metric
+        if self.rule.update == "never" or (self.rule.update == "best" and not beaten):
+            return False
+        self.replace(student)
+        self.version += 1
+        return True
+
+    @torch.no_grad()
+    def replace(self, student: PreTrainedModel) -> None:
+        """Copy the student's weights into the teacher."""
+        if self.model is None or not self._own:  # a first teacher may have another architecture
+            self.model = _frozen(copy.deepcopy(student))
+            self._own, self._label_order = True, None
+            return
+        theirs = _tensors(student)
+        for name, tensor in _tensors(self.model).items():
+            tensor.copy_(theirs[name])
+
+    def state(self) -> dict[str, Any]:
+        """The small part of the state, for JSON."""
+        return {"version": self.version, "best": self.best, "own": self._own}
+
+    def load(self, state: Mapping[str, Any], student: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:
+        """Take back what a checkpoint holds.
+
+        Args:
+            state: What `state` gave.
+            student: The model whose copy the teacher is.
+            weights: The teacher's tensors by name; empty while the first teacher, or none, teaches.
+        """
+        self.version, self.best = state["version"], state["best"]
+        if state["own"]:
+            self.replace(student)
+            with torch.no_grad():
+                for name, tensor in self.weights().items():
+                    tensor.copy_(weights[name])
+
+    def weights(self) -> dict[str, Tensor]:
+        """Tensors of a teacher that was the student once; a first teacher is read from its own folder again."""
+        if self.model is None or not self._own:
+            return {}
+        return _tensors(self.model)
+
+
+def _frozen(model: PreTrainedModel) -> PreTrainedModel:
+    return model.eval().requires_grad_(False)
+
+
+def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Parameters and buffers by name, tied ones once."""
+    return dict(model.named_parameters()) | dict(model.named_buffers())
