@@ -1,0 +1,1 @@
+"""Presenting runs: figures, tables on the screen, model cards."""

@@ -1,0 +1,175 @@
+"""The README.md of a pruned model, in the format of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prune_cli.report.formats import percent, size
+from prune_cli.report.names import metric_label, primary_first
+from prune_cli.tracking.secrets import redact
+
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
+_COMMAND = ("task", "model", "criterion", "schedule", "pattern", "regularization", "trainer", "data")
+"""Groups that decide what comes out, in the order of the command."""
+_NOT_THE_MODEL = ("choices", "output_dir", "overwrite", "tracking", "sparsity", "seed")
+"""Keys of the configuration that stand in the command, or say nothing about the model."""
+
+
+def model_card(result: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Write a short model card: what was pruned, how well it does, how to load and to repeat it, and its limits.
+
+    Args:
+        result: Content of result.json.
+        config: The resolved configuration.
+
+    Returns:
+        Markdown with a YAML header.
+    """
+    choices, sparsity = result["choices"], result["sparsity"]
+    zeros, prunable = sparsity["zeros_in_file"], sparsity["prunable"]
+    return f"""---
+{yaml.safe_dump(_header(result, config), sort_keys=False)}---
+
+# {result["name"]}
+
+{_origin(config)}, fine-tuned on `{choices["task"]}` and pruned \
+while fine-tuning with prune-lm: criterion `{choices["criterion"]}`, schedule `{choices["schedule"]}`, pattern \
+`{choices["pattern"]}`, regularization `{choices["regularization"]}`, seed {result["seed"]}.
+
+## Sparsity
+
+Sparsity is the fraction removed: the weights that are exactly zero, counted in the saved file.
+
+| | zeros | of | sparsity |
+|---|---|---|---|
+| prunable weights (matrices in the Transformer blocks) | {zeros:,} | {prunable:,} | {percent(zeros / prunable, 4)}% |
+| the whole model | {zeros:,} | {sparsity["parameters"]:,} | {percent(sparsity["of_model"], 2)}% |
+
+## Evaluation
+
+On the validation records of the task, after {result["steps"]:,} optimizer steps:
+
+| metric | pruned |{_teacher_heading(result)}
+|---|---|{_teacher_rule(result)}
+{_metric_rows(result)}
+
+## Use
+
+```python
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+folder = "path/to/this/folder"
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForSequenceClassification.from_pretrained(folder)
+```
+
+## Limits
+
+- The file is a dense one: zeros are stored, so it is as large as the unpruned model's ({_file_sizes(result)}).
+- Dense kernels multiply by zeros as by any other number: without kernels for sparse weights it is no faster.
+- One run, one seed. The validation records also chose its teachers, where it had any: expect a little less on others.
+- It inherits what the base model learned, its biases included; pruning can change errors unevenly between groups.
+
+## Repeat it
+
+{_versions(result)}
+
+```
+{_command(result)}
+```
+
+with every other key as here (paths shortened to their last part):
+
+```yaml
+{yaml.safe_dump(_shareable(config), sort_keys=False).rstrip()}
+```
+"""
+
+
+def _header(result: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    choices = result["choices"]
+    base, datasets = _base_model(config), _datasets(result, config)
+    return {
+        "library_name": "transformers",
+        **({"base_model": base} if base else {}),
+        **({"datasets": datasets} if datasets else {}),
+        "metrics": [name for name in result["metrics"] if name != "loss"],
+        "tags": ["pruning", "sparse", choices["pattern"], choices["criterion"], choices["task"], "prune-lm"],
+    }
+
+
+def _base_model(config: Mapping[str, Any]) -> str | None:
+    """The hub id of the model that was pruned; None for a random one or one from a folder."""
+    name = config["model"]["name"]
+    if name is None or config["model"]["random"] is not None or not _HUB_ID.match(name) or Path(name).exists():
+        return None
+    return name
+
+
+def _origin(config: Mapping[str, Any]) -> str:
+    base = _base_model(config)
+    if base is not None:
+        return f"[{base}](https://huggingface.co/{base})"
+    return "A randomly initialized model" if config["model"]["random"] is not None else "A model from a local folder"
+
+
+def _datasets(result: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    return [config["task"]["hub_path"]] if result["choices"]["data"] == "hub" else []
+
+
+def _teacher_heading(result: Mapping[str, Any]) -> str:
+    return "" if result["teacher_metric"] is None else " first, dense teacher |"
+
+
+def _teacher_rule(result: Mapping[str, Any]) -> str:
+    return "" if result["teacher_metric"] is None else "---|"
+
+
+def _metric_rows(result: Mapping[str, Any]) -> str:
+    teacher = result["teacher_metric"]
+    rows = []
+    for name, value in primary_first(result["metrics"], result["primary_metric"]).items():
+        primary = name == result["primary_metric"]
+        label = f"**{metric_label(name)}**" if primary else metric_label(name)
+        level = "" if teacher is None else f" {teacher:.4f} |" if primary else " |"
+        rows.append(f"| {label} | {value:.4f} |{level}")
+    return "\n".join(rows)
+
+
+def _file_sizes(result: Mapping[str, Any]) -> str:
+    return ", ".join(f"{Path(name).name} {size(count)}" for name, count in result["files"].items())
+
+
+def _versions(result: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{package} {version}" for package, version in result["versions"].items())
+    commit = "" if result["git_commit"] is None else f", commit {result['git_commit']}"
+    return f"With {versions}{commit}:"
+
+
+def _command(result: Mapping[str, Any]) -> str:
+    groups = [f"{group}={result['choices'][group]}" for group in _COMMAND]
+    target = f"sparsity={result['sparsity']['target']:g}"
+    return " \\\n  ".join(
+        ["prune run " + " ".join(groups[:3]), " ".join(groups[3:]), f"{target} seed={result['seed']}"]
+    )
+
+
+def _shareable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without what belongs to one machine: secrets, output, folders on the way to a file."""
+    shared = _without_folders({key: value for key, value in config.items() if key not in _NOT_THE_MODEL})
+    return redact(shared)
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(item) for item in value]
+    if isinstance(value, str) and (Path(value).is_absolute() or value.startswith(("~", "..", "./"))):
+        return Path(value).name
+    return value

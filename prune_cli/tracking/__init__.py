@@ -1,0 +1,1 @@
+"""Following a run: the local history, and Weights & Biases beside it."""

@@ -1,0 +1,71 @@
+"""What a run's records look like in Weights & Biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+STEP_METRICS = {
+    "train/*": "step",
+    "eval/*": "step",
+    "sparsity": "step",
+    "target_sparsity": "step",
+    "teacher_version": "step",
+    "frontier/*": "sparsity",
+}
+"""X-axis of every family of metrics; `frontier/*` repeats the evaluations over the measured sparsity."""
+
+LAYER_COLUMNS = ["layer", "shape", "weights", "zeros", "sparsity"]
+
+_SHARED = ("step", "epoch", "sparsity", "target_sparsity", "teacher_version", "seconds", "evaluation_seconds")
+
+
+def history_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort a line of `history.jsonl` into the families of `STEP_METRICS`.
+
+    The per-layer list stays behind: the final one becomes a table.
+
+    >>> history_row({"step": 8, "sparsity": 0.5, "eval_f1": 0.75, "layer_sparsity": [0.4, 0.6]})
+    {'step': 8, 'sparsity': 0.5, 'eval/f1': 0.75, 'frontier/f1': 0.75}
+    """
+    row: dict[str, Any] = {}
+    for key, value in record.items():
+        metric = key.removeprefix("eval_")
+        if key in _SHARED:
+            row[key] = value
+        elif metric != key:
+            row[f"eval/{metric}"] = row[f"frontier/{metric}"] = value
+        elif key != "layer_sparsity":
+            row[f"train/{key}"] = value
+    return row
+
+
+def summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from `result.json` the single numbers by which runs are compared, flat."""
+    best = result["best_at_target"]
+    sparsity = result["sparsity"]
+    return {
+        "primary_metric": result["primary_metric"],
+        "metric": result["metric"],
+        "best_at_target": None if best is None else best["metric"],
+        "teacher_metric": result["teacher_metric"],
+        **{f"final/{name}": value for name, value in result["metrics"].items()},
+        "final/sparsity": sparsity["measured"],
+        "final/sparsity_of_model": sparsity["of_model"],
+        "final/zeros": sparsity["zeros_in_file"],
+        "final/prunable": sparsity["prunable"],
+        "final/parameters": sparsity["parameters"],
+        "final/steps": result["steps"],
+        "final/seconds": result["seconds"]["total"],
+        "final/steps_per_second": result["steps_per_second"],
+        "final/peak_memory_bytes": result["peak_memory_bytes"],
+        "final/file_bytes": sum(result["files"].values()),
+    }
+
+
+def layer_rows(result: Mapping[str, Any]) -> list[list[Any]]:
+    """Make the rows of the per-layer table, in the order of `LAYER_COLUMNS`."""
+    return [
+        [layer["name"], "x".join(map(str, layer["shape"])), layer["weights"], layer["zeros"], layer["sparsity"]]
+        for layer in result["layers"]
+    ]

@@ -1,0 +1,165 @@
+"""The figures say what they show, and show what is in the files."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from prune_cli.report import figures
+
+MakeResult = Callable[..., dict[str, Any]]
+
+
+def points(axis: Axes, label: str) -> list[tuple[float, float]]:
+    """The points of the line with that label."""
+    (line,) = [line for line in axis.get_lines() if line.get_label() == label]
+    return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
+
+
+def texts(axis: Axes) -> list[str]:
+    return [text.get_text() for text in axis.texts]
+
+
+def test_metric_and_sparsity(history: list[dict[str, Any]]) -> None:
+    figure = figures.metric_and_sparsity_figure(history, "f1", "the run", teacher_metric=0.875)
+    upper, lower = figure.axes
+    assert upper.get_ylabel() == "F1\n(higher is better)"
+    assert lower.get_ylabel() == "Sparsity\n(% removed)"
+    assert lower.get_xlabel() == "Optimizer step"
+    assert figure.get_suptitle() == "the run"
+    *known, last = points(upper, "model")
+    assert known == [(20, 0.7), (40, 0.65), (60, 0.75)]
+    assert last[0] == 80 and math.isnan(last[1])  # it was not finite: null in the file
+    assert points(upper, "dense teacher")[0][1] == 0.875
+    assert points(upper, "new teacher")[0][0] == 20
+    dotted = [np.asarray(line.get_xdata()) for line in upper.get_lines() if line.get_linestyle() == ":"]
+    assert [float(steps[0]) for steps in dotted] == [20, 60]
+    assert points(lower, "measured")[3] == pytest.approx((30, 40))
+    (span,) = upper.patches
+    assert (span.get_x(), span.get_width()) == (70, 10)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_dense_run_without_a_teacher(history: list[dict[str, Any]]) -> None:
+    dense = [{**record, "teacher_version": 0, "sparsity": 0.0, "target_sparsity": 0.0} for record in history]
+    upper, _ = figures.metric_and_sparsity_figure(dense, "f1", "dense").axes
+    assert upper.get_legend_handles_labels()[1] == ["model"]
+
+
+def test_layers_as_a_map_of_blocks(layers: list[dict[str, Any]]) -> None:
+    figure = figures.layer_sparsity_figure(layers, "the run")
+    axis, scale = figure.axes
+    assert figure.get_suptitle() == "the run\n240 of 384 prunable weights removed (62.50%)"
+    assert axis.get_ylabel() == "Transformer block"
+    assert scale.get_ylabel() == "Sparsity (% removed)"
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["0", "1"]
+    assert [label.get_text() for label in axis.get_xticklabels()][2:5] == [
+        "attention\nvalue",
+        "attention\noutput",
+        "intermediate",
+    ]
+    assert texts(axis) == ["50.0"] * 6 + ["75.0"] * 6
+    assert scale.get_ylim() == (50, 75)
+
+
+def test_a_block_may_lack_a_matrix(layers: list[dict[str, Any]]) -> None:
+    axis, _ = figures.layer_sparsity_figure(layers[:-1], "the run").axes
+    assert len(texts(axis)) == 11
+
+
+def test_layers_as_bars_where_names_tell_no_blocks(layers: list[dict[str, Any]]) -> None:
+    flat = [{**layer, "name": layer["name"].replace("layer.", "layer_")} for layer in layers]
+    flat[0] |= {"sparsity": 0.99999}
+    figure = figures.layer_sparsity_figure(flat, "the run")
+    (axis,) = figure.axes
+    assert axis.get_xlabel() == "Sparsity (% removed)"
+    assert texts(axis)[0] == "99.9"
+    assert [bar.get_width() for bar in axis.patches][-1] == 75  # pyright: ignore[reportAttributeAccessIssue]
+    assert axis.yaxis_inverted()
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "limits"),
+    [(0, 0, (0, 10)), (52, 52, (45, 55)), (89.9, 100, (85, 100)), (100, 100, (90, 100))],
+)
+def test_limits_of_the_colours(lowest: float, highest: float, limits: tuple[float, float]) -> None:
+    assert figures._limits(lowest, highest) == limits
+
+
+def test_frontier_takes_means_over_seeds(make_result: MakeResult) -> None:
+    runs = [
+        make_result(sparsity=0.0, metric=0.9, seed=1),
+        make_result(sparsity=0.8, metric=0.875, seed=1),
+        make_result(sparsity=0.8, metric=0.625, seed=2),
+        make_result(sparsity=0.95, metric=0.5, seed=1),
+        make_result(sparsity=0.95, metric=0.25, seed=1, criterion="magnitude"),
+    ]
+    figure = figures.frontier_figure(runs)
+    (axis,) = figure.axes
+    assert points(axis, "pins") == [(0, 0.9), (80, 0.75), (95, 0.5)]
+    assert points(axis, "magnitude") == [(95, 0.25)]
+    assert points(axis, "dense")[0][1] == 0.9
+    (bars,) = axis.collections  # the one point with two seeds: 0.75 +- sqrt(2 * 0.125^2 / 1)
+    ((lower, upper),) = bars.get_segments()  # pyright: ignore[reportAttributeAccessIssue]
+    assert (lower[1], upper[1]) == pytest.approx((0.75 - 0.125 * math.sqrt(2), 0.75 + 0.125 * math.sqrt(2)))
+    assert axis.get_ylabel() == "F1 (higher is better)"
+    assert axis.get_title() == "mrpc, minilm"
+    assert figure.get_supxlabel().startswith("Sparsity: % of prunable weights removed (log scale of the kept)")
+    assert "up to 2 seeds" in figure.get_supxlabel()
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["0", "80", "95"]
+
+
+def test_frontier_spaces_sparsities_by_what_is_kept(make_result: MakeResult) -> None:
+    (axis,) = figures.frontier_figure([make_result(sparsity=s) for s in (0.0, 0.9, 0.99)]).axes
+    at = axis.transData.transform([(0, 0.8), (90, 0.8), (99, 0.8)])[:, 0]
+    assert at[1] - at[0] == pytest.approx(at[2] - at[1])
+
+
+def test_frontier_has_a_panel_a_task_and_tells_regularizations_apart(make_result: MakeResult) -> None:
+    figure = figures.frontier_figure(
+        [
+            make_result(task="mrpc"),
+            make_result(task="mrpc", regularization="none"),
+            make_result(task="rte", primary_metric="accuracy"),
+        ]
+    )
+    assert [axis.get_title() for axis in figure.axes] == ["mrpc, minilm", "rte, minilm"]
+    assert [axis.get_ylabel() for axis in figure.axes] == ["F1 (higher is better)", "Accuracy (higher is better)"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["pins, self", "pins, none"]
+
+
+def test_frontier_of_one_fully_pruned_run(make_result: MakeResult) -> None:
+    (axis,) = figures.frontier_figure([make_result(sparsity=1.0)]).axes
+    assert points(axis, "pins") == [(99.9, 0.84261)]
+
+
+def test_files(
+    history: list[dict[str, Any]], layers: list[dict[str, Any]], make_result: MakeResult, tmp_path: Path
+) -> None:
+    figures.metric_and_sparsity(history, "f1", tmp_path / "metric.png", "the run")
+    figures.layer_sparsity(layers, tmp_path / "layers.png", "the run")
+    figures.frontier([make_result()], tmp_path / "frontier.png")
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size > 10_000
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_no_global_state(tmp_path: Path) -> None:
+    """Nothing of matplotlib is imported before a figure is drawn, and pyplot never is."""
+    script = f"""
+import sys
+from prune_cli.report import figures, model_card, tables
+assert "matplotlib" not in sys.modules
+figures.layer_sparsity([dict(name="a", weights=2, zeros=1, sparsity=0.5)], {str(tmp_path / "a.png")!r}, "run")
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -1,0 +1,272 @@
+"""W&B gets what it should, and takes nothing down with it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from prune_cli.tracking.wandb import WandbTracker
+
+MakeTracker = Callable[..., WandbTracker]
+ReadRun = Callable[[Path], list[Any]]
+
+
+@pytest.fixture
+def make_tracker(tmp_path: Path) -> MakeTracker:
+    def make(run: str = "first", timeout: float = 60.0, config: dict[str, Any] | None = None) -> WandbTracker:
+        folder = tmp_path / run
+        folder.mkdir()
+        return WandbTracker(
+            folder=folder,
+            run_id=f"{run}-id",
+            name=f"rte-{run}",
+            project="prune-lm",
+            entity=None,
+            group="rte-bert",
+            tags=["rte", "0.9", "long" * 30],
+            job_type="run",
+            config=config or {"seed": 1},
+            timeout=timeout,
+        )
+
+    return make
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the user reads; W&B's own log goes to files."""
+    return [record.message for record in caplog.records if record.name == "prune_cli.tracking.wandb"]
+
+
+def history(records: list[Any]) -> list[dict[str, Any]]:
+    """Rows that were logged, without W&B's own columns."""
+    rows = []
+    for record in records:
+        if record.HasField("history"):
+            row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            rows.append({key: value for key, value in row.items() if not key.startswith("_")})
+    return rows
+
+
+def test_an_offline_run_can_be_read_back(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    tmp_path: Path,
+    wandb_records: ReadRun,
+    result: dict[str, Any],
+) -> None:
+    config = {"sparsity": 0.9, "trainer": {"batch_size": 8}, "hub": {"token": "do-not-tell"}}
+    tracker = make_tracker(config=config)
+    location = tracker.start()  # not logged in, hence offline
+    tracker.log({"step": 10, "loss": 0.5, "sparsity": 0.25, "target_sparsity": 0.3})
+    tracker.log({"step": 10, "eval_f1": 0.75, "sparsity": 0.25, "layer_sparsity": [0.2, 0.3]})
+    tracker.finish(result)
+
+    folder = tmp_path / "first"
+    (offline,) = folder.glob("wandb/offline-run-*")
+    assert location == str(offline)
+    records = wandb_records(folder)
+
+    (run,) = [record.run for record in records if record.HasField("run")]
+    assert (run.run_id, run.display_name) == ("first-id", "rte-first")
+    assert (run.project, run.run_group, run.job_type) == ("prune-lm", "rte-bert", "run")
+    assert list(run.tags) == ["rte", "0.9", ("long" * 30)[:64]]
+    logged_config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    del logged_config["_wandb"]
+    assert logged_config == {"sparsity": 0.9, "trainer": {"batch_size": 8}, "hub": {"token": "[hidden]"}}
+
+    rows = history(records)
+    assert rows[0] == {"step": 10, "train/loss": 0.5, "sparsity": 0.25, "target_sparsity": 0.3}
+    assert rows[1] == {"step": 10, "eval/f1": 0.75, "frontier/f1": 0.75, "sparsity": 0.25}
+    axes = {record.metric.glob_name or record.metric.name: record.metric.step_metric for record in records}
+    assert axes["eval/*"] == "step"
+    assert axes["frontier/*"] == "sparsity"
+
+    logged_summary: dict[str, Any] = {}
+    for record in records:
+        logged_summary |= {item.key: json.loads(item.value_json) for item in record.summary.update}
+    assert logged_summary["metric"] == 0.75
+    assert logged_summary["best_at_target"] == 0.8125
+    assert logged_summary["final/sparsity"] == 0.9
+    assert logged_summary["final/zeros"] == 36
+
+    (table,) = offline.glob("files/media/table/layers_*.table.json")
+    assert json.loads(table.read_text()) == {
+        "columns": ["layer", "shape", "weights", "zeros", "sparsity"],
+        "data": [["layer.0.query.weight", "4x5", 20, 19, 0.95], ["layer.0.output.weight", "5x4", 20, 17, 0.85]],
+    }
+    assert [record.exit.exit_code for record in records if record.HasField("exit")] == [0]
+    assert b"do-not-tell" not in b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_runs_of_one_process_stay_apart_and_a_failed_one_is_marked(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    tmp_path: Path,
+    wandb_records: ReadRun,
+    result: dict[str, Any],
+) -> None:
+    isolated_wandb.setenv("WANDB_MODE", "offline")
+    for run, loss, outcome in (("first", 1.0, None), ("second", 2.0, result)):
+        tracker = make_tracker(run)
+        tracker.start()
+        tracker.log({"step": 1, "loss": loss})
+        tracker.finish(outcome)
+    for run, loss, exit_code in (("first", 1.0, 1), ("second", 2.0, 0)):
+        records = wandb_records(tmp_path / run)
+        assert [record.run.run_id for record in records if record.HasField("run")] == [f"{run}-id"]
+        assert [row["train/loss"] for row in history(wandb_records(tmp_path / run)) if "train/loss" in row] == [loss]
+        assert [record.exit.exit_code for record in records if record.HasField("exit")] == [exit_code]
+
+
+def test_a_disabled_wandb_writes_nothing(
+    isolated_wandb: pytest.MonkeyPatch, make_tracker: MakeTracker, tmp_path: Path, result: dict[str, Any]
+) -> None:
+    isolated_wandb.setenv("WANDB_MODE", "disabled")
+    tracker = make_tracker()
+    assert tracker.start() is None
+    tracker.log({"step": 1})
+    tracker.finish(result)
+    assert list((tmp_path / "first").iterdir()) == []
+
+
+def test_an_unreachable_server_means_offline(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    tmp_path: Path,
+    wandb_records: ReadRun,
+    result: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    isolated_wandb.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    isolated_wandb.setenv("WANDB_API_KEY", "0" * 40)
+    isolated_wandb.setattr("prune_cli.tracking.wandb._ONLINE_SHARE", 0.1)
+    tracker = make_tracker(timeout=20.0)
+    location = tracker.start()
+    assert location is not None and "offline-run-" in location
+    tracker.log({"step": 1, "loss": 1.0})
+    tracker.finish(result)
+    assert history(wandb_records(tmp_path / "first"))[0] == {"step": 1, "train/loss": 1.0}
+    (warning,) = told(caplog)
+    assert "logged offline" in warning and "connection refused" in warning
+
+
+def test_a_start_that_fails_is_told_once(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    result: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(**_: object) -> None:
+        raise OSError("no space left")
+
+    isolated_wandb.setattr("wandb.init", fail)
+    tracker = make_tracker()
+    assert tracker.start() is None
+    tracker.log({"step": 1})
+    tracker.finish(result)
+    (warning,) = told(caplog)
+    assert "OSError: no space left" in warning
+    assert "history.jsonl and result.json in" in warning
+
+
+def test_a_start_that_hangs_is_left_behind(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    result: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    woken = threading.Event()
+    isolated_wandb.setattr("wandb.init", lambda **_: woken.wait(60))
+    isolated_wandb.setattr("prune_cli.tracking.wandb._GRACE", 0.1)
+    tracker = make_tracker(timeout=1.0)
+    start = time.monotonic()
+    assert tracker.start() is None
+    tracker.log({"step": 1})
+    tracker.finish(result)
+    assert time.monotonic() - start < 10
+    (warning,) = told(caplog)
+    assert "did not start within 1 s" in warning
+    (worker,) = [thread for thread in threading.enumerate() if thread.name == "wandb-tracker"]
+    assert worker.daemon
+    woken.set()
+    worker.join(10)
+
+
+def test_a_record_that_cannot_be_logged_ends_the_tracking_only(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    tmp_path: Path,
+    wandb_records: ReadRun,
+    result: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tracker = make_tracker()
+    tracker.start()
+    tracker.log({"step": 1, "loss": 1.0})
+    tracker.log({1: "a key that W&B refuses"})  # type: ignore[dict-item]
+    tracker.log({"step": 2, "loss": 2.0})
+    tracker.finish(result)
+    assert len(told(caplog)) == 1
+    assert history(wandb_records(tmp_path / "first")) == [{"step": 1, "train/loss": 1.0}]
+    assert [r.exit.exit_code for r in wandb_records(tmp_path / "first") if r.HasField("exit")] == [1]
+
+
+def test_a_service_that_hangs_holds_nothing_up(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    tmp_path: Path,
+    wandb_records: ReadRun,
+    result: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tracker = make_tracker(timeout=30.0)
+    tracker.start()
+    (service,) = [child for child in psutil.Process().children() if child.name() == "wandb-core"]
+    service.send_signal(signal.SIGSTOP)
+    start = time.monotonic()
+    for step in range(1000):
+        tracker.log({"step": step, "loss": 1.0})
+    assert time.monotonic() - start < 1
+    tracker._timeout = 1.0
+    tracker.finish(result)
+    assert time.monotonic() - start < 10
+    (warning,) = told(caplog)
+    assert "did not finish within 1 s" in warning
+
+    caplog.clear()
+    following = make_tracker("second")
+    following.start()
+    following.log({"step": 1, "loss": 2.0})
+    following.finish(result)
+    assert told(caplog) == []
+    assert history(wandb_records(tmp_path / "second"))[0] == {"step": 1, "train/loss": 2.0}
+
+
+def test_a_process_that_never_finishes_its_tracker_still_ends(
+    isolated_wandb: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    isolated_wandb.setenv("WANDB_MODE", "offline")
+    script = f"""
+import pathlib, psutil, signal
+from prune_cli.tracking.wandb import WandbTracker
+tracker = WandbTracker(folder=pathlib.Path({str(tmp_path)!r}), run_id="a", name="a", project="p", entity=None,
+                       group=None, tags=[], job_type="run", config={{}}, timeout=30.0)
+assert tracker.start()
+tracker._timeout = 1.0
+for child in psutil.Process().children():
+    child.send_signal(signal.SIGSTOP)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert "did not finish within 1 s" in done.stderr
+    assert "Traceback" not in done.stderr
