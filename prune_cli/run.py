@@ -76,9 +76,10 @@ def run(config: RunConfig, console: Console) -> Outcome:
     folder = RunFolder(config.output_dir / run_name(config))
     if folder.finished and not config.overwrite:
         return Outcome(folder.path, "skipped", folder.read_result())
-    folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), overwrite=config.overwrite)
-    with folder.logged():
-        return _run(config, folder, console)
+    with folder.held():
+        folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), overwrite=config.overwrite)
+        with folder.logged(console):
+            return _run(config, folder, console)
 
 
 def _run(config: RunConfig, folder: RunFolder, console: Console) -> Outcome:
@@ -317,6 +318,8 @@ def _finish(
         }
         write_text(saved / "README.md", model_card.model_card(summary, config.resolved))
     with folder.replacing(folder.figures) as pictures:
-        figures.metric_and_sparsity(history, task.primary_metric, pictures / "metric.png", folder.path.name)
+        figures.metric_and_sparsity(
+            history, task.primary_metric, pictures / "metric.png", folder.path.name, teacher_metric=summary["teacher_metric"]
+        )
         figures.layer_sparsity(summary["layers"], pictures / "layers.png", folder.path.name)
     return summary

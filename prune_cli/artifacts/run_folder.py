@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.logging import RichHandler
+
 from prune_cli.errors import UserError
+
+_LOCK = ".lock"
 
 
 @final
@@ -54,31 +60,68 @@ class RunFolder:
         except ValueError as error:
             raise UserError(f"{self.result} is broken ({error}); redo the run with overwrite=true") from error
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out of the folder; the lock of a process that has died holds nobody.
+
+        Raises:
+            UserError: If another process is at this very run.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / _LOCK, blocking=False):
+                yield
+        except Timeout:
+            raise UserError(f"another process is working on {self.path}: wait for it, or change the run") from None
+
     def begin(self, config_yaml: str, *, overwrite: bool) -> None:
-        """Make the folder, or clear a finished run that is to be redone.
+        """Write down the configuration; throw away an earlier run that is to be redone.
 
         Args:
             config_yaml: The resolved configuration, as text.
             overwrite: Throw away what an earlier run left, finished or not.
         """
-        if overwrite and self.path.exists():
+        if overwrite:
             self.result.unlink(missing_ok=True)  # first: a half-removed run must not look finished
-            shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+            for path in self.path.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != _LOCK:
+                    path.unlink()
         write_text(self.config, config_yaml)
 
     @contextlib.contextmanager
-    def logged(self) -> Iterator[None]:
-        """Copy what the package logs into run.log."""
-        handler = logging.FileHandler(self.log, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    def logged(self, console: Console) -> Iterator[None]:
+        """Write what the package logs into run.log and onto the screen; tracebacks into run.log alone.
+
+        Args:
+            console: The screen.
+        """
+        in_file = logging.FileHandler(self.log, encoding="utf-8")
+        in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        on_screen = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%X")
+        on_screen.addFilter(lambda record: record.exc_info is None)
         logger = logging.getLogger("prune_cli")
-        logger.addHandler(handler)
+        level, propagate = logger.level, logger.propagate
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        for handler in (in_file, on_screen):
+            logger.addHandler(handler)
         try:
             yield
+        except UserError as error:
+            in_file.handle(logger.makeRecord(logger.name, logging.ERROR, __file__, 0, str(error), (), None))
+            raise
+        except Exception as error:
+            logger.error("the run failed", exc_info=error)
+            error.add_note(f"The traceback is in {self.log}.")
+            raise
         finally:
-            logger.removeHandler(handler)
-            handler.close()
+            for handler in (in_file, on_screen):
+                logger.removeHandler(handler)
+            in_file.close()
+            logger.setLevel(level)
+            logger.propagate = propagate
 
     @contextlib.contextmanager
     def replacing(self, folder: Path) -> Iterator[Path]:

@@ -1,0 +1,76 @@
+"""Scores by hand, and what every criterion must keep."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prune_cli.pruning.criteria import Criterion, Magnitude, Pins, Random, Sensitivity, WeightSlice
+
+CRITERIA = [Pins(), Pins(signed=True), Sensitivity(), Magnitude(), Random(seed=7)]
+
+
+def at(weight: list[float], grad: list[float], learning_rate: float = 0.5) -> WeightSlice:
+    return WeightSlice(torch.tensor(weight), torch.tensor(grad), learning_rate, 0)
+
+
+def test_pins_by_hand() -> None:
+    # eta g^2 - w g: 0.5*4 - 1*2 = 0; 0.5*4 - 3*(-2) = 8; 0.5*1 - 2*1 = -1.5
+    where = at([1.0, 3.0, 2.0], [2.0, -2.0, 1.0])
+    torch.testing.assert_close(Pins(signed=True).score(where), torch.tensor([0.0, 8.0, -1.5]))
+    torch.testing.assert_close(Pins().score(where), torch.tensor([0.0, 8.0, 1.5]))
+
+
+def test_pins_prefers_what_the_integer_program_prefers() -> None:
+    """Equation 1 is the difference between removing a weight and keeping it, in the first-order change of the loss."""
+    where = at([0.3, -0.7], [0.2, 0.4], 0.1)
+    assert where.grad is not None
+    kept = -where.learning_rate * where.grad**2
+    removed = -where.weight * where.grad
+    torch.testing.assert_close(Pins(signed=True).score(where), removed - kept)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=str)
+def test_scores_are_finite_deterministic_and_of_the_weights_shape(criterion: Criterion) -> None:
+    generator = torch.Generator().manual_seed(0)
+    where = WeightSlice(torch.randn(1000, generator=generator), torch.randn(1000, generator=generator), 1e-3, 5)
+    weight = where.weight.clone()
+    score = criterion.score(where)
+    assert score.shape == (1000,)
+    assert score.dtype == torch.float32
+    assert torch.isfinite(score).all()
+    assert torch.equal(score, criterion.score(where))
+    assert torch.equal(where.weight, weight), "scoring must not change the weights"
+
+
+@pytest.mark.parametrize("criterion", [c for c in CRITERIA if not isinstance(c, Random)], ids=str)
+def test_permuting_weights_permutes_scores(criterion: Criterion) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, grad = torch.randn(100, generator=generator), torch.randn(100, generator=generator)
+    order = torch.randperm(100, generator=generator)
+    score = criterion.score(WeightSlice(weight, grad, 0.1, 0))
+    assert torch.equal(criterion.score(WeightSlice(weight[order], grad[order], 0.1, 0)), score[order])
+
+
+def test_random_is_uniform_and_depends_on_position_and_seed_alone() -> None:
+    weight = torch.zeros(100_000)
+    score = Random(seed=1).score(WeightSlice(weight, None, 0.0, 0))
+    assert torch.equal(score[500:], Random(seed=1).score(WeightSlice(weight[500:], None, 0.0, 500)))
+    assert not torch.equal(score, Random(seed=2).score(WeightSlice(weight, None, 0.0, 0)))
+    counts = torch.histc(score, bins=10, min=0, max=1)
+    assert ((counts - 10_000).abs() < 400).all()  # four standard deviations
+    assert abs(torch.corrcoef(torch.stack([score[:-1], score[1:]]))[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"delta_t": 0}, "delta_t is 0"),
+        ({"beta1": 1.0}, "beta1 is 1.0"),
+        ({"beta2": 0.0}, "beta2 is 0.0"),
+        ({"beta2": 1.5}, "beta2 is 1.5"),
+    ],
+)
+def test_refuses_impossible_values(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Pins(**options)  # type: ignore[arg-type]

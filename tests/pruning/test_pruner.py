@@ -1,0 +1,166 @@
+"""The pruner against its float64 reference, and its own promises."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from prune_cli.pruning import pruner as pruner_module
+from prune_cli.pruning.criteria import Criterion, Magnitude, Pins, Random, Sensitivity
+from prune_cli.pruning.patterns import Unstructured
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.pruning.schedules import Cubic
+from prune_cli.pruning.selection import InvalidScores
+from tests.pruning.reference import ReferencePruner
+
+SHAPES = {"a": (24, 16), "b": (16, 40), "c": (8, 8)}
+SIZE = sum(out * inner for out, inner in SHAPES.values())
+
+
+def make_weights(seed: int = 0) -> dict[str, nn.Parameter]:
+    generator = torch.Generator().manual_seed(seed)
+    return {name: nn.Parameter(torch.randn(shape, generator=generator) * 0.1) for name, shape in SHAPES.items()}
+
+
+def make_pruner(weights: dict[str, nn.Parameter], criterion: Criterion, *, steps: int = 120, sparsity: float = 0.9, regrow: bool = True) -> Pruner:
+    schedule = Cubic(initial=20, final=40)
+    return Pruner(weights, criterion=criterion, schedule=schedule, pattern=Unstructured(regrow=regrow), sparsity=sparsity, total_steps=steps)
+
+
+def flat(weights: dict[str, nn.Parameter]) -> np.ndarray:
+    return np.concatenate([w.detach().double().numpy().ravel() for w in weights.values()])
+
+
+def train(weights: dict[str, nn.Parameter], pruner: Pruner, steps: range, learning_rate: float = 0.05) -> None:
+    """Descend towards a fixed target, with noise that depends on the step alone."""
+    optimizer = torch.optim.SGD(weights.values(), lr=learning_rate)
+    target = make_weights(seed=1)
+    for step in steps:
+        noise = torch.Generator().manual_seed(1000 + step)
+        for name, w in weights.items():
+            w.grad = (w.detach() - target[name].detach()) + 0.1 * torch.randn(w.shape, generator=noise)
+        pruner.before_optimizer_step(step, [learning_rate] * len(weights))
+        optimizer.step()
+        pruner.after_optimizer_step(step)
+
+
+@pytest.mark.parametrize(("signed", "beta2"), [(False, 0.95), (True, 0.95), (False, 1.0)])
+def test_follows_the_float64_reference_over_300_steps(signed: bool, beta2: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruner_module, "_SLICE", 100)  # slices that do not end with rows or matrices
+    weights, steps, rate = make_weights(), 300, 0.05
+    criterion = Pins(signed=signed, delta_t=10, beta1=0.85, beta2=beta2)
+    pruner = Pruner(
+        weights, criterion=criterion, schedule=Cubic(initial=20, final=100), pattern=Unstructured(), sparsity=0.9, total_steps=steps
+    )
+    reference = ReferencePruner(
+        SIZE, delta_t=10, beta1=0.85, beta2=beta2, signed=signed, initial=20, final=100, target=0.9, steps=steps
+    )
+    optimizer = torch.optim.SGD(weights.values(), lr=rate)
+    generator = torch.Generator().manual_seed(2)
+    agreements = []
+    for step in range(steps):
+        for w in weights.values():
+            w.grad = w.detach() * 0.5 + 0.1 * torch.randn(w.shape, generator=generator)
+        gradients = np.concatenate([w.grad.double().numpy().ravel() for w in weights.values() if w.grad is not None])
+        reference.score(flat(weights), gradients, rate, step)
+        pruner.before_optimizer_step(step, [rate] * 3)
+        importance = torch.cat([s.values for s in pruner._importance()]).double().numpy()
+        np.testing.assert_allclose(importance, reference.importance, rtol=2e-4, atol=1e-12)
+        optimizer.step()
+        pruner.after_optimizer_step(step)
+        removed = reference.removed(step)
+        assert (removed is None) == (not pruner.schedule.selects(step, steps, 10))
+        if removed is not None:
+            assert pruner.removed == removed.sum()
+            agreements.append(((flat(weights) == 0) == removed).mean())
+    assert len(agreements) == 18 + 100  # steps 20 to 190 by ten, then the last hundred
+    # float32 and float64 may order two nearly equal scores differently
+    assert np.mean(agreements) > 0.9995
+    assert (flat(weights) == 0).sum() == round(0.9 * SIZE)
+
+
+CRITERIA = [Pins(), Pins(signed=True), Sensitivity(), Magnitude(), Random(seed=3)]
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=str)
+@pytest.mark.parametrize("sparsity", [0.0, 0.123, 0.9, 1.0])
+@pytest.mark.parametrize("regrow", [True, False])
+def test_removes_exactly_what_was_asked_for(criterion: Criterion, sparsity: float, regrow: bool) -> None:
+    weights = make_weights()
+    pruner = make_pruner(weights, criterion, sparsity=sparsity, regrow=regrow)
+    train(weights, pruner, range(120))
+    assert sum(pruner.zeros()) == round(sparsity * SIZE) == pruner.removed
+    assert pruner.masked
+
+
+def test_all_scores_equal_still_removes_exactly() -> None:
+    weights = {"a": nn.Parameter(torch.ones(10, 10)), "b": nn.Parameter(torch.ones(10, 10))}
+    pruner = make_pruner(weights, Magnitude(), sparsity=0.55)
+    pruner.after_optimizer_step(119)
+    assert pruner.zeros() == [10, 100]  # the lowest positions are kept first
+
+
+def test_weights_may_regrow_between_selections_or_are_held() -> None:
+    for regrow, expected in ((True, False), (False, True)):
+        weights = make_weights()
+        pruner = make_pruner(weights, Pins(), regrow=regrow)
+        train(weights, pruner, range(65))  # the last selection was at step 60
+        assert pruner.masked is expected
+        assert (sum(pruner.zeros()) == pruner.removed) is expected
+        train(weights, pruner, range(65, 71))
+        assert pruner.masked
+        assert sum(pruner.zeros()) == pruner.removed
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=str)
+@pytest.mark.parametrize(("regrow", "stop"), list(itertools.product([True, False], [5, 61, 65, 100])))
+def test_state_restores_the_same_end(criterion: Criterion, regrow: bool, stop: int) -> None:
+    weights = make_weights()
+    pruner = make_pruner(weights, criterion, regrow=regrow)
+    train(weights, pruner, range(stop))
+    resumed_weights = {name: nn.Parameter(w.detach().clone()) for name, w in weights.items()}
+    resumed = make_pruner(resumed_weights, criterion, regrow=regrow)
+    resumed.load_state_dict({name: tensor.clone() for name, tensor in pruner.state_dict().items()})
+    assert resumed.masked == pruner.masked
+    train(weights, pruner, range(stop, 120))
+    train(resumed_weights, resumed, range(stop, 120))
+    for name, w in weights.items():
+        assert torch.equal(w, resumed_weights[name])
+
+
+def test_slices_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+    for width in (7, 1 << 18):
+        monkeypatch.setattr(pruner_module, "_SLICE", width)
+        for criterion in (Pins(), Random(seed=1)):
+            weights = make_weights()
+            train(weights, make_pruner(weights, criterion), range(120))
+            ends.append(flat(weights) == 0)
+    np.testing.assert_array_equal(ends[0], ends[2])
+    np.testing.assert_array_equal(ends[1], ends[3])
+
+
+def test_memory_is_three_floats_a_weight() -> None:
+    weights = make_weights()
+    for criterion, expected in ((Pins(), 12), (Pins(beta2=1.0), 8), (Magnitude(), 0)):
+        state = make_pruner(weights, criterion).state_dict()
+        kept = sum(t.numel() * t.element_size() for name, t in state.items() if t.ndim and name.partition(".")[2] in SHAPES)
+        assert kept == expected * SIZE
+
+
+def test_diverged_training_names_the_matrix() -> None:
+    weights = make_weights()
+    pruner = make_pruner(weights, Magnitude())
+    with torch.no_grad():
+        weights["b"][3, 3] = float("nan")
+    with pytest.raises(InvalidScores, match="importance of b has"):
+        pruner.after_optimizer_step(119)
+
+
+def test_missing_gradient_names_the_matrix() -> None:
+    with pytest.raises(ValueError, match="a has no gradient"):
+        make_pruner(make_weights(), Pins()).before_optimizer_step(0, [0.1] * 3)

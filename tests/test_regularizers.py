@@ -1,0 +1,84 @@
+"""The loss of self-regularization, by hand and against float64 numpy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from prune_cli.regularizers import Distillation, confidence
+
+
+def reference(student: np.ndarray, teacher: np.ndarray, labels: np.ndarray, tau: float, weight: float | None) -> float:
+    """The formula, decision by decision: a KL(q||p) at temperature tau, times tau^2, and (1 - a) times cross-entropy."""
+    total = 0.0
+    for z, v, y in zip(student, teacher, labels, strict=True):
+        p = np.exp(z) / np.exp(z).sum()
+        p_soft = np.exp(z / tau) / np.exp(z / tau).sum()
+        q_soft = np.exp(v / tau) / np.exp(v / tau).sum()
+        a = 1 + (p * np.log(p)).sum() / math.log(len(z)) if weight is None else weight
+        total += a * tau**2 * (q_soft * np.log(q_soft / p_soft)).sum() - (1 - a) * np.log(p[y])
+    return total / len(labels)
+
+
+@pytest.mark.parametrize("weight", ["adaptive", 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("classes", [2, 3, 9])
+def test_same_as_the_formula(weight: float | str, classes: int) -> None:
+    generator = np.random.default_rng(classes)
+    student, teacher = generator.normal(size=(2, 50, classes)) * 3
+    labels = generator.integers(0, classes, 50)
+    rule = Distillation(weight=weight, temperature=2.0)
+    loss = rule.loss(torch.tensor(student), torch.tensor(teacher), torch.tensor(labels))
+    expected = reference(student, teacher, labels, 2.0, None if weight == "adaptive" else float(weight))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_by_hand() -> None:
+    # certain student (a = 1) that agrees with its teacher: nothing to learn. Uniform student (a = 0): log 2.
+    student = torch.tensor([[200.0, 0.0], [0.0, 0.0]])
+    teacher = torch.tensor([[200.0, 0.0], [5.0, 0.0]])
+    loss = Distillation().loss(student, teacher, torch.tensor([1, 0]))
+    assert loss.item() == pytest.approx(math.log(2) / 2)
+
+
+def test_no_gradient_through_the_confidence_or_the_teacher() -> None:
+    student = torch.tensor([[1.0, -0.5], [0.2, 0.1]], requires_grad=True)
+    teacher = torch.tensor([[0.5, 0.5], [2.0, -1.0]], requires_grad=True)
+    labels = torch.tensor([0, 1])
+    fixed = confidence(student)
+    assert not fixed.requires_grad
+    Distillation().loss(student, teacher.detach(), labels).backward()
+    adaptive = student.grad
+    student.grad = None
+    parts = [
+        Distillation(weight=a.item()).loss(student[i : i + 1], teacher[i : i + 1].detach(), labels[i : i + 1])
+        for i, a in enumerate(fixed)
+    ]
+    (sum(parts) / 2).backward()  # type: ignore[union-attr]
+    assert adaptive is not None
+    torch.testing.assert_close(adaptive, student.grad)
+
+
+def test_regression_weighs_squared_distances() -> None:
+    student, teacher, labels = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 2.0]), torch.tensor([1.0, 4.0])
+    # to the teacher 1 and 0, to the labels 0 and 4
+    assert Distillation(weight="adaptive").regression_loss(student, teacher, labels).item() == 0.5 * 0.5 + 0.5 * 2
+    assert Distillation(weight=1.0).regression_loss(student, teacher, labels).item() == 0.5
+    assert Distillation(weight=0.0).regression_loss(student, teacher, labels).item() == 2.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": -0.5}, "weight is -0.5"),
+        ({"weight": "heavy"}, "weight is 'heavy'"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"update": "sometimes"}, "update is 'sometimes'"),
+        ({"update": "never"}, "first_teacher is missing"),
+    ],
+)
+def test_refuses_impossible_values(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Distillation(**options)  # type: ignore[arg-type]

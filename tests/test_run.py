@@ -1,0 +1,259 @@
+"""Whole runs of a tiny model: what they leave behind, and that nothing interrupts them for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from filelock import FileLock
+from rich.console import Console
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.config.compose import choices_of, composer, without_hydra
+from prune_cli.config.run_config import RunConfig
+from prune_cli.errors import UserError
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.run import Outcome, evaluate, run
+from prune_cli.training.checkpoints import Checkpoints
+from prune_cli.training.trainer import TaskTrainer
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    "task=mrpc", "model=tiny_bert", "data=synthetic", "data.train=160", "data.validation=48", "tracking=none", "trainer.device=cpu",
+    "trainer.max_steps=60", "trainer.batch_size=8", "trainer.learning_rate=1e-3", "trainer.eval_steps=20", "trainer.save_steps=15",
+]  # fmt: skip
+
+
+def config_of(folder: Path, *overrides: str) -> RunConfig:
+    with composer() as composed:
+        cfg = composed([*SMALL, f"output_dir={folder}", *overrides])
+    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+
+
+def do(folder: Path, *overrides: str) -> Outcome:
+    return run(config_of(folder, *overrides), Console(quiet=True))
+
+
+def weights_of(outcome: Outcome) -> dict[str, torch.Tensor]:
+    return load_file(outcome.folder / "model" / "model.safetensors")
+
+
+def history_of(outcome: Outcome) -> list[dict[str, Any]]:
+    lines = (outcome.folder / "history.jsonl").read_text().splitlines()
+    timed = ("seconds", "evaluation_seconds")
+    return [{key: value for key, value in json.loads(line).items() if key not in timed} for line in lines]
+
+
+def assert_same_end(one: Outcome, other: Outcome) -> None:
+    ours, theirs = weights_of(one), weights_of(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert history_of(one) == history_of(other)
+    for key in ("metric", "metrics", "best_at_target", "sparsity", "layers"):
+        assert one.result[key] == other.result[key]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A run that nobody disturbed."""
+    return do(tmp_path_factory.mktemp("runs"))
+
+
+def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> None:
+    pruned = [t for name, t in weights_of(finished).items() if re.search(r"\.layer\.\d+\..*weight$", name) and t.ndim == 2]
+    total = sum(t.numel() for t in pruned)
+    zeros = sum(int((t == 0).sum()) for t in pruned)
+    assert total == 16_384
+    assert zeros == 14_746 == round(0.9 * total)
+    sparsity = finished.result["sparsity"]
+    assert (sparsity["zeros_by_mask"], sparsity["zeros_in_file"], sparsity["prunable"]) == (zeros, zeros, total)
+    assert sparsity["measured"] == zeros / total
+    assert sum(layer["zeros"] for layer in finished.result["layers"]) == zeros
+
+
+def test_one_model_in_the_folder_and_no_checkpoint(finished: Outcome) -> None:
+    assert [path.relative_to(finished.folder).as_posix() for path in finished.folder.rglob("*.safetensors")] == [
+        "model/model.safetensors"
+    ]
+    names = {path.name for path in finished.folder.iterdir()}
+    assert {"config.yaml", "history.jsonl", "result.json", "run.log", "model", "figures"} <= names
+    assert {path.name for path in (finished.folder / "figures").iterdir()} == {"metric.png", "layers.png"}
+
+
+def test_what_is_evaluated_is_what_is_saved(finished: Outcome) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(finished.folder / "model")
+    tokenizer = AutoTokenizer.from_pretrained(finished.folder / "model")
+    assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
+    assert model(**tokenizer("a text", "another", return_tensors="pt")).logits.shape == (1, 2)
+    metrics = evaluate(config_of(finished.folder.parent), finished.folder / "model")
+    assert metrics == pytest.approx(finished.result["metrics"])
+
+
+def test_history(finished: Outcome) -> None:
+    history = history_of(finished)
+    trained = [record for record in history if "loss" in record]
+    evaluated = [record for record in history if "eval_f1" in record]
+    # due every 20 steps, at the next selection: the ramp goes from 6 to 39, one selection every 10 steps
+    assert [record["step"] for record in evaluated] == [21, 40, 60]
+    assert {"step", "epoch", "loss", "learning_rate", "target_sparsity", "sparsity", "teacher_version"} <= trained[0].keys()
+    assert all(record["sparsity"] == record["target_sparsity"] for record in history), "only masked weights are looked at"
+    assert evaluated[-1]["sparsity"] == 14_746 / 16_384
+    assert len(evaluated[-1]["layer_sparsity"]) == 12
+    assert finished.result["metric"] == evaluated[-1]["eval_f1"]
+    assert finished.result["best_at_target"]["metric"] == max(r["eval_f1"] for r in evaluated if r["step"] >= 40)
+
+
+def test_the_same_run_again_says_it_is_finished_and_overwrite_redoes_it(tmp_path: Path) -> None:
+    first = do(tmp_path, "trainer.max_steps=20")
+    written = (first.folder / "result.json").stat().st_mtime_ns
+    again = do(tmp_path, "trainer.max_steps=20")
+    assert again.status == "skipped"
+    assert again.result == json.loads((first.folder / "result.json").read_text())
+    assert (first.folder / "result.json").stat().st_mtime_ns == written
+    redone = do(tmp_path, "trainer.max_steps=20", "overwrite=true")
+    assert (redone.status, redone.folder) == ("done", first.folder)
+    assert (first.folder / "result.json").stat().st_mtime_ns > written
+    assert_same_end(first, redone)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+def dies(original: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """The function, but its n-th call (from 1) ends the process, so to say."""
+    calls = 0
+
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Killed
+        return original(*args, **kwargs)
+
+    return replacement
+
+
+MOMENTS: dict[str, tuple[Any, str, int]] = {
+    "before the first checkpoint": (Pruner, "after_optimizer_step", 9),
+    "inside a step": (Pruner, "after_optimizer_step", 37),
+    "in the middle of an epoch": (Pruner, "before_optimizer_step", 55),
+    "in an evaluation": (TaskTrainer, "evaluation_loop", 2),
+    "while a checkpoint is written": (Checkpoints, "_newest_first", 3),
+    "in the final save": (RunFolder, "finish", 1),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_resumed_ends_the_same(
+    moment: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, name, call = MOMENTS[moment]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, dies(getattr(where, name), call))
+        with pytest.raises(Killed):
+            do(tmp_path)
+    assert not list(tmp_path.rglob("result.json"))
+    assert_same_end(finished, do(tmp_path))
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
+    finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Pruner.after_optimizer_step
+
+    def interrupted(self: Pruner, step: int) -> None:
+        original(self, step)
+        if step == 22:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pruner, "after_optimizer_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            do(tmp_path)
+    assert [path.name for path in tmp_path.rglob("checkpoint-*")].count("checkpoint-31") == 1  # the next selection
+    resumed = do(tmp_path)
+    assert all(torch.equal(t, weights_of(finished)[name]) for name, t in weights_of(resumed).items())
+
+
+def test_logging_evaluating_and_saving_do_not_change_training(tmp_path: Path) -> None:
+    often = ["trainer.log_steps=1", "trainer.eval_steps=1", "trainer.save_steps=1"]
+    rarely = ["trainer.log_steps=60", "trainer.eval_steps=60", "trainer.save_steps=60"]
+    one = do(tmp_path / "often", "regularization=none", "trainer.max_steps=30", *often)
+    other = do(tmp_path / "rarely", "regularization=none", "trainer.max_steps=30", *rarely)
+    assert len(history_of(one)) > len(history_of(other))
+    assert all(torch.equal(t, weights_of(other)[name]) for name, t in weights_of(one).items())
+
+
+def test_accumulated_batches_equal_a_larger_one(tmp_path: Path) -> None:
+    still = ["regularization=none", "trainer.max_steps=20", "trainer.group_by_length=false", "model.random.hidden_dropout_prob=0.0",
+             "model.random.attention_probs_dropout_prob=0.0", "+model.random.initializer_range=0.02"]  # fmt: skip
+    still = [f"+{o}" if "dropout" in o else o for o in still]
+    whole = do(tmp_path / "whole", *still, "trainer.batch_size=16")
+    parts = do(tmp_path / "parts", *still, "trainer.batch_size=4", "trainer.gradient_accumulation=4")
+    for name, tensor in weights_of(whole).items():
+        torch.testing.assert_close(tensor, weights_of(parts)[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["task=stsb"],
+        ["task=mnli", "regularization=none", "criterion=magnitude"],
+        ["task=cola", "criterion=random", "pattern.regrow=false", "regularization.update=latest"],
+        ["task=sst2", "sparsity=0", "trainer.max_steps=5"],
+        ["task=rte", "criterion=sensitivity", "regularization.weight=0.5", "sparsity=1.0"],
+    ],
+    ids=" ".join,
+)
+def test_other_options(overrides: list[str], tmp_path: Path) -> None:
+    outcome = do(tmp_path, "trainer.max_steps=20", *overrides)
+    sparsity = outcome.result["sparsity"]
+    assert sparsity["zeros_by_mask"] == sparsity["zeros_in_file"] == round(sparsity["target"] * 16_384)
+
+
+def test_first_teacher_with_other_label_order_teaches_the_same(tmp_path: Path) -> None:
+    dense = do(tmp_path, "sparsity=0", "regularization=none", "trainer.max_steps=20")
+    folder = dense.folder / "model"
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    with torch.no_grad():
+        for parameter in (model.classifier.weight, model.classifier.bias):
+            parameter.copy_(parameter.flip(0).clone())
+    model.config.id2label = {0: "EQUIVALENT", 1: "not_equivalent"}
+    model.save_pretrained(tmp_path / "flipped")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "flipped")
+    runs = [do(tmp_path, "trainer.max_steps=20", f"regularization.first_teacher={teacher}") for teacher in (folder, tmp_path / "flipped")]
+    assert runs[0].folder != runs[1].folder
+    assert_same_end(runs[0], runs[1])
+    assert runs[0].result["teacher_metric"] == dense.result["metric"] == runs[1].result["teacher_metric"]
+
+
+def test_first_teacher_of_another_task_is_refused(tmp_path: Path) -> None:
+    dense = do(tmp_path, "task=rte", "sparsity=0", "regularization=none", "trainer.max_steps=2")
+    with pytest.raises(UserError, match=r"predicts \['entailment', 'not_entailment'\]"):
+        do(tmp_path, f"regularization.first_teacher={dense.folder / 'model'}")
+
+
+def test_two_processes_do_not_work_on_one_run(tmp_path: Path) -> None:
+    first = do(tmp_path, "trainer.max_steps=2", "sparsity=0")
+    (first.folder / "result.json").unlink()
+    with FileLock(first.folder / ".lock"), pytest.raises(UserError, match="another process is working on"):
+        do(tmp_path, "trainer.max_steps=2", "sparsity=0")
+
+
+def test_epochs_too_short_for_the_schedule_are_refused_before_the_model_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prune_cli.models.random_model", lambda *args, **kwargs: pytest.fail("the model was made"))
+    with pytest.raises(UserError, match="the run has 5 steps"):
+        do(tmp_path, "trainer.max_steps=null", "trainer.epochs=0.25")

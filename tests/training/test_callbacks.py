@@ -1,0 +1,66 @@
+"""Logging, evaluating and saving wait for masked weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from prune_cli.training.callbacks import PruneCallback
+from prune_cli.training.interrupt import StopRequest
+
+
+class PrunerStandIn:
+    """A pruner that is masked after steps 0, 10, 20, ... and from step 30 on (counted from 0)."""
+
+    def __init__(self) -> None:
+        self.masked = True
+
+    def at(self, step: int) -> None:
+        self.masked = step % 10 == 0 or step >= 30
+
+
+def events(*, stop_at: int | None = None, **every: int) -> dict[str, list[int]]:
+    pruner, stop = PrunerStandIn(), StopRequest()
+    callback = PruneCallback(pruner, stop, **{"log_steps": 1000, "eval_steps": 1000, "save_steps": 1000} | every)  # type: ignore[arg-type]
+    state = TrainerState(max_steps=40)
+    arguments: Any = TrainingArguments("unused", use_cpu=True)
+    seen: dict[str, list[int]] = {"should_log": [], "should_evaluate": [], "should_save": [], "should_training_stop": []}
+    for step in range(40):
+        pruner.at(step)
+        state.global_step = step + 1
+        stop.requested = stop_at is not None and step + 1 >= stop_at
+        control = callback.on_step_end(arguments, state, TrainerControl())
+        for what, steps in seen.items():
+            if getattr(control, what):
+                steps.append(step + 1)
+        if control.should_training_stop:
+            break
+    return seen
+
+
+def test_put_off_to_the_next_masked_step() -> None:
+    seen = events(eval_steps=8, log_steps=5)
+    assert seen["should_evaluate"] == [11, 21, 31, 32, 40]  # due at 8, 16, 24, 32, 40
+    assert seen["should_log"] == [11, 21, 31, 35, 40]
+    assert seen["should_save"] == []
+
+
+def test_the_last_step_evaluates() -> None:
+    assert events()["should_evaluate"] == [40]
+
+
+def test_a_checkpoint_logs_too() -> None:
+    seen = events(save_steps=15)
+    assert seen["should_save"] == seen["should_log"][:-1] == [21, 31]
+
+
+@pytest.mark.parametrize(("asked", "stopped"), [(1, 1), (12, 21), (33, 33)])
+def test_a_request_to_stop_saves_at_the_next_masked_step(asked: int, stopped: int) -> None:
+    seen = events(stop_at=asked)
+    assert seen["should_save"] == seen["should_training_stop"] == [stopped]
+
+
+def test_a_request_at_the_last_step_lets_the_run_finish() -> None:
+    assert events(stop_at=40)["should_training_stop"] == []

@@ -1,0 +1,87 @@
+"""When the student becomes the teacher, and what the teacher says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from prune_cli.regularizers import Distillation
+from prune_cli.training.teacher import Teacher
+
+
+def make_student(seed: int = 0) -> BertForSequenceClassification:
+    torch.manual_seed(seed)
+    config = BertConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=20, num_labels=3
+    )
+    return BertForSequenceClassification(config)
+
+
+INPUTS = {"input_ids": torch.tensor([[1, 2, 3], [4, 5, 6]]), "attention_mask": torch.ones(2, 3, dtype=torch.long)}
+
+
+def logits_of(model: BertForSequenceClassification) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(**INPUTS).logits
+
+
+@pytest.mark.parametrize(
+    ("update", "expected"), [("best", [True, False, True, False]), ("latest", [True] * 4), ("never", [False] * 4)]
+)
+def test_rule(update: str, expected: list[bool]) -> None:
+    teacher = Teacher(Distillation(update=update, first_teacher="somewhere"))
+    student = make_student()
+    assert [teacher.consider(student, metric) for metric in (0.5, 0.4, 0.6, 0.6)] == expected
+    assert teacher.version == sum(expected)
+    assert teacher.best == 0.6
+
+
+def test_teaches_the_copy_and_not_the_student_of_today() -> None:
+    teacher, student = Teacher(Distillation()), make_student()
+    assert teacher.logits(INPUTS) is None
+    teacher.consider(student, 0.5)
+    then = logits_of(student)
+    with torch.no_grad():
+        student.classifier.bias += 1
+    student.train()
+    taught = teacher.logits(INPUTS)
+    assert taught is not None
+    assert not taught.requires_grad
+    assert not taught.is_inference()
+    torch.testing.assert_close(taught, then)
+    teacher.consider(student, 0.9)
+    taught = teacher.logits(INPUTS)
+    assert taught is not None
+    torch.testing.assert_close(taught, logits_of(student))
+
+
+def test_a_first_teacher_stays_until_it_is_beaten_and_its_labels_are_mapped() -> None:
+    first, student = make_student(1), make_student(2)
+    teacher = Teacher(Distillation(), first=first, first_metric=0.8, label_order=[2, 0, 1])
+    assert not teacher.consider(student, 0.7)
+    taught = teacher.logits(INPUTS)
+    assert taught is not None
+    torch.testing.assert_close(taught, logits_of(first)[:, [2, 0, 1]])
+    assert teacher.weights() == {}, "it is read from its own folder again"
+    assert teacher.consider(student, 0.81)
+    taught = teacher.logits(INPUTS)
+    assert taught is not None
+    torch.testing.assert_close(taught, logits_of(student))
+
+
+def test_state_comes_back() -> None:
+    teacher, student = Teacher(Distillation()), make_student()
+    teacher.consider(student, 0.5)
+    weights = {name: tensor.clone() for name, tensor in teacher.weights().items()}
+    later = make_student(3)
+    restored = Teacher(Distillation())
+    restored.load(teacher.state(), later, weights)
+    assert (restored.version, restored.best) == (1, 0.5)
+    taught = restored.logits(INPUTS)
+    assert taught is not None
+    torch.testing.assert_close(taught, logits_of(student))
+    restored.consider(later, 0.9)
+    taught = restored.logits(INPUTS)
+    assert taught is not None
+    torch.testing.assert_close(taught, logits_of(later))
