@@ -46,7 +46,9 @@ def package_folder(package: str, folder: str, sha256: str | None) -> Path | None
         with weights.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:
-            raise UserError(f"{weights} has SHA-256 {found}, not {sha256} (model.sha256): reinstall the package {package}")
+            raise UserError(
+                f"{weights} has SHA-256 {found}, not {sha256} (model.sha256): reinstall the package {package}"
+            )
     return path
 
 
@@ -143,7 +145,7 @@ def trained_tokenizer(texts: Sequence[str], vocab_size: int, max_length: int) ->
     )
 
 
-def label_order(model_labels: Mapping[int, str], task_labels: Sequence[str]) -> list[int] | None:
+def label_order(model_labels: Mapping[int, str] | Mapping[str, str], task_labels: Sequence[str]) -> list[int] | None:
     """Where each class of the task stands among a model's outputs.
 
     Args:
@@ -157,7 +159,8 @@ def label_order(model_labels: Mapping[int, str], task_labels: Sequence[str]) -> 
     Raises:
         UserError: If the model was trained for other classes.
     """
-    names = [model_labels[index].lower() for index in sorted(model_labels)]
+    numbered = {int(index): name.lower() for index, name in model_labels.items()}
+    names = [numbered[index] for index in sorted(numbered)]
     wanted = [label.lower() for label in task_labels]
     if all(re.fullmatch(r"label_\d+", name) for name in names) and len(names) == len(wanted):
         return None

@@ -89,7 +89,13 @@ def _run(config: RunConfig, folder: RunFolder, console: Console) -> Outcome:
 
     records = config.data.load(task)
     total_steps = _total_steps(config, len(records["train"]))
-    log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(records["train"]), total_steps, folder.path)
+    log.info(
+        "%s: %d training records, %d steps; folder %s",
+        folder.path.name,
+        len(records["train"]),
+        total_steps,
+        folder.path,
+    )
 
     transformers.set_seed(config.seed)  # the head's first weights
     tokenizer, model = _load(config, records["train"])
@@ -144,19 +150,20 @@ def _run(config: RunConfig, folder: RunFolder, console: Console) -> Outcome:
         train=task.encode(records["train"], tokenizer),
         callbacks=callbacks,
     )
-    outcome: dict[str, Any] | None = None
+    finished: dict[str, Any] | None = None
     try:
         with stop.listening(), progress.showing():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if trainer.state.global_step < total_steps:
             raise KeyboardInterrupt  # the callback stopped it, with a checkpoint
-        outcome = _finish(config, folder, trainer, pruner, tokenizer)
+        finished = _finish(config, folder, trainer, model, tokenizer)
         checkpoints.clear()
-        folder.finish(outcome)
+        folder.finish(finished)
+        outcome = Outcome(folder.path, "done", finished)
     finally:
         if tracker is not None:
-            tracker.finish(outcome)
-    return Outcome(folder.path, "done", outcome)
+            tracker.finish(finished)
+    return outcome
 
 
 def evaluate(config: RunConfig, model_folder: Path) -> dict[str, float]:
@@ -204,7 +211,9 @@ def _load(config: RunConfig, train: Dataset) -> tuple[PreTrainedTokenizerBase, P
         shipped = models.package_folder(source.package, source.package_folder, source.sha256)
     name = shipped or source.name
     if name is None:
-        raise UserError(f"the package {source.package} (model.package) is not installed, and there is no model.name to fall back on")
+        raise UserError(
+            f"the package {source.package} (model.package) is not installed, and there is no model.name to fall back on"
+        )
     options: dict[str, Any] = {
         "revision": None if shipped else source.revision,
         "trust_remote_code": source.trust_remote_code,
@@ -255,7 +264,7 @@ def _teacher(
     if rule.first_teacher is None:
         return Teacher(rule)
     first = models.load_model(rule.first_teacher, head=task.head, labels=None)
-    order = models.label_order(first.config.id2label, task.labels) if task.labels else None
+    order = models.label_order(first.config.id2label or {}, task.labels) if task.labels else None
     evaluator = TaskTrainer(first, arguments, task=task, tokenizer=tokenizer, evaluation=evaluation, label_order=order)
     metric = evaluator.evaluate()[f"eval_{task.primary_metric}"]
     log.info("first teacher: %s %.4f", task.primary_metric, metric)
@@ -282,10 +291,14 @@ def _tracker(config: RunConfig, folder: RunFolder) -> WandbTracker:
 
 
 def _finish(
-    config: RunConfig, folder: RunFolder, trainer: PruningTrainer, pruner: Pruner, tokenizer: PreTrainedTokenizerBase
+    config: RunConfig,
+    folder: RunFolder,
+    trainer: PruningTrainer,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> dict[str, Any]:
     """Save the model and the pictures; give the content of result.json."""
-    task, model = config.task, trainer.model
+    task, pruner = config.task, trainer.checkpoints.pruner
     with folder.replacing(folder.model) as saved:
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
@@ -319,7 +332,11 @@ def _finish(
         write_text(saved / "README.md", model_card.model_card(summary, config.resolved))
     with folder.replacing(folder.figures) as pictures:
         figures.metric_and_sparsity(
-            history, task.primary_metric, pictures / "metric.png", folder.path.name, teacher_metric=summary["teacher_metric"]
+            history,
+            task.primary_metric,
+            pictures / "metric.png",
+            folder.path.name,
+            teacher_metric=summary["teacher_metric"],
         )
         figures.layer_sparsity(summary["layers"], pictures / "layers.png", folder.path.name)
     return summary

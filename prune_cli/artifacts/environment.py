@@ -13,7 +13,17 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("prune-lm", "torch", "transformers", "datasets", "accelerate", "tokenizers", "safetensors", "hydra-core", "wandb")
+_PACKAGES = (
+    "prune-lm",
+    "torch",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "hydra-core",
+    "wandb",
+)
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ FORMAT = 1
 """Version of the layout of result.json."""
 
 
-def count_zeros(folder: Path, names: Collection[str]) -> dict[str, int]:
+def count_zeros(folder: Path, names: Set[str]) -> dict[str, int]:
     """Count the zeros of some tensors of a saved model.
 
     Args:
@@ -28,7 +28,7 @@ def count_zeros(folder: Path, names: Collection[str]) -> dict[str, int]:
     zeros: dict[str, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            zeros |= {name: int((file.get_tensor(name) == 0).sum()) for name in file.keys() if name in names}
+            zeros |= {name: int((file.get_tensor(name) == 0).sum()) for name in names & set(file.keys())}
     return zeros
 
 
@@ -81,9 +81,7 @@ def metrics_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
     return {name.removeprefix("eval_"): value for name, value in evaluation.items() if name.startswith("eval_")}
 
 
-def best_at_target(
-    history: Sequence[Mapping[str, Any]], primary_metric: str, target: float
-) -> dict[str, Any] | None:
+def best_at_target(history: Sequence[Mapping[str, Any]], primary_metric: str, target: float) -> dict[str, Any] | None:
     """The best evaluation of a model that was as sparse as the final one, to the weight.
 
     Args:

@@ -54,7 +54,9 @@ class RunFolder:
             UserError: If there is none, or it is broken.
         """
         if not self.finished:
-            raise UserError(f"{self.path} has no result.json: the run has not finished; run the same command again to go on")
+            raise UserError(
+                f"{self.path} has no result.json: the run has not finished; run the same command again to go on"
+            )
         try:
             return json.loads(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -113,7 +115,7 @@ class RunFolder:
             in_file.handle(logger.makeRecord(logger.name, logging.ERROR, __file__, 0, str(error), (), None))
             raise
         except Exception as error:
-            logger.error("the run failed", exc_info=error)
+            logger.exception("the run failed")
             error.add_note(f"The traceback is in {self.log}.")
             raise
         finally:
@@ -135,7 +137,7 @@ class RunFolder:
         temporary.mkdir()
         yield temporary
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        temporary.replace(folder)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json: the run has finished."""
@@ -154,4 +156,4 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -51,7 +51,9 @@ class SmoothedImportance:
         if index == 0:
             ema = self.ema[lo:hi].lerp_(window, 1 - self.beta1)
             if self.uncertainty is not None:
-                self.uncertainty[lo:hi].lerp_(window.sub_(ema).abs_(), 1 - self.beta2)  # the window restarts: overwrite it
+                self.uncertainty[lo:hi].lerp_(
+                    window.sub_(ema).abs_(), 1 - self.beta2
+                )  # the window restarts: overwrite it
             window.copy_(score)
         else:
             window.lerp_(score, 1 / (index + 1))  # (window * index + score) / (index + 1)

@@ -69,7 +69,9 @@ class SmoothedCriterion(Criterion):
         if not 0 <= self.beta1 < 1:
             raise ValueError(f"beta1 is {self.beta1}: give a decay from 0 to below 1, as published 0.85")
         if not 0 < self.beta2 <= 1:
-            raise ValueError(f"beta2 is {self.beta2}: give a decay above 0 up to 1 (1: no uncertainty), as published 0.99")
+            raise ValueError(
+                f"beta2 is {self.beta2}: give a decay above 0 up to 1 (1: no uncertainty), as published 0.99"
+            )
 
 
 def gradient(at: WeightSlice) -> Float[Tensor, " n"]:

@@ -139,7 +139,7 @@ class Pruner:
     def zeros(self) -> list[int]:
         """Weights that are zero at this moment, matrix by matrix."""
         counts = torch.stack([(matrix.parameter.detach() == 0).sum() for matrix in self.matrices])
-        return [int(count) for count in counts.tolist()]
+        return [int(count) for count in counts]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the weights."""

@@ -76,7 +76,9 @@ class Cubic:
         """Refuse impossible values."""
         for name, value in (("initial", self.initial), ("final", self.final)):
             if value < 0 or (value > 1 and value != round(value)):
-                raise ValueError(f"{name} is {value}: give a fraction of the run from 0 to below 1, or a whole number of steps")
+                raise ValueError(
+                    f"{name} is {value}: give a fraction of the run from 0 to below 1, or a whole number of steps"
+                )
         if not 0 < self.initial_keep_ratio <= 1:
             raise ValueError(f"initial_keep_ratio is {self.initial_keep_ratio}: give a fraction kept, above 0 up to 1")
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import cast
 
 from torch import nn
 
 
-def prunable_weights(model: nn.Module, include: str | None = None, exclude: str | None = None) -> dict[str, nn.Parameter]:
+def prunable_weights(
+    model: nn.Module, include: str | None = None, exclude: str | None = None
+) -> dict[str, nn.Parameter]:
     """Find the two-dimensional weights of the Transformer blocks, in the model's own order.
 
     A block stack is an `nn.ModuleList`, as in every architecture of transformers; embeddings inside one (the relative
@@ -25,12 +29,16 @@ def prunable_weights(model: nn.Module, include: str | None = None, exclude: str 
     Raises:
         ValueError: If none is left.
     """
-    stacks = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.ModuleList))
+    modules = cast("Iterator[tuple[str, nn.Module]]", model.named_modules())  # its own type is partly unknown
+    stacks = tuple(f"{name}." for name, module in modules if isinstance(module, nn.ModuleList))
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     weights = {
         name: parameter
         for name, parameter in model.named_parameters()
-        if name.startswith(stacks) and name.endswith("weight") and parameter.ndim == 2 and id(parameter) not in embeddings
+        if name.startswith(stacks)
+        and name.endswith("weight")
+        and parameter.ndim == 2
+        and id(parameter) not in embeddings
     }
     chosen = {
         name: parameter

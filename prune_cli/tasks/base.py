@@ -87,9 +87,7 @@ class Task(Protocol):
         """Turn records into model inputs, unpadded, with a `labels` column and a `length` column."""
         ...
 
-    def score(
-        self, outputs: np.ndarray, encoded: Dataset, records: Dataset, split: str
-    ) -> dict[str, float]:
+    def score(self, outputs: np.ndarray, encoded: Dataset, records: Dataset, split: str) -> dict[str, float]:
         """Compute the task's official metrics over one whole split.
 
         Args:

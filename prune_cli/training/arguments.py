@@ -16,7 +16,7 @@ def bf16_in_hardware(device: str) -> bool:
     """
     if device == "auto" and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001  no public name yet
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # no public names yet
 
 
 def resolved_precision(precision: str, device: str) -> str:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 class PruneCallback(TrainerCallback):
     """Calls the pruner around every optimizer step, and lets the Trainer log, evaluate and save on masked weights only."""
 
-    def __init__(
-        self, pruner: Pruner, stop: StopRequest, *, log_steps: int, eval_steps: int, save_steps: int
-    ) -> None:
+    def __init__(self, pruner: Pruner, stop: StopRequest, *, log_steps: int, eval_steps: int, save_steps: int) -> None:
         """Prepare.
 
         Args:
@@ -44,7 +42,9 @@ class PruneCallback(TrainerCallback):
     ) -> None:
         """Score: gradients are clipped, weights and learning rate are those of the step about to be taken."""
         rates = [group["lr"] for group in kwargs["optimizer"].param_groups]
-        self.pruner.before_optimizer_step(state.global_step, [rates[group] for group in self._groups(kwargs["optimizer"])])
+        self.pruner.before_optimizer_step(
+            state.global_step, [rates[group] for group in self._groups(kwargs["optimizer"])]
+        )
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -52,9 +52,7 @@ class PruneCallback(TrainerCallback):
         """Select and remove."""
         self.pruner.after_optimizer_step(state.global_step)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> TrainerControl:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Log, evaluate and save what is due once the weights are masked; the last step is, and evaluates."""
         last = state.global_step >= state.max_steps
         self.due |= {what for what, steps in self.every.items() if state.global_step % steps == 0}
@@ -69,7 +67,6 @@ class PruneCallback(TrainerCallback):
                 setattr(control, what, True)
             control.should_training_stop |= self.stop.requested and "should_save" in self.due
             self.due.clear()
-        return control
 
     def _groups(self, optimizer: torch.optim.Optimizer) -> list[int]:
         """Parameter group of each matrix."""

@@ -70,7 +70,7 @@ class Checkpoints:
             _sync(path)
         final = self.folder / filled.name
         shutil.rmtree(final, ignore_errors=True)
-        os.replace(filled, final)
+        filled.replace(final)
         _sync(self.folder)
         for old in self._newest_first()[self.keep :]:
             shutil.rmtree(old)

@@ -28,7 +28,7 @@ class TrainingProgress:
         """
         self.primary_metric = primary_metric
         self.best: float | None = None
-        self._shown: dict[str, str] = {"loss": "-", "sparsity": "-", "metric": "-", "best": "-"}
+        self._shown: dict[str, Any] = {"loss": "-", "sparsity": "-", "metric": "-", "best": "-"}
         self._bar = Progress(
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -66,7 +66,12 @@ class TrainingProgress:
             self.best = metric if self.best is None else max(self.best, metric)
             self._shown |= {"metric": f"{metric:.4f}", "best": f"{self.best:.4f}"}
             log.info(
-                "step %d: %s %.4f (best %.4f), sparsity %.4f", record["step"], self.primary_metric, metric, self.best, record["sparsity"]
+                "step %d: %s %.4f (best %.4f), sparsity %.4f",
+                record["step"],
+                self.primary_metric,
+                metric,
+                self.best,
+                record["sparsity"],
             )
         self._bar.update(self._task, completed=record["step"], **self._shown)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer
 
@@ -70,11 +71,16 @@ class TaskTrainer(Trainer):
 
     def evaluate(
         self,
-        eval_dataset: Dataset | dict[str, Dataset] | None = None,
+        eval_dataset: Any = None,
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Evaluate all splits of the task.
+
+        Args:
+            eval_dataset: Not used; the sets are those given at the start.
+            ignore_keys: Outputs of the model that are no logits.
+            metric_key_prefix: Prefix of the names.
 
         Returns:
             The task's metrics and the loss of the first split, each name with the prefix.
@@ -84,10 +90,15 @@ class TaskTrainer(Trainer):
         with torch.random.fork_rng():  # data loaders draw from the global random state
             for split, (encoded, records) in self.evaluation.items():
                 output = self.evaluation_loop(
-                    self.get_eval_dataloader(encoded), description=split, prediction_loss_only=False, ignore_keys=ignore_keys
+                    self.get_eval_dataloader(cast("Any", encoded)),
+                    description=split,
+                    prediction_loss_only=False,
+                    ignore_keys=ignore_keys,
                 )
-                metrics.setdefault("loss", output.metrics["eval_loss"])
-                logits = output.predictions if self.label_order is None else output.predictions[:, self.label_order]
+                metrics.setdefault("loss", (output.metrics or {})["eval_loss"])
+                logits = np.asarray(output.predictions)
+                if self.label_order is not None:
+                    logits = logits[:, self.label_order]
                 metrics |= self.task.score(logits, encoded, records, split)
         named = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
         named["evaluation_seconds"] = round(time.monotonic() - began, 3)
@@ -144,9 +155,10 @@ class PruningTrainer(TaskTrainer):
                     loss = self.teacher.rule.loss(outputs.logits, taught, labels)
         return (loss, outputs) if return_outputs else loss
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         """The order of the records; the Trainer's own would depend on the random state at the time."""
         dataset = train_dataset if train_dataset is not None else self.train_dataset
+        assert dataset is not None
         return EpochSampler(
             [len(ids) for ids in dataset["input_ids"]],
             batch_size=self.args.train_batch_size * self.args.gradient_accumulation_steps,
@@ -180,5 +192,3 @@ def evaluation_sets(
         order = sorted(range(len(encoded)), key=encoded["length"].__getitem__)
         sets[split] = EvaluationSet(encoded.select(order), records[split].select(order))
     return sets
-
-

@@ -9,7 +9,17 @@ class ReferencePruner:
     """Scores, averages and selects as the formulas say, for the |eta g^2 - w g| criterion."""
 
     def __init__(
-        self, size: int, *, delta_t: int, beta1: float, beta2: float, signed: bool, initial: int, final: int, target: float, steps: int
+        self,
+        size: int,
+        *,
+        delta_t: int,
+        beta1: float,
+        beta2: float,
+        signed: bool,
+        initial: int,
+        final: int,
+        target: float,
+        steps: int,
     ) -> None:
         self.delta_t, self.beta1, self.beta2, self.signed = delta_t, beta1, beta2, signed
         self.initial, self.final, self.target, self.steps = initial, final, target, steps

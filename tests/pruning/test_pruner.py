@@ -26,9 +26,23 @@ def make_weights(seed: int = 0) -> dict[str, nn.Parameter]:
     return {name: nn.Parameter(torch.randn(shape, generator=generator) * 0.1) for name, shape in SHAPES.items()}
 
 
-def make_pruner(weights: dict[str, nn.Parameter], criterion: Criterion, *, steps: int = 120, sparsity: float = 0.9, regrow: bool = True) -> Pruner:
+def make_pruner(
+    weights: dict[str, nn.Parameter],
+    criterion: Criterion,
+    *,
+    steps: int = 120,
+    sparsity: float = 0.9,
+    regrow: bool = True,
+) -> Pruner:
     schedule = Cubic(initial=20, final=40)
-    return Pruner(weights, criterion=criterion, schedule=schedule, pattern=Unstructured(regrow=regrow), sparsity=sparsity, total_steps=steps)
+    return Pruner(
+        weights,
+        criterion=criterion,
+        schedule=schedule,
+        pattern=Unstructured(regrow=regrow),
+        sparsity=sparsity,
+        total_steps=steps,
+    )
 
 
 def flat(weights: dict[str, nn.Parameter]) -> np.ndarray:
@@ -49,12 +63,19 @@ def train(weights: dict[str, nn.Parameter], pruner: Pruner, steps: range, learni
 
 
 @pytest.mark.parametrize(("signed", "beta2"), [(False, 0.95), (True, 0.95), (False, 1.0)])
-def test_follows_the_float64_reference_over_300_steps(signed: bool, beta2: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_follows_the_float64_reference_over_300_steps(
+    signed: bool, beta2: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pruner_module, "_SLICE", 100)  # slices that do not end with rows or matrices
     weights, steps, rate = make_weights(), 300, 0.05
     criterion = Pins(signed=signed, delta_t=10, beta1=0.85, beta2=beta2)
     pruner = Pruner(
-        weights, criterion=criterion, schedule=Cubic(initial=20, final=100), pattern=Unstructured(), sparsity=0.9, total_steps=steps
+        weights,
+        criterion=criterion,
+        schedule=Cubic(initial=20, final=100),
+        pattern=Unstructured(),
+        sparsity=0.9,
+        total_steps=steps,
     )
     reference = ReferencePruner(
         SIZE, delta_t=10, beta1=0.85, beta2=beta2, signed=signed, initial=20, final=100, target=0.9, steps=steps
@@ -148,7 +169,9 @@ def test_memory_is_three_floats_a_weight() -> None:
     weights = make_weights()
     for criterion, expected in ((Pins(), 12), (Pins(beta2=1.0), 8), (Magnitude(), 0)):
         state = make_pruner(weights, criterion).state_dict()
-        kept = sum(t.numel() * t.element_size() for name, t in state.items() if t.ndim and name.partition(".")[2] in SHAPES)
+        kept = sum(
+            t.numel() * t.element_size() for name, t in state.items() if t.ndim and name.partition(".")[2] in SHAPES
+        )
         assert kept == expected * SIZE
 
 

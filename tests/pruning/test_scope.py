@@ -11,12 +11,23 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from prune_cli.pruning.scope import prunable_weights
 
 SIZES: dict[str, Any] = {
-    "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "vocab_size": 50,
 }
 BERT_LIKE = [
-    "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense",
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
 ]
-DEBERTA = [name.replace("query", "query_proj").replace("key", "key_proj").replace("value", "value_proj") for name in BERT_LIKE]
+DEBERTA = [
+    name.replace("query", "query_proj").replace("key", "key_proj").replace("value", "value_proj") for name in BERT_LIKE
+]
 DISTIL = ["attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2"]
 
 MODELS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
@@ -24,7 +35,13 @@ MODELS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "roberta": (SIZES, "roberta.encoder.layer", BERT_LIKE),
     "electra": (SIZES | {"embedding_size": 8}, "electra.encoder.layer", BERT_LIKE),
     "deberta-v2": (
-        SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_relative_positions": 16, "share_att_key": True},
+        SIZES
+        | {
+            "relative_attention": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "max_relative_positions": 16,
+            "share_att_key": True,
+        },
         "deberta.encoder.layer",
         DEBERTA,
     ),
@@ -66,5 +83,5 @@ def test_include_and_exclude() -> None:
 
 
 def test_nothing_left_is_an_error_with_the_expressions() -> None:
-    with pytest.raises(ValueError, match="12 matrices .* none of them fits model.include='nowhere'"):
+    with pytest.raises(ValueError, match=r"12 matrices .* none of them fits model.include='nowhere'"):
         prunable_weights(tiny("bert"), include="nowhere")

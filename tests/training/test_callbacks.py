@@ -26,12 +26,18 @@ def events(*, stop_at: int | None = None, **every: int) -> dict[str, list[int]]:
     callback = PruneCallback(pruner, stop, **{"log_steps": 1000, "eval_steps": 1000, "save_steps": 1000} | every)  # type: ignore[arg-type]
     state = TrainerState(max_steps=40)
     arguments: Any = TrainingArguments("unused", use_cpu=True)
-    seen: dict[str, list[int]] = {"should_log": [], "should_evaluate": [], "should_save": [], "should_training_stop": []}
+    seen: dict[str, list[int]] = {
+        "should_log": [],
+        "should_evaluate": [],
+        "should_save": [],
+        "should_training_stop": [],
+    }
     for step in range(40):
         pruner.at(step)
         state.global_step = step + 1
         stop.requested = stop_at is not None and step + 1 >= stop_at
-        control = callback.on_step_end(arguments, state, TrainerControl())
+        control = TrainerControl()
+        callback.on_step_end(arguments, state, control)
         for what, steps in seen.items():
             if getattr(control, what):
                 steps.append(step + 1)

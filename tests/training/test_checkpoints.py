@@ -37,7 +37,9 @@ def test_the_newest_are_kept_and_the_newest_is_found(tmp_path: Path, pruner: Pru
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest"])
-def test_a_damaged_one_is_passed_over(tmp_path: Path, pruner: Pruner, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_one_is_passed_over(
+    tmp_path: Path, pruner: Pruner, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2, pruner=pruner, teacher=None)
     save(checkpoints, 10)
     save(checkpoints, 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from prune_cli.training.sampler import EpochSampler
@@ -35,5 +37,5 @@ def test_grouping_saves_most_of_the_padding() -> None:
 def test_batches_do_not_come_in_order_of_length() -> None:
     indices = order(0)
     longest = [max(LENGTHS[i] for i in indices[b : b + 16]) for b in range(0, 1003, 16)]
-    rising = sum(a <= b for a, b in zip(longest, longest[1:], strict=False))
+    rising = sum(a <= b for a, b in itertools.pairwise(longest))
     assert 0.3 < rising / (len(longest) - 1) < 0.7

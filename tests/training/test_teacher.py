@@ -12,9 +12,8 @@ from prune_cli.training.teacher import Teacher
 
 def make_student(seed: int = 0) -> BertForSequenceClassification:
     torch.manual_seed(seed)
-    config = BertConfig(
-        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=20, num_labels=3
-    )
+    config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=20)
+    config.num_labels = 3
     return BertForSequenceClassification(config)
 
 
@@ -43,7 +42,7 @@ def test_teaches_the_copy_and_not_the_student_of_today() -> None:
     teacher.consider(student, 0.5)
     then = logits_of(student)
     with torch.no_grad():
-        student.classifier.bias += 1
+        student.classifier.bias.add_(1)
     student.train()
     taught = teacher.logits(INPUTS)
     assert taught is not None

@@ -1,0 +1,50 @@
+# Every target works on a fresh clone: the first one that needs it makes .venv from constraints.txt.
+# `make test PYTHON=python3.12` takes another interpreter; `make test ARGS="-k schedule"` hands arguments on.
+
+PYTHON ?= $(shell for p in python3.11 python3; do $$p -c 'pass' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+# One thread a process: two test workers share two cores, and threads of their own would only get in each other's way.
+TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 WANDB_MODE=offline TOKENIZERS_PARALLELISM=false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format type bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with the pinned dependencies (the other targets do it when needed)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $@
+
+demo: $(STAMP) ## prune MiniLM on synthetic data to 0, 80 and 95% and compare (about five minutes)
+	$(BIN)/prune run -m experiment=demo $(ARGS)
+
+test: $(STAMP) ## run all tests
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(STAMP) ## check style, format, layers and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+type: $(STAMP) ## check types alone
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+format: $(STAMP) ## mend style and format where it can be done by machine
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## run every benchmark
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## remove .venv, caches and built files, but no runs
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache
+	find prune_cli tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,140 @@
+"""The commands of `prune`, a few lines each: parse, call, print.
+
+What is heavy is imported inside the commands, so that `prune --help` and `prune list` answer at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from prune_cli import __version__
+from prune_cli.cli.failures import failure_of, show, traceback_wanted
+from prune_cli.config.options import GROUPS
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Prune pre-trained language models while fine-tuning them on a task.",
+    epilog="Begin with `prune list` and `prune run task=mrpc sparsity=0.9`; `prune doctor` tells what is amiss.",
+)
+
+RUN_HELP = f"""Prune a model while fine-tuning it on a task.
+
+An override is GROUP=OPTION, such as task=mrpc, or KEY=VALUE, such as sparsity=0.9.
+
+Groups: {", ".join(GROUPS)}. `prune list` shows their options.
+
+All keys with their values: prune run task=mrpc --cfg job
+
+[bold]Examples[/bold]
+
+prune run task=mrpc model=minilm sparsity=0.9
+
+prune run task=rte data=local data.path=DIR trainer.epochs=5 criterion.signed=true
+
+prune run -m task=rte,mrpc sparsity=0.8,0.9 seed=1,2,3
+"""
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="GROUP=OPTION or KEY=VALUE.", show_default=False)]
+ConfigDir = Annotated[str | None, typer.Option("--config-dir", metavar="DIR", help="Folder with groups of your own.")]
+
+
+@app.command("run", help=RUN_HELP)
+def run_(
+    overrides: Overrides = None,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Run every combination of comma values.")] = False,
+    config_dir: ConfigDir = None,
+    cfg: Annotated[
+        str | None, typer.Option("--cfg", "-c", metavar="PART", help="Print the configuration: job, hydra or all.")
+    ] = None,
+    resolve: Annotated[bool, typer.Option("--resolve", help="With --cfg: resolve interpolations.")] = False,
+    package: Annotated[
+        str | None, typer.Option("--package", "-p", metavar="KEY", help="With --cfg: only what is under a key.")
+    ] = None,
+    info: Annotated[
+        bool,
+        typer.Option("--info", "-i", help="Print how it is composed: all, defaults, defaults-tree, searchpath, ..."),
+    ] = False,
+) -> None:
+    """Run, or print what would be run."""
+    from prune_cli.cli.inspection import inspection
+    from prune_cli.cli.launch import launch
+
+    wanted, given = inspection(overrides or [], cfg=cfg, resolve=resolve, package=package, info=info, multirun=multirun)
+    raise typer.Exit(launch(given, multirun=multirun, config_dir=config_dir, inspect=wanted))
+
+
+@app.command("list")
+def list_(
+    group: Annotated[str | None, typer.Argument(help=f"{', '.join(GROUPS.values())}; all without.")] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """List what can be chosen, one line each."""
+    from prune_cli.cli.listing import listing
+
+    typer.echo(listing(group, config_dir))
+
+
+@app.command("eval")
+def eval_(
+    folder: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Evaluate a saved model on its task's validation records, or on others: data=local data.path=DIR."""
+    from prune_cli.cli.showing import metrics_table
+    from prune_cli.config.saved import saved_run
+    from prune_cli.run import evaluate
+
+    config, model = saved_run(folder.expanduser(), overrides or [], config_dir)
+    Console().print(metrics_table(evaluate(config, model), config.task.primary_metric))
+
+
+@app.command("show")
+def show_(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Show a run: its configuration, its result, and the sparsity of every layer."""
+    from prune_cli.cli.showing import run_shown
+
+    Console().print(run_shown(run.expanduser()))
+
+
+@app.command("doctor")
+def doctor_() -> None:
+    """Look at versions, devices, hub, W&B and extras, and say what to do about what is amiss."""
+    from prune_cli import doctor
+
+    found = doctor.checks()
+    Console().print(doctor.table(found))
+    raise typer.Exit(doctor.exit_code(found))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prune-lm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is told without a traceback."""
+    try:
+        app(prog_name="prune")
+    except Exception as error:
+        if traceback_wanted():
+            raise
+        failure = failure_of(error)
+        show(failure, Console(stderr=True))
+        raise SystemExit(failure.code) from None

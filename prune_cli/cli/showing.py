@@ -1,0 +1,51 @@
+"""What `prune show` and `prune eval` print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from prune_cli.artifacts.result import FORMAT
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.errors import UserError
+from prune_cli.report.names import metric_label
+from prune_cli.report.tables import layer_table, summary_table
+
+
+def run_shown(path: Path) -> RenderableType:
+    """Configuration, result and layers of a finished run.
+
+    Args:
+        path: The run folder.
+
+    Raises:
+        UserError: If it is no run folder, or its run has not finished.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        there = "it has no config.yaml" if path.is_dir() else "there is no such folder"
+        raise UserError(f"{path} is no run folder: {there}")
+    result = folder.read_result()
+    if result.get("format") != FORMAT:
+        raise UserError(f"{folder.result} was written by another version of prune (format {result.get('format')})")
+    config = folder.config.read_text(encoding="utf-8")
+    return Group(Text(config), summary_table(result, path), layer_table(result["layers"]))
+
+
+def metrics_table(metrics: Mapping[str, float], primary_metric: str) -> Table:
+    """The metrics of an evaluation, the primary one first.
+
+    Args:
+        metrics: By name.
+        primary_metric: Name of the one that runs are compared by.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    for name in sorted(metrics, key=lambda name: (name != primary_metric, name)):
+        style = "bold" if name == primary_metric else ""
+        table.add_row(metric_label(name), f"{metrics[name]:.4f}", style=style)
+    return table

@@ -1,0 +1,161 @@
+"""From a node of the configuration to a typed object: a dataclass, whose fields are checked one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import types
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prune_cli.config.describe import about
+from prune_cli.config.suggest import did_you_mean
+from prune_cli.errors import UserError
+
+TARGET = "_target_"
+MISSING = "???"
+
+
+def build(node: Mapping[str, Any], key: str) -> Any:
+    """Build the dataclass that a node names by its `_target_`, from the node's other values.
+
+    Args:
+        node: Plain values, resolved.
+        key: Where the node stands in the configuration, for messages.
+
+    Returns:
+        The instance.
+
+    Raises:
+        UserError: If there is no such class, a field is unknown or missing, or a value is impossible; it tells all.
+    """
+    if TARGET not in node:
+        raise UserError(f"{key} has no {TARGET}: name the class to build, as the YAML files of conf/{key} do")
+    cls = locate(node[TARGET], f"{key}.{TARGET}")
+    return construct(cls, {name: value for name, value in node.items() if name != TARGET}, key)
+
+
+def construct(cls: type, values: Mapping[str, Any], key: str) -> Any:
+    """Build a dataclass from plain values.
+
+    Args:
+        cls: The dataclass.
+        values: Its fields; those with a default may be left out.
+        key: Where the values stand in the configuration, for messages.
+
+    Raises:
+        UserError: See `build`.
+    """
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    problems = [
+        f"{key}.{name} is not known{did_you_mean(name, fields)} ({cls.__name__} takes {', '.join(fields) or 'nothing'})"
+        for name in values
+        if name not in fields
+    ]
+    found: dict[str, Any] = {}
+    for name, field in fields.items():
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if values.get(name, MISSING) == MISSING:
+            if name in values or not has_default:
+                problems.append(f"{key}.{name} is missing: give {key}.{name}=...{explained(cls, name)}")
+            continue
+        try:
+            found[name] = convert(values[name], hints[name], f"{key}.{name}")
+        except UserError as error:
+            problems += [f"{problem}{explained(cls, name)}" for problem in error.problems]
+    if problems:
+        raise UserError(*problems)
+    try:
+        return cls(**found)
+    except ValueError as error:  # an impossible value, refused by __post_init__
+        text = str(error)
+        names_a_field = text.split(" ", 1)[0] in fields
+        raise UserError(f"{key}.{text}" if names_a_field else f"{key}: {text}") from error
+
+
+def locate(path: str, key: str) -> type:
+    """Import a dataclass by its dotted path.
+
+    Args:
+        path: Module and class, "package.module.Class".
+        key: Where the path stands in the configuration, for messages.
+
+    Raises:
+        UserError: If it cannot be imported or is no dataclass.
+    """
+    module, _, name = str(path).rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise UserError(f"{key}={path} cannot be imported ({error}): is its folder in PYTHONPATH?") from error
+    except (AttributeError, ValueError) as error:
+        raise UserError(f"{key}={path}: there is no such class ({error})") from error
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise UserError(f"{key}={path} is no dataclass: its fields are the schema of its YAML, so it must be one")
+    return cls
+
+
+def convert(value: Any, hint: Any, key: str) -> Any:
+    """Check a value against a type annotation, as OmegaConf does for the rest of the configuration.
+
+    Args:
+        value: A plain value, or a list or mapping of them.
+        hint: Type of a dataclass field.
+        key: Where the value stands in the configuration, for messages.
+
+    Returns:
+        The value in that type.
+
+    Raises:
+        UserError: If it does not fit.
+    """
+    if type(value) is int and float in get_args(hint) and int not in get_args(hint):
+        value = float(value)  # OmegaConf takes a whole number for `float`, but not for `float | str`
+    try:
+        converted = OmegaConf.to_container(OmegaConf.merge(_typed(hint), {"value": value}))["value"]  # pyright: ignore
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key}={written(value)} does not fit: {kind(hint)} is needed") from error
+    takes_tuple = any(get_origin(member) is tuple for member in (hint, *get_args(hint)))
+    return tuple(converted) if takes_tuple and isinstance(converted, list) else converted
+
+
+@cache
+def _typed(hint: Any) -> DictConfig:
+    """A configuration of one value of this type; merging copies it."""
+    return OmegaConf.structured(dataclasses.make_dataclass("Typed", [("value", hint)]))
+
+
+def kind(hint: Any) -> str:
+    """A type annotation in words.
+
+    >>> kind(float), kind(int | None)
+    ('a number', 'a whole number or null')
+    """
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(kind(member) for member in get_args(hint))
+    if get_origin(hint) in (tuple, list):
+        return "a list"
+    if get_origin(hint) is dict:
+        return "a mapping"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", types.NoneType: "null"}
+    return words.get(hint, str(hint))
+
+
+def written(value: Any) -> str:
+    """A value as it is written on the command line.
+
+    >>> written(None), written(True), written(0.5)
+    ('null', 'true', '0.5')
+    """
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def explained(cls: type, name: str) -> str:
+    """The documentation of a field in brackets, to put behind a sentence; nothing where there is none."""
+    text = about(cls, name)
+    return f" ({text})" if text else ""

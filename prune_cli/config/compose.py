@@ -1,0 +1,79 @@
+"""Composition by Hydra: the schema it types the configuration with, and what it chose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from prune_cli.config.options import GROUPS
+from prune_cli.config.schema import Config
+from prune_cli.paths import CONF
+
+HYDRA_VERSION = "1.3"
+"""The behaviour of Hydra that the configuration is written for."""
+
+Composer = Callable[[Sequence[str]], DictConfig]
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra under the name that conf/config.yaml begins with."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+@contextmanager
+def composer(config_dir: str | None = None) -> Iterator[Composer]:
+    """Compose without running, as `prune run` does.
+
+    Args:
+        config_dir: A user's own folder of groups.
+
+    Yields:
+        From overrides to the whole configuration, Hydra's node included. It raises Hydra's exceptions.
+    """
+    register_schema()
+    extra = [] if config_dir is None else [f"hydra.searchpath=['file://{Path(config_dir).expanduser().absolute()}']"]
+
+    def composed(overrides: Sequence[str]) -> DictConfig:
+        cfg = compose("config", [*overrides, *extra], return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in a user's configuration
+        return cfg
+
+    with initialize_config_dir(str(CONF), version_base=HYDRA_VERSION):
+        yield composed
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """The configuration of the run alone."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
+def choices_of(hydra: HydraConf, model_name: str | None) -> dict[str, str]:
+    """Read which option each of our groups took; a group without one is left out.
+
+    Args:
+        hydra: Hydra's own node.
+        model_name: The model's name. Where the chosen option says another, the model is called by this one: a run with
+            `model.name=FOLDER` is no run of the default option.
+    """
+    taken = hydra.runtime.choices
+    choices = {group: str(taken[group]) for group in GROUPS if taken.get(group) is not None}
+    if model_name is not None and model_name != _name_in_option(hydra, taken["model"], model_name):
+        choices["model"] = re.sub(r"[^\w.-]+", "_", model_name.rstrip("/").rpartition("/")[2])
+    return choices
+
+
+def _name_in_option(hydra: HydraConf, option: str, otherwise: str) -> str | None:
+    """The name that the option's YAML gives the model."""
+    for source in hydra.runtime.config_sources:
+        path = Path(source.path) / "model" / f"{option}.yaml"
+        if source.schema == "file" and path.is_file():
+            return OmegaConf.to_container(OmegaConf.load(path)).get("name")  # pyright: ignore
+    return otherwise

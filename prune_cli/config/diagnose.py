@@ -1,0 +1,170 @@
+"""Finding everything that is wrong with a set of overrides, before anything runs.
+
+Hydra stops at the first thing that it does not understand, and tells of it in its own terms. Here overrides are
+composed as Hydra is about to compose them; where that fails they are tried one by one, and each culprit is explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from prune_cli.config.build import MISSING
+from prune_cli.config.compose import Composer, composer, without_hydra
+from prune_cli.config.explain import explain_choice, explain_failure, explain_value, is_group
+from prune_cli.config.options import folders, names
+from prune_cli.config.overrides import Setting, one_value_each, parse
+from prune_cli.config.run_config import RunConfig, not_chosen
+from prune_cli.errors import UserError
+
+
+def diagnose(
+    overrides: Sequence[str], config_dir: str | None = None, *, multirun: bool = False, values: bool = True
+) -> DictConfig:
+    """Refuse overrides that cannot work.
+
+    In a multirun each value of each sweep is checked, beside the first value of the others.
+
+    Args:
+        overrides: As given on the command line.
+        config_dir: A user's own folder of groups.
+        multirun: Whether sweeps are allowed.
+        values: Whether to look at values too, beside what Hydra needs to compose.
+
+    Returns:
+        The whole configuration of the first run, Hydra's node included.
+
+    Raises:
+        UserError: If anything is wrong; it tells all that was found.
+    """
+    if config_dir is not None and not Path(config_dir).expanduser().is_dir():
+        raise UserError(f"--config-dir {config_dir}: there is no such folder")
+    with composer(config_dir) as composed:
+        cfg, problems = _Diagnosis(composed, folders(config_dir), values).of(overrides, multirun)
+    if problems or cfg is None:
+        raise UserError(*problems)
+    return cfg
+
+
+class _Diagnosis:
+    """The search for culprits, with what it needs at every turn."""
+
+    def __init__(self, composed: Composer, config_folders: Sequence[Path], values: bool) -> None:
+        self._composed = composed
+        self._folders = config_folders
+        self._values = values
+        self._asked: set[str] = set()
+
+    def of(self, overrides: Sequence[str], multirun: bool) -> tuple[DictConfig | None, list[str]]:
+        """The first run, and all problems, each once, in the order in which they are found."""
+        settings, problems = self._read(overrides)
+        swept = [setting for setting in settings if setting.swept]
+        first, found = self._check(next(one_value_each(settings)))
+        problems += found
+        if multirun or (first is not None and first.hydra.mode == RunMode.MULTIRUN):
+            hydras = [setting for setting in swept if setting.parsed.is_hydra_override()]
+            problems += [f"{setting.text}: Hydra's own keys cannot be swept" for setting in hydras]
+            more, found = self._sweeps_of_config(first, {setting.key for setting in settings})
+            settings += more
+            problems += found
+        else:
+            problems += [_needs_multirun(setting) for setting in swept]
+        for variant in list(one_value_each(settings))[1:]:
+            problems += self._check(variant)[1]
+        return first, list(dict.fromkeys(problems))
+
+    def _check(self, overrides: Sequence[str]) -> tuple[DictConfig | None, list[str]]:
+        """Compose one run and look at its values; None where it cannot be composed even without the culprits."""
+        try:
+            cfg, problems = self._composed(overrides), []
+        except Exception:  # noqa: BLE001 Hydra raises nearly anything, AssertionError and AttributeError too
+            cfg, problems = self._compose_without_culprits([parse(override, self._folders) for override in overrides])
+        if cfg is not None and self._values:
+            source = f"{cfg.task} {cfg.data}" if "task" in cfg and "data" in cfg else ""
+            keys = {override.partition("=")[0] for override in overrides}
+            problems += _problems_of_values(cfg, keys, ask_source=source not in self._asked)
+            self._asked.add(source)  # it may be the network that answers: ask once
+        return cfg, problems
+
+    def _read(self, overrides: Sequence[str]) -> tuple[list[Setting], list[str]]:
+        """Parse what can be parsed."""
+        settings: list[Setting] = []
+        problems: list[str] = []
+        for override in overrides:
+            try:
+                settings.append(parse(override, self._folders))
+            except UserError as error:
+                problems += error.problems
+        return settings, problems
+
+    def _sweeps_of_config(self, cfg: DictConfig | None, given: set[str]) -> tuple[list[Setting], list[str]]:
+        """Sweeps that stand in the configuration, as in an experiment's; the command line goes before them."""
+        params = None if cfg is None else OmegaConf.select(cfg, "hydra.sweeper.params")
+        settings, problems = self._read([f"{key}={value}" for key, value in (params or {}).items()])
+        return [setting for setting in settings if setting.key not in given], problems
+
+    def _compose_without_culprits(self, settings: Sequence[Setting]) -> tuple[DictConfig | None, list[str]]:
+        choices = [setting for setting in settings if is_group(setting, self._folders)]
+        wrong = {setting.key: problem for setting in choices if (problem := explain_choice(setting, self._folders))}
+        good = [setting.text for setting in choices if setting.key not in wrong]
+        problems = list(wrong.values())
+
+        base, error = self._try(good)
+        lacks_task = base is None and not ({"task"} & {setting.key for setting in choices} - wrong.keys())
+        if lacks_task:  # any task will do to try the other overrides
+            good.append(f"task={names('task', self._folders)[0]}")
+            base, error = self._try(good)
+        if base is None:
+            return None, [*problems, explain_failure(error)]
+
+        for setting in settings:
+            if setting in choices or setting.key.partition(".")[0] in wrong:
+                continue
+            cfg, error = self._try([*good, setting.text])
+            if cfg is None:
+                problems.append(explain_value(setting, base, error))
+            else:
+                good.append(setting.text)
+        cfg = self._composed(good)
+        if lacks_task:
+            OmegaConf.update(cfg, "task", MISSING, force_add=True)
+            problems += [] if "task" in wrong else [not_chosen("task")]
+        return cfg, problems
+
+    def _try(self, overrides: Sequence[str]) -> tuple[DictConfig | None, Exception]:
+        """Compose, or give what Hydra raised."""
+        try:
+            return self._composed(overrides), Exception()
+        except Exception as error:  # noqa: BLE001 as above
+            return None, error
+
+
+def _problems_of_values(cfg: DictConfig, keys: set[str], *, ask_source: bool) -> list[str]:
+    """What is wrong with a run that can be composed.
+
+    Args:
+        cfg: The run.
+        keys: What the command line set.
+        ask_source: See `RunConfig.from_hydra`.
+    """
+    problems: list[str] = []
+    if "model.name" in keys and cfg.model.package is not None:
+        problems.append(
+            f"model.name={cfg.model.name} would not be used, for the chosen model comes from a package:"
+            f" add model.package=null ({cfg.model.package} otherwise)"
+        )
+    try:
+        RunConfig.from_hydra(without_hydra(cfg), {}, ask_source=ask_source)
+    except UserError as error:  # that a wrong task is no task, is told already
+        problems += [problem for problem in error.problems if problem != not_chosen("task") or "task" not in keys]
+    return problems
+
+
+def _needs_multirun(setting: Setting) -> str:
+    return (
+        f"{setting.text} names several values for one run: did you mean `prune run -m`?"
+        " (As one value, write a list as [1,2] and text in two kinds of quotes, '\"a,b\"')"
+    )

@@ -1,0 +1,76 @@
+"""The configuration under which a saved model is evaluated again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prune_cli.config.checks import folder_problems
+from prune_cli.config.compose import without_hydra
+from prune_cli.config.diagnose import diagnose
+from prune_cli.config.options import folders, names
+from prune_cli.config.overrides import expand_home
+from prune_cli.config.run_config import RunConfig
+from prune_cli.errors import UserError
+
+_KEPT = ("task", "data", "trainer")
+"""Groups that an evaluation takes from the run where the overrides do not choose another option."""
+
+
+def saved_run(folder: Path, overrides: Sequence[str], config_dir: str | None = None) -> tuple[RunConfig, Path]:
+    """Find a saved model and the configuration to evaluate it with.
+
+    Args:
+        folder: A run folder, or a folder with a model in the Hugging Face layout.
+        overrides: What is to be different from the run; a model outside a run folder needs a task at least.
+        config_dir: A user's own folder of groups.
+
+    Returns:
+        The configuration, and the folder with the model.
+
+    Raises:
+        UserError: If there is no model, or an override cannot work.
+    """
+    model = folder / "model" if (folder / "model").is_dir() else folder
+    if problems := list(folder_problems("the model", str(model))):
+        raise UserError(*problems)
+    overrides = [expand_home(override) for override in overrides]
+    given = {override.partition("=")[0].lstrip("+") for override in overrides}
+    saved = _read(model.parent / "config.yaml")
+    kept = [group for group in _KEPT if group in saved and group not in given]
+    for group in kept:
+        if saved.choices.get(group) in names(
+            group, folders(config_dir)
+        ):  # else the user's own option, folder not given
+            overrides.append(f"{group}={saved.choices[group]}")
+    cfg = diagnose(overrides, config_dir, values=False)
+    values = OmegaConf.to_container(without_hydra(cfg))
+    assert isinstance(values, dict)
+    for key in given:
+        if key.partition(".")[0] in kept and "." in key:
+            OmegaConf.update(saved, key, OmegaConf.select(cfg, key))
+    values |= {group: saved[group] for group in kept}
+    # What only training needs must not refuse an evaluation: the first model and teacher may be gone.
+    values |= {
+        "model": {"name": str(model)},
+        "regularization": {"_target_": "prune_cli.regularizers.NoTeacher"},
+        "sparsity": 0.0,
+    }
+    return RunConfig.from_hydra(OmegaConf.create(values), {}, writes=False), model
+
+
+def _read(path: Path) -> DictConfig:
+    """A run's configuration; nothing in it where there is none."""
+    if not path.is_file():
+        return DictConfig({})
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, DictConfig) or "choices" not in config:
+        raise UserError(f"{path} is not the configuration of a run")
+    return config

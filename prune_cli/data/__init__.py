@@ -1,0 +1,1 @@
+"""Where records come from: the hub, local files, a synthetic world."""

@@ -1,0 +1,149 @@
+"""Records from the Hugging Face hub, at the revision that the task pins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prune_cli.data.records import Split, checked
+from prune_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from prune_cli.tasks.base import HubDataset, Task
+
+PROBE_TIMEOUT = 5.0  # seconds; a hub that takes longer to say a few words will not serve a data set either
+WITHOUT_HUB = (
+    "Use data=local data.path=DIR with files of your own, data=synthetic for made-up records, or HF_HUB_OFFLINE=1 "
+    "with a cache filled on a machine that reaches the hub."
+)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The data set that a task names, downloaded once and then read from the cache of `datasets`."""
+
+    def problems(self, task: Task) -> list[str]:
+        """Say whether the data set can be had: from the cache, or from a hub that answers within seconds."""
+        from huggingface_hub import constants
+
+        if _cached_files(task):
+            return []
+        if constants.HF_HUB_OFFLINE:
+            return [f"HF_HUB_OFFLINE is set and {_described(task.hub)} is not in the cache. {WITHOUT_HUB}"]
+        failure = probe(f"{constants.ENDPOINT}/api/datasets/{task.hub.path}/revision/{task.hub.revision}")
+        return [f"{_described(task.hub)} cannot be had from the hub: {failure}. {WITHOUT_HUB}"] if failure else []
+
+    def identity(self, task: Task) -> str:
+        """Name and revision of the data set."""
+        return f"hub:{task.hub.path}/{task.hub.config or 'default'}@{task.hub.revision}"
+
+    def load(self, task: Task) -> dict[str, Dataset]:
+        """Read and check the splits, from the cache where they are in it.
+
+        Raises:
+            UserError: If the download fails, a split is missing, or a record is unusable.
+        """
+        files = _cached_files(task)
+        splits = _read_cached(files) if files else _download(task)
+        if missing := [split for split in _splits(task) if split not in splits]:
+            raise UserError(
+                f"{_described(task.hub)} has no split {', '.join(missing)}; there are: {', '.join(splits)}. "
+                "Set task.evaluation_splits to what there is."
+            )
+        return checked(task, {split: _raw(task, split, splits[split]) for split in _splits(task)})
+
+
+def probe(url: str, timeout: float = PROBE_TIMEOUT) -> str | None:
+    """Ask for an address once, without retries.
+
+    Args:
+        url: Address on the hub; the user's token is sent along where there is one.
+        timeout: Seconds to wait.
+
+    Returns:
+        Why it does not answer, None where it does.
+    """
+    from http.client import HTTPException
+    from urllib.error import HTTPError, URLError
+    from urllib.parse import urlsplit
+    from urllib.request import Request, urlopen
+
+    from huggingface_hub import get_token
+
+    host, token = urlsplit(url).netloc, get_token()
+    # GET, for which the hub documents this address; only the head of the answer is read
+    request = Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urlopen(request, timeout=timeout):
+            return None
+    except HTTPError as error:
+        return f"{host} answers {error.code} {error.reason}"
+    except URLError as error:
+        return f"{host} does not answer ({error.reason})"
+    except (OSError, HTTPException) as error:
+        return f"{host} does not answer ({error})"
+
+
+def _splits(task: Task) -> tuple[str, ...]:
+    return "train", *task.evaluation_splits
+
+
+def _described(hub: HubDataset) -> str:
+    return f"The data set {hub.path}{f' ({hub.config})' if hub.config else ''} at revision {hub.revision}"
+
+
+def _cached_files(task: Task) -> dict[str, list[Path]]:
+    """Find the Arrow files of every needed split in the cache of `datasets`, at the pinned revision.
+
+    Looked up here because `load_dataset` takes whichever revision is newest in the cache where the hub does not
+    answer, after half a minute of retries. Its layout: OWNER___NAME/CONFIG/VERSION/REVISION/NAME-SPLIT[-SHARD].arrow.
+
+    Returns:
+        Files by split; empty unless all splits are there.
+    """
+    from datasets import config
+    from datasets.naming import camelcase_to_snakecase
+
+    *owner, name = task.hub.path.split("/")
+    root = Path(config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(name)]))
+    for folder in sorted(root.glob(f"{task.hub.config or 'default'}/*/{task.hub.revision}")):
+        files = {split: _shards(folder, split) for split in _splits(task)}
+        if all(files.values()):
+            return files
+    return {}
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    return sorted(folder.glob(f"*-{split}.arrow")) or sorted(folder.glob(f"*-{split}-*-of-*.arrow"))
+
+
+def _read_cached(files: dict[str, list[Path]]) -> dict[str, Dataset]:
+    from datasets import Dataset, concatenate_datasets
+
+    return {
+        split: concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
+        for split, shards in files.items()
+    }
+
+
+def _download(task: Task) -> dict[str, Dataset]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        splits = load_dataset(task.hub.path, task.hub.config, revision=task.hub.revision)
+    except (OSError, ValueError, DatasetsError) as error:
+        raise UserError(f"{_described(task.hub)} cannot be read: {error}. {WITHOUT_HUB}") from error
+    return {str(split): records for split, records in splits.items()}
+
+
+def _raw(task: Task, split: str, records: Dataset) -> Split:
+    columns = [column for column in task.columns if column in records.column_names]
+    return Split(
+        records.select_columns(columns).to_list(),
+        lambda number: f"{task.hub.path} {split}, record {number + 1}",
+        f"{task.hub.path} {split}",
+    )

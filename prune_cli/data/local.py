@@ -1,0 +1,156 @@
+"""Records from a folder of the user's."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prune_cli.data.records import Split, Unreadable, checked
+from prune_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from prune_cli.tasks.base import Task
+
+FORMATS = ("jsonl", "parquet", "csv")
+HASHED_AT_ONCE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Local:
+    """A folder with one file a split: {train,validation,...}.{jsonl,parquet,csv}.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: str
+
+    def problems(self, task: Task) -> list[str]:
+        """Say which files are missing or are there twice."""
+        folder = self._folder
+        if not folder.is_dir():
+            what = "is not a folder" if folder.exists() else "does not exist"
+            return [f"data.path={self.path} {what}. Give a folder with train.jsonl (or .parquet, .csv) and the like."]
+        there = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        problems = []
+        for split in _splits(task):
+            files = self._files(split)
+            if not files:
+                use = "trained on" if split == "train" else "evaluated on"
+                problems.append(
+                    f"data.path={self.path} has no {split}.jsonl (or .parquet, .csv), which the task {task.name} is "
+                    f"{use}. Add it; there are: {there}."
+                )
+            if len(files) > 1:
+                names = " and ".join(file.name for file in files)
+                problems.append(f"data.path={self.path} has {names}: which of them is meant? Keep one.")
+        return problems
+
+    def identity(self, task: Task) -> str:
+        """SHA-256 over the names of the splits and the bytes of their files."""
+        digest = hashlib.sha256()
+        for split in _splits(task):
+            digest.update(f"{split}:{self._file(split).stat().st_size}:".encode())
+            with self._file(split).open("rb") as stream:
+                while chunk := stream.read(HASHED_AT_ONCE):
+                    digest.update(chunk)
+        return f"sha256:{digest.hexdigest()}"
+
+    def load(self, task: Task) -> dict[str, Dataset]:
+        """Read and check the files of `train` and of the task's evaluation splits.
+
+        Raises:
+            UserError: If a record is unusable; the message names its file and line (JSONL) or number.
+        """
+        return checked(task, {split: _read(self._file(split), task.columns) for split in _splits(task)})
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.path).expanduser()
+
+    def _files(self, split: str) -> list[Path]:
+        return [file for suffix in FORMATS if (file := self._folder / f"{split}.{suffix}").is_file()]
+
+    def _file(self, split: str) -> Path:
+        return self._files(split)[0]
+
+
+def _splits(task: Task) -> tuple[str, ...]:
+    return "train", *task.evaluation_splits
+
+
+def _read(file: Path, columns: Mapping[str, type]) -> Split:
+    try:
+        match file.suffix:
+            case ".jsonl":
+                return _read_jsonl(file)
+            case ".csv":
+                return _numbered(file, _read_csv(file, columns))
+            case _:
+                return _numbered(file, _read_parquet(file))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}.") from error
+
+
+def _numbered(file: Path, rows: Sequence[Any]) -> Split:
+    return Split(rows, lambda number: f"{file}: record {number + 1}", str(file))
+
+
+def _read_jsonl(file: Path) -> Split:
+    lines, rows = [], []
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                lines.append(number)
+                rows.append(_parsed(line.rstrip()))
+    return Split(rows, lambda number: f"{file}:{lines[number]}", str(file))
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        return Unreadable(f"broken JSON, {error.msg} at column {error.colno}")
+    except UnicodeDecodeError as error:
+        return Unreadable(f"not UTF-8, byte {error.start + 1} of the line")
+
+
+def _read_csv(file: Path, columns: Mapping[str, type]) -> Sequence[Any]:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        try:
+            return [_typed(row, columns) for row in reader]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: broken CSV after line {reader.line_num}: {error}.") from error
+
+
+def _typed(row: Mapping[str | None, Any], columns: Mapping[str, type]) -> Any:
+    """Turn the cells of numeric columns into numbers where they are some; an empty cell there is no value."""
+    if None in row:
+        return Unreadable(f"{len(row[None])} cells more than the header has columns")
+    typed = dict(row)
+    for column, wanted in columns.items():
+        cell = row.get(column)
+        if wanted in (int, float) and cell is not None:
+            try:
+                typed[column] = wanted(cell) if cell.strip() else None
+            except ValueError:
+                continue  # stays text, which the check of types tells with the record's number
+    return typed
+
+
+def _read_parquet(file: Path) -> Sequence[Any]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.ParquetFile(file).read().to_pylist()
+    except pyarrow.ArrowException as error:
+        raise UserError(f"{file}: not a readable parquet file: {error}.") from error

@@ -1,0 +1,105 @@
+"""What all sources share: records are checked here, once, before anything else is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prune_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from prune_cli.tasks.base import Task
+
+SHOWN = 5  # problems of a split that are told one by one
+
+TYPE_NAMES: Mapping[type, str] = {str: "text", int: "an integer", float: "a number", list: "a list", dict: "an object"}
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands where a record should be."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """The raw records of a split.
+
+    Attributes:
+        rows: A mapping from column to value each, or `Unreadable`.
+        where: Tells where the record of a number (from 0) stands, "FILE:LINE" say.
+        origin: What the records were read from, to name in messages.
+    """
+
+    rows: Sequence[Any]
+    where: Callable[[int], str]
+    origin: str
+
+
+def checked(task: Task, splits: Mapping[str, Split]) -> dict[str, Dataset]:
+    """Turn raw records into data sets that hold the task's columns and nothing else.
+
+    Args:
+        task: Says which columns there must be and checks what is in them.
+        splits: Raw records by name of the split.
+
+    Raises:
+        UserError: If a record is unusable; it names the first few of every split and counts the rest.
+    """
+    datasets, problems = {}, []
+    for name, split in splits.items():
+        datasets[name], found = _build(task, split)
+        problems += found
+    if problems:
+        raise UserError(*problems)
+    return datasets
+
+
+def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
+    from datasets import Dataset
+
+    reasons = {number: reason for number, row in enumerate(split.rows) if (reason := _row_problem(row, task.columns))}
+    sound = [number for number in range(len(split.rows)) if number not in reasons]
+    dataset = Dataset.from_dict({column: [split.rows[number][column] for number in sound] for column in task.columns})
+    if sound:
+        reasons |= {sound[position]: reason for position, reason in task.check(dataset)}
+    problems = [f"{split.where(number)}: {reasons[number]}." for number in sorted(reasons)[:SHOWN]]
+    if len(reasons) > SHOWN:
+        problems.append(f"{split.origin}: {len(reasons) - SHOWN} more records are unusable.")
+    if not split.rows:
+        problems.append(f"{split.origin}: no records.")
+    return dataset, problems
+
+
+def _row_problem(row: Any, columns: Mapping[str, type]) -> str | None:
+    if isinstance(row, Unreadable):
+        return row.reason
+    if not isinstance(row, Mapping):
+        return f"not an object with named columns but {_type_name(row)}"
+    if missing := [column for column in columns if column not in row]:
+        there = ", ".join(f"`{column}`" for column in row) or "none"
+        return f"no column {', '.join(f'`{column}`' for column in missing)}; there are {there}"
+    for column, wanted in columns.items():
+        value = row[column]
+        if value is not None and not _is_a(value, wanted):  # an empty value is the task's to judge
+            return f"`{column}` is {_type_name(value)} ({_shortened(value)}), not {TYPE_NAMES[wanted]}"
+    return None
+
+
+def _is_a(value: Any, wanted: type) -> bool:
+    if isinstance(value, bool):
+        return wanted is bool
+    return isinstance(value, (int, float) if wanted is float else wanted)
+
+
+def _type_name(value: Any) -> str:
+    return TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

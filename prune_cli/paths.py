@@ -1,0 +1,20 @@
+"""Where the configuration and the studies lie: inside the package in a wheel, beside it in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _find(name: str) -> Path:
+    """The folder of that name inside the package, else beside it."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+CONF: Path = _find("conf")
+"""Hydra's configuration: config.yaml and one folder a group."""
+
+EXPERIMENTS: Path = _find("experiments")
+"""One folder a study."""

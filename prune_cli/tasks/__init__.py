@@ -1,0 +1,1 @@
+"""What a task is: its records, its head, its metrics."""

@@ -1,0 +1,198 @@
+"""The commands, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import prune_cli
+from prune_cli.config.options import GROUPS, names
+from prune_cli.paths import CONF
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A run folder with all that `prune show` reads."""
+    folder = tmp_path / "rte-tiny_bert-pins-s0.5-12345678"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("sparsity: 0.5\n# kept [as it is]\n")
+    layer = {
+        "name": "bert.encoder.layer.0.output.dense.weight",
+        "shape": [2, 4],
+        "zeros": 4,
+        "weights": 8,
+        "sparsity": 0.5,
+    }
+    result: dict[str, Any] = {
+        "format": 1,
+        "name": folder.name,
+        "choices": {"task": "rte", "model": "tiny_bert", "criterion": "pins", "regularization": "self"},
+        "seed": 42,
+        "primary_metric": "accuracy",
+        "metric": 0.625,
+        "metrics": {"accuracy": 0.625},
+        "best_at_target": None,
+        "teacher_metric": None,
+        "sparsity": {
+            "target": 0.5,
+            "measured": 0.5,
+            "zeros_by_mask": 4,
+            "zeros_in_file": 4,
+            "prunable": 8,
+            "parameters": 16,
+            "of_model": 0.25,
+        },
+        "layers": [layer],
+        "steps": 20,
+        "steps_per_second": 10.0,
+        "seconds": {"total": 3.0, "train": 2.0, "evaluate": 1.0},
+        "peak_memory_bytes": 1000,
+        "files": {"model/model.safetensors": 64},
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+def test_the_version_is_told(prune: Any) -> None:
+    assert prune("--version").out == f"prune-lm {prune_cli.__version__}\n"
+
+
+def test_help_names_every_command_and_every_group(prune: Any) -> None:
+    told = prune("--help")
+    assert told.code == 0
+    for command in ("run", "list", "eval", "show", "doctor"):
+        assert re.search(rf"\b{command}\b", told.out)
+    told = prune("run", "--help")
+    assert told.code == 0
+    for word in ("prune run -m task=rte,mrpc", "--multirun", "--config-dir", "--cfg", *GROUPS):
+        assert word in told.out
+
+
+@pytest.mark.parametrize(("group", "plural"), GROUPS.items())
+def test_list_shows_every_option_on_a_line_of_its_own(prune: Any, group: str, plural: str) -> None:
+    lines = prune("list", plural).out.splitlines()
+    assert [line.split()[0] for line in lines] == names(group, [CONF])
+    assert prune("list", group).out.splitlines() == lines
+    everything = prune("list").out.splitlines()
+    assert f"{plural}: {group}=..." in everything
+    assert set(lines) <= set(everything)
+
+
+def test_list_shows_what_a_user_adds(prune: Any, tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text("# A task of mine\nname: mine\n")
+    assert "A task of mine" in prune("list", "tasks", "--config-dir", str(tmp_path)).out
+    assert "A task of mine" not in prune("list", "tasks").out
+    assert "there is no such folder" in prune("list", "--config-dir", "/no/such").err
+
+
+def test_list_knows_no_other_group(prune: Any) -> None:
+    told = prune("list", "taks")
+    assert (told.code, told.out) == (2, "")
+    assert "there is no group taks: did you mean tasks?" in told.err
+
+
+def test_bad_overrides_are_told_without_a_traceback(prune: Any, tmp_path: Path) -> None:
+    told = prune("run", "task=mrcp", "sparsity=high", "data=synthetic")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.splitlines()[0] == "2 things are wrong:"
+    assert "- task=mrcp is not known: did you mean mrpc?" in told.err
+    assert "- sparsity=high does not fit: a number is needed" in told.err
+    assert "Traceback" not in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_option_or_command_is_told(prune: Any) -> None:
+    for arguments, remedy in ((["run", "--multrun"], "--multirun"), (["rnu"], "run")):
+        told = prune(*arguments)
+        assert told.code == 2
+        assert remedy in told.err
+
+
+def test_cfg_prints_the_configuration(prune: Any) -> None:
+    told = prune("run", "task=mrpc", "--cfg", "job", "sparsity=0.5")
+    assert told.code == 0
+    assert "sparsity: 0.5" in told.out.splitlines()
+    assert "  _target_: prune_cli.tasks.glue.TextClassification" in told.out.splitlines()
+    assert prune("run", "--cfg", "job", "-p", "model", "task=mrpc").out.startswith(
+        "# @package model\nname: google-bert/"
+    )
+    assert "seed: ${seed}" in prune("run", "task=mrpc", "criterion=random", "--cfg", "job").out
+    assert "seed: 42" in prune("run", "task=mrpc", "criterion=random", "--cfg", "job", "--resolve").out
+
+
+def test_info_prints_how_it_is_composed(prune: Any) -> None:
+    told = prune("run", "--info", "defaults", "task=mrpc")
+    assert told.code == 0
+    assert "task/mrpc" in told.out
+    assert "Config search path" in prune("run", "task=mrpc", "--info").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--cfg", "jobs"], "--cfg jobs is not known: did you mean job?"),
+        (["--resolve"], "add --cfg job"),
+        (["--cfg", "job", "-m"], "do not go together"),
+        (["--cfg", "job", "task=mrcp"], "did you mean mrpc?"),
+        (["--cfg", "job", "seed=1,2", "task=rte"], "did you mean `prune run -m`?"),
+    ],
+)
+def test_a_wrong_inspection_is_told(prune: Any, arguments: list[str], told: str) -> None:
+    ended = prune("run", *arguments)
+    assert ended.code == 2
+    assert told in ended.err
+
+
+def test_show_prints_configuration_result_and_layers(prune: Any, finished: Path) -> None:
+    told = prune("show", str(finished))
+    assert told.code == 0
+    for text in ("# kept [as it is]", finished.name, "0.6250", "4 of 8", "2 x 4", "50.00"):
+        assert text in told.out
+
+
+def test_show_says_what_is_wrong_with_a_folder(prune: Any, finished: Path, tmp_path: Path) -> None:
+    assert "there is no such folder" in prune("show", "/no/such").err
+    assert "is no run folder: it has no config.yaml" in prune("show", str(tmp_path)).err
+    (finished / "result.json").write_text('{"format": 0}')
+    assert "another version of prune (format 0)" in prune("show", str(finished)).err
+    (finished / "result.json").write_text('{"format": ')
+    assert "result.json is broken" in prune("show", str(finished)).err
+    (finished / "result.json").unlink()
+    told = prune("show", str(finished))
+    assert told.code == 2
+    assert "the run has not finished" in told.err
+
+
+def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def evaluate(config: Any, model: Path) -> dict[str, float]:
+        asked.append((config.task.name, config.data.seed, model))
+        return {"loss": 0.5, "accuracy": 0.75}
+
+    monkeypatch.setitem(sys.modules, "prune_cli.run", SimpleNamespace(evaluate=evaluate))
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    told = prune("eval", str(tmp_path), "task=rte", "data=synthetic", "data.seed=3")
+    assert told.code == 0
+    assert asked == [("rte", 3, tmp_path)]
+    assert told.out.split() == ["accuracy", "0.7500", "loss", "0.5000"]
+    assert prune("eval", "/no/such").code == 2
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_doctor_prints_a_table_and_its_exit_code(prune: Any, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    from prune_cli import doctor
+
+    checks = [doctor.Check("torch", "broken" if code else "ok", "found [it]", "mend it")]
+    monkeypatch.setattr(doctor, "checks", lambda: checks)
+    told = prune("doctor")
+    assert told.code == code
+    assert "found [it]" in told.out

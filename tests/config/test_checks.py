@@ -1,0 +1,160 @@
+"""Values of the right type that cannot be."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prune_cli.config.checks import (
+    folder_problems,
+    model_problems,
+    output_problems,
+    run_problems,
+    tracking_problems,
+    trainer_problems,
+)
+from prune_cli.config.schema import ModelConfig, TrackingConfig, TrainerConfig
+
+
+def the_one(problems: Iterable[str]) -> str:
+    [problem] = problems
+    return problem
+
+
+def test_what_is_right_passes() -> None:
+    assert not list(run_problems(0.0, 0))
+    assert not list(run_problems(1.0, 2**32 - 1))
+    assert not list(trainer_problems(TrainerConfig()))
+    assert not list(
+        trainer_problems(TrainerConfig(max_steps=1, warmup=1.0, weight_decay=0, precision="bf16", device="cpu"))
+    )
+    assert not list(tracking_problems(TrackingConfig()))
+    assert not list(model_problems(ModelConfig(name="google-bert/bert-base-uncased", include=r"attention\..*")))
+    assert not list(model_problems(ModelConfig(random={"model_type": "bert"})))
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "remedy"),
+    [
+        (1.2, "from 0 to 1"),
+        (-0.1, "from 0 to 1"),
+        (float("nan"), "from 0 to 1"),
+        (90, "from 0 to 1: did you mean 0.9?"),
+    ],
+)
+def test_a_sparsity_is_a_fraction(sparsity: float, remedy: str) -> None:
+    assert (
+        the_one(run_problems(sparsity, 0))
+        == f"sparsity is {sparsity:g}: give the fraction of weights to remove, {remedy}"
+    )
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_fits_into_32_bits(seed: int) -> None:
+    assert the_one(run_problems(0.5, seed)).startswith(f"seed is {seed}:")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, 0) for name in ("batch_size", "eval_batch_size", "gradient_accumulation", "max_steps")),
+        *((name, -1) for name in ("eval_steps", "save_steps", "log_steps", "keep_checkpoints")),
+        *((name, value) for name in ("epochs", "learning_rate", "max_grad_norm") for value in (0, -1, float("nan"))),
+        ("learning_rate", float("inf")),
+        ("weight_decay", -0.1),
+        ("warmup", -0.1),
+        ("warmup", 1.5),
+        ("warmup", float("inf")),
+        ("precision", "fp16"),
+        ("device", "gpu"),
+    ],
+)
+def test_a_value_of_the_trainer_that_cannot_be_is_told_by_its_key(field: str, value: Any) -> None:
+    written = f"{value:g}" if isinstance(value, float) else value
+    changed: dict[str, Any] = {field: value}
+    assert the_one(trainer_problems(TrainerConfig(**changed))).startswith(f"trainer.{field} is {written}: give ")
+
+
+def test_a_warmup_does_not_outlast_the_run() -> None:
+    assert not list(trainer_problems(TrainerConfig(max_steps=10, warmup=10.0)))
+    told = the_one(trainer_problems(TrainerConfig(max_steps=10, warmup=11.0)))
+    assert told == "trainer.warmup is 11 steps of a run of 10: give fewer, or a fraction below 1"
+
+
+def test_everything_wrong_with_the_trainer_is_told_at_once() -> None:
+    assert len(list(trainer_problems(TrainerConfig(batch_size=0, learning_rate=0, precision="x", device="y")))) == 4
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_timeout_is_above_zero(timeout: float) -> None:
+    assert the_one(tracking_problems(TrackingConfig(timeout=timeout))).startswith("tracking.timeout is ")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (ModelConfig(), "the model has no source"),
+        (ModelConfig(name="a/b", random={"model_type": "bert"}), "model.random makes a random model"),
+        (ModelConfig(package="p", random={"model_type": "bert"}), "model.random makes a random model"),
+        (ModelConfig(random={"hidden_size": 8}), "model.random.model_type is missing"),
+        (ModelConfig(name="a/b", sha256="abc"), "model.sha256 is abc: give 64 hexadecimal digits"),
+        (ModelConfig(name="a/b", include="("), "model.include is '(', no regular expression: "),
+        (ModelConfig(name="a/b", exclude="[z-a]"), "model.exclude is '[z-a]', no regular expression: "),
+        (ModelConfig(name="/no/such"), "model.name=/no/such: there is no such folder"),
+        (ModelConfig(name="./no_such"), "model.name=./no_such: there is no such folder"),
+        (ModelConfig(name="~/no such"), "model.name=~/no such: there is no such folder"),
+        (ModelConfig(name="runs/some/run"), "model.name=runs/some/run: there is no such folder"),
+    ],
+)
+def test_a_model_that_cannot_be_is_told(model: ModelConfig, told: str) -> None:
+    assert the_one(model_problems(model)).startswith(told)
+
+
+def test_a_model_folder_needs_config_and_safe_weights(tmp_path: Path) -> None:
+    model = ModelConfig(name=str(tmp_path))
+    assert the_one(model_problems(model)) == f"model.name={tmp_path} holds no model: it has no config.json"
+    (tmp_path / "config.json").touch()
+    told = the_one(model_problems(model))
+    assert told == f"model.name={tmp_path} holds no weights (model.safetensors): is it the right folder?"
+    (tmp_path / "pytorch_model.bin").touch()
+    assert "convert its pickled weights" in the_one(model_problems(model))
+    (tmp_path / "model-00001-of-00002.safetensors").touch()
+    assert not list(model_problems(model))
+
+
+def test_a_run_folder_given_for_its_model_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    told = the_one(folder_problems("model.name", str(tmp_path)))
+    assert told == f"model.name={tmp_path} holds no model: did you mean {tmp_path / 'model'}?"
+
+
+def test_an_output_folder_need_not_exist(tmp_path: Path) -> None:
+    assert not list(output_problems(tmp_path / "a" / "b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = the_one(output_problems(tmp_path / "file" / "runs"))
+    assert told == f"output_dir={tmp_path / 'file' / 'runs'}: {tmp_path / 'file'} is a file, give a folder"
+
+
+def test_a_read_only_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    told = the_one(output_problems(tmp_path))
+    assert told == f"output_dir={tmp_path} cannot be written to (Read-only file system): give another folder"
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 5000, 5000))
+    assert the_one(output_problems(tmp_path)).startswith(
+        f"output_dir={tmp_path} lies on a full disk (5,000 bytes free)"
+    )

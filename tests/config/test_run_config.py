@@ -1,0 +1,195 @@
+"""A configuration as a whole: what it holds, what refuses it, and when two of them are the same run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from prune_cli.config.compose import Composer, choices_of, composer, without_hydra
+from prune_cli.config.identity import identity, run_name
+from prune_cli.config.run_config import RunConfig
+from prune_cli.errors import UserError
+from prune_cli.pruning.criteria import Pins
+
+SMALL = ["data=synthetic", "data.train=8", "data.validation=8"]
+
+Make = Callable[..., RunConfig]
+
+
+def composed_run(compose: Composer, folder: Path, *overrides: str) -> RunConfig:
+    cfg = compose(["task=rte", f"output_dir={folder}", *overrides])
+    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+
+
+@pytest.fixture
+def make(compose: Composer, tmp_path: Path) -> Make:
+    def made(*overrides: str) -> RunConfig:
+        return composed_run(compose, tmp_path, *overrides)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def identity_of_small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    with composer() as composed:
+        return identity(composed_run(composed, tmp_path_factory.mktemp("runs"), *SMALL))
+
+
+def problems_of(make: Make, *overrides: str) -> tuple[str, ...]:
+    with pytest.raises(UserError) as refused:
+        make("data=synthetic", *overrides)
+    return refused.value.problems
+
+
+def test_it_holds_built_objects_and_plain_values(make: Make, tmp_path: Path) -> None:
+    config = make("data=synthetic", "criterion.signed=true", "trainer.epochs=3", "seed=7")
+    assert isinstance(config.criterion, Pins)
+    assert (config.criterion.signed, config.trainer.epochs, config.seed, config.output_dir) == (True, 3.0, 7, tmp_path)
+    assert config.resolved["criterion"] == {
+        "_target_": "prune_cli.pruning.criteria.Pins",
+        "signed": True,
+        "delta_t": 10,
+        "beta1": 0.85,
+        "beta2": 0.99,
+    }
+    assert config.resolved["task"]["evaluation_splits"] == ["validation"]
+    assert config.resolved["choices"]["task"] == "rte"
+    assert config.resolved["trainer"]["batch_size"] == 32
+
+
+def test_what_is_written_down_builds_the_same_run(make: Make) -> None:
+    config = make(*SMALL, "task=stsb", "sparsity=0.7", "criterion=random", "regularization=none", "tracking.tags=[a]")
+    read_back = OmegaConf.create(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))))
+    assert isinstance(read_back, DictConfig)
+    again = RunConfig.from_hydra(read_back, config.choices)
+    assert again == config
+    assert identity(again) == identity(config)
+
+
+def test_interpolations_are_resolved(make: Make) -> None:
+    assert make("data=synthetic", "criterion=random", "seed=5").resolved["criterion"]["seed"] == 5
+    assert problems_of(make, "sparsity=${nowhere}") == (
+        "sparsity cannot be resolved: Interpolation key 'nowhere' not found",
+    )
+
+
+def test_everything_wrong_is_told_at_once(make: Make) -> None:
+    told = problems_of(
+        make,
+        "sparsity=1.2",
+        "seed=-1",
+        "criterion.delta_t=0",
+        "regularization.weight=-0.5",
+        "trainer.batch_size=0",
+        "+speed=1",
+    )
+    assert [problem.split(" ", 1)[0] for problem in told] == [
+        "criterion.delta_t",
+        "regularization.weight",
+        "speed",
+        "sparsity",
+        "seed",
+        "trainer.batch_size",
+    ]
+
+
+def test_a_run_too_short_for_its_schedule_is_refused(make: Make) -> None:
+    [told] = problems_of(make, "trainer.max_steps=15")
+    assert told.startswith("the run has 15 steps:")
+    assert "at least 17 steps" in told
+    assert make("data=synthetic", "trainer.max_steps=17").trainer.max_steps == 17
+
+
+def test_without_pruning_no_schedule_needs_to_fit(make: Make) -> None:
+    assert make("data=synthetic", "trainer.max_steps=1", "sparsity=0").trainer.max_steps == 1
+
+
+def test_a_data_folder_without_validation_is_refused(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").touch()
+    [told] = problems_of(make, "data=local", f"data.path={tmp_path}")
+    assert "has no validation.jsonl" in told
+
+
+def test_the_source_is_not_asked_where_nobody_wants_to_know(compose: Composer, tmp_path: Path) -> None:
+    cfg = without_hydra(compose(["task=rte", "data=local", "data.path=/no/such", f"output_dir={tmp_path}"]))
+    RunConfig.from_hydra(cfg, {}, ask_source=False)
+    with pytest.raises(UserError, match="/no/such does not exist"):
+        RunConfig.from_hydra(cfg, {})
+
+
+def test_a_teacher_that_is_not_there_is_refused(make: Make) -> None:
+    [told] = problems_of(make, "regularization.first_teacher=/no/such")
+    assert told == "regularization.first_teacher=/no/such: there is no such folder"
+    [told] = problems_of(make, "regularization=teacher")
+    assert told.startswith("regularization.first_teacher is missing: give regularization.first_teacher=...")
+
+
+def test_an_output_folder_is_asked_for_only_to_write(compose: Composer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cfg = without_hydra(compose(["task=rte", "data=synthetic", f"output_dir={tmp_path / 'file'}"]))
+    RunConfig.from_hydra(cfg, {}, writes=False)
+    with pytest.raises(UserError, match="is a file, give a folder"):
+        RunConfig.from_hydra(cfg, {})
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "tracking=none",
+        "tracking.tags=[x]",
+        "trainer.device=cpu",
+        "overwrite=true",
+        "model=bert_base",
+        "criterion.beta1=0.85",
+    ],
+)
+def test_what_changes_no_result_does_not_change_the_identity(make: Make, identity_of_small: str, override: str) -> None:
+    assert identity(make(*SMALL, override)) == identity_of_small
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "sparsity=0.8",
+        "task.max_length=64",
+        "task=mrpc",
+        "model=minilm",
+        "criterion.signed=true",
+        "data.seed=1",
+        "trainer.eval_steps=49",
+        "schedule.final=0.3",
+        "regularization=none",
+        "criterion=magnitude",
+        "trainer.precision=bf16",
+    ],
+)
+def test_what_changes_results_changes_the_identity(make: Make, identity_of_small: str, override: str) -> None:
+    assert identity(make(*SMALL, override)) != identity_of_small
+
+
+def test_records_count_by_content_not_by_folder(make: Make, tmp_path: Path) -> None:
+    for name, text in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / name).mkdir()
+        for split in ("train", "validation"):
+            (tmp_path / name / f"{split}.jsonl").write_text(text)
+    one, two, three = (identity(make("data=local", f"data.path={tmp_path / name}")) for name in ("one", "two", "three"))
+    assert one == two != three
+
+
+def test_the_identity_does_not_depend_on_the_order_of_keys(make: Make) -> None:
+    config = make(*SMALL)
+    reordered = OmegaConf.create(dict(reversed(list(config.resolved.items()))))
+    assert identity(RunConfig.from_hydra(reordered, config.choices)) == identity(config)
+    assert re.fullmatch(r"[0-9a-f]{16}", identity(config))
+
+
+def test_a_run_is_named_by_what_it_is(make: Make) -> None:
+    config = make(*SMALL, "sparsity=0.80", "model=tiny_bert")
+    assert run_name(config) == f"rte-tiny_bert-pins-s0.8-{identity(config)[:8]}"
+    assert run_name(make(*SMALL, "sparsity=1")).startswith("rte-bert_base-pins-s1-")
+    assert run_name(make(*SMALL, "model.name='someone/a-b(c'")).startswith("rte-a_b_c-pins-s0.9-")

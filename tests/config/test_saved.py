@@ -1,0 +1,78 @@
+"""Which configuration a saved model is evaluated with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from prune_cli.config.compose import choices_of, composer, without_hydra
+from prune_cli.config.run_config import RunConfig
+from prune_cli.config.saved import saved_run
+from prune_cli.errors import UserError
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder as a finished run of rte on synthetic data leaves it."""
+    folder = tmp_path / "run"
+    (folder / "model").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (folder / "model" / name).touch()
+    (tmp_path / "teacher").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "teacher" / name).touch()
+    overrides = ["task=rte", "task.max_length=99", "data=synthetic", "data.seed=5", "trainer.eval_batch_size=7"]
+    teacher = f"regularization.first_teacher={tmp_path / 'teacher'}"
+    with composer() as composed:
+        cfg = composed([*overrides, teacher, "trainer.max_steps=20", f"output_dir={tmp_path}"])
+    config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+    OmegaConf.save(OmegaConf.create(dict(config.resolved)), folder / "config.yaml")
+    (tmp_path / "teacher" / "config.json").unlink()  # gone since
+    return folder
+
+
+def test_a_run_is_evaluated_as_it_was(run: Path) -> None:
+    for folder in (run, run / "model"):
+        config, model = saved_run(folder, [])
+        assert model == run / "model"
+        assert (config.task.name, config.task.max_length, config.data.seed) == ("rte", 99, 5)  # pyright: ignore
+        assert (config.trainer.eval_batch_size, config.model.name) == (7, str(model))
+
+
+def test_an_override_changes_what_it_names_and_nothing_else(run: Path) -> None:
+    config, _ = saved_run(run, ["trainer.eval_batch_size=3", "data.validation=40"])
+    assert (config.trainer.eval_batch_size, config.trainer.max_steps) == (3, 20)
+    assert (config.data.seed, config.data.validation, config.task.max_length) == (5, 40, 99)  # pyright: ignore
+
+
+def test_another_task_brings_its_own_values(run: Path) -> None:
+    config, _ = saved_run(run, ["task=mrpc"])
+    assert (config.task.name, config.task.max_length, config.data.seed) == ("mrpc", 128, 5)  # pyright: ignore
+
+
+def test_what_cannot_be_evaluated_is_told(run: Path, tmp_path: Path) -> None:
+    for folder, overrides, told in (
+        (run, ["data.validatoin=40"], "data.validatoin is not known: did you mean data.validation?"),
+        (run, ["data=local", "data.path=/no/such"], "/no/such does not exist"),
+        (tmp_path / "none", [], "none: there is no such folder"),
+        (tmp_path, [], "holds no model"),
+    ):
+        with pytest.raises(UserError, match=told):
+            saved_run(folder, overrides)
+
+
+def test_a_model_outside_a_run_folder_needs_a_task(run: Path, tmp_path: Path) -> None:
+    model = (run / "model").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="no task is chosen"):
+        saved_run(model, [])
+    config, _ = saved_run(model, ["task=cola", "data=synthetic"])
+    assert config.task.name == "cola"
+
+
+def test_a_broken_configuration_is_told(run: Path) -> None:
+    for text, told in (("a: [", "cannot be read"), ("- a", "is not the configuration of a run")):
+        (run / "config.yaml").write_text(text)
+        with pytest.raises(UserError, match=told):
+            saved_run(run, [])

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from prune_cli.data.local import Local
+from prune_cli.errors import UserError
+
+RECORDS = [
+    {"sentence1": "A cat, asleep.", "sentence2": 'He said "no".', "label": 1},
+    {"sentence1": "Größe zählt.", "sentence2": "", "label": 0},
+]
+
+
+def write_jsonl(file: Path, records: list[dict] = RECORDS) -> None:
+    file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with good records in train.jsonl and validation.jsonl."""
+    for split in ("train", "validation"):
+        write_jsonl(tmp_path / f"{split}.jsonl")
+    return tmp_path
+
+
+def load_problems(folder: Path, task) -> tuple[str, ...]:
+    assert Local(str(folder)).problems(task) == []
+    with pytest.raises(UserError) as caught:
+        Local(str(folder)).load(task)
+    return caught.value.problems
+
+
+def test_a_good_folder(folder: Path, glue_task):
+    source = Local(str(folder))
+    assert source.problems(glue_task("mrpc")) == []
+    splits = source.load(glue_task("mrpc"))
+    assert {split: records.to_list() for split, records in splits.items()} == {"train": RECORDS, "validation": RECORDS}
+    assert splits["train"].cache_files == []
+
+
+def test_all_formats_hold_the_same(folder: Path, glue_task):
+    (folder / "train.jsonl").unlink()
+    (folder / "validation.jsonl").unlink()
+    pq.write_table(pa.Table.from_pylist(RECORDS), folder / "train.parquet")
+    (folder / "validation.csv").write_text(
+        "\ufeff" + 'label,sentence1,sentence2,idx\n1,"A cat, asleep.","He said ""no"".",x\n 0,Größe zählt.,,y\n',
+        encoding="utf-8",
+    )
+    splits = Local(str(folder)).load(glue_task("mrpc"))
+    assert splits["train"].to_list() == splits["validation"].to_list() == RECORDS
+
+
+def test_home_is_expanded(folder: Path, glue_task, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert Local(f"~/{folder.name}").problems(glue_task("mrpc")) == []
+
+
+def test_folder_that_is_not_there(tmp_path: Path, glue_task):
+    (problem,) = Local(str(tmp_path / "no")).problems(glue_task("mrpc"))
+    assert f"data.path={tmp_path / 'no'} does not exist" in problem
+
+
+def test_file_in_place_of_a_folder(folder: Path, glue_task):
+    (problem,) = Local(str(folder / "train.jsonl")).problems(glue_task("mrpc"))
+    assert "is not a folder" in problem
+
+
+def test_folder_without_validation(folder: Path, glue_task):
+    (folder / "validation.jsonl").rename(folder / "dev.jsonl")
+    assert Local(str(folder)).problems(glue_task("mrpc")) == [
+        f"data.path={folder} has no validation.jsonl (or .parquet, .csv), which the task mrpc is evaluated on. "
+        "Add it; there are: dev.jsonl, train.jsonl."
+    ]
+
+
+def test_mnli_wants_both_of_its_splits(folder: Path, glue_task):
+    problems = Local(str(folder)).problems(glue_task("mnli"))
+    assert ["has no validation_matched.jsonl" in problems[0], "has no validation_mismatched.jsonl" in problems[1]] == [
+        True,
+        True,
+    ]
+
+
+def test_two_formats_of_a_split(folder: Path, glue_task):
+    (folder / "train.csv").touch()
+    (problem,) = Local(str(folder)).problems(glue_task("mrpc"))
+    assert "has train.jsonl and train.csv: which of them is meant?" in problem
+
+
+def test_empty_folder(tmp_path: Path, glue_task):
+    problems = Local(str(tmp_path)).problems(glue_task("mrpc"))
+    assert len(problems) == 2
+    assert all(problem.endswith("there are: nothing.") for problem in problems)
+
+
+def test_broken_jsonl_is_told_by_file_and_line(folder: Path, glue_task):
+    file = folder / "train.jsonl"
+    lines = [json.dumps(RECORDS[0]), "", '{"sentence1": "a", ', json.dumps({**RECORDS[0], "label": 2}), "[]"]
+    file.write_bytes("\n".join(lines).encode() + b'\n{"sentence1": "\xff"}\n')
+    assert load_problems(folder, glue_task("mrpc")) == (
+        f"{file}:3: broken JSON, Expecting property name enclosed in double quotes at column 19.",
+        f"{file}:4: `label` is 2, outside 0 to 1 (not_equivalent, equivalent).",
+        f"{file}:5: not an object with named columns but a list.",
+        f"{file}:6: not UTF-8, byte 16 of the line.",
+    )
+
+
+def test_hidden_labels_in_validation_are_refused(folder: Path, glue_task):
+    write_jsonl(folder / "validation.jsonl", [{**record, "label": -1} for record in RECORDS])
+    problems = load_problems(folder, glue_task("mrpc"))
+    assert problems[0] == (
+        f"{folder / 'validation.jsonl'}:1: `label` is -1, a hidden label: such records cannot be trained on or scored."
+    )
+
+
+def test_hidden_labels_in_a_test_split_are_never_read(folder: Path, glue_task):
+    write_jsonl(folder / "test.jsonl", [{**record, "label": -1} for record in RECORDS])
+    assert set(Local(str(folder)).load(glue_task("mrpc"))) == {"train", "validation"}
+
+
+def test_missing_column_in_parquet(folder: Path, glue_task):
+    (folder / "train.jsonl").unlink()
+    pq.write_table(pa.table({"sentence": ["a"], "label": [1]}), folder / "train.parquet")
+    assert load_problems(folder, glue_task("mrpc")) == (
+        f"{folder / 'train.parquet'}: record 1: no column `sentence1`, `sentence2`; there are `sentence`, `label`.",
+    )
+
+
+def test_parquet_that_is_none(folder: Path, glue_task):
+    (folder / "train.jsonl").rename(folder / "train.parquet")
+    (problem,) = load_problems(folder, glue_task("mrpc"))
+    assert problem.startswith(f"{folder / 'train.parquet'}: not a readable parquet file")
+
+
+def test_bad_cells_in_csv(folder: Path, glue_task):
+    (folder / "train.jsonl").unlink()
+    file = folder / "train.csv"
+    file.write_text("sentence1,sentence2,label\na,b,1\na,b,yes\na,b,\na,b,1,c\na\n", encoding="utf-8")
+    assert load_problems(folder, glue_task("mrpc")) == (
+        f"{file}: record 2: `label` is text ('yes'), not an integer.",
+        f"{file}: record 3: `label` is empty.",
+        f"{file}: record 4: 1 cells more than the header has columns.",
+        f"{file}: record 5: `sentence2` is empty.",
+    )
+
+
+def test_csv_that_is_not_utf8(folder: Path, glue_task):
+    (folder / "train.jsonl").unlink()
+    (folder / "train.csv").write_bytes(b"sentence1,sentence2,label\n\xff,b,1\n")
+    (problem,) = load_problems(folder, glue_task("mrpc"))
+    assert problem.startswith(f"{folder / 'train.csv'}: broken CSV")
+
+
+def test_file_that_cannot_be_read(folder: Path, glue_task, monkeypatch: pytest.MonkeyPatch):
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"train\.jsonl cannot be read: Permission denied"):
+        Local(str(folder)).load(glue_task("mrpc"))
+
+
+def test_identity_follows_the_bytes_and_not_the_place(
+    folder: Path, glue_task, tmp_path_factory: pytest.TempPathFactory
+):
+    task, other = glue_task("mrpc"), tmp_path_factory.mktemp("other")
+    for split in ("train", "validation"):
+        write_jsonl(other / f"{split}.jsonl")
+    before = Local(str(folder)).identity(task)
+    assert Local(str(other)).identity(task) == before
+    assert len(before) == len("sha256:") + 64
+    write_jsonl(folder / "test.jsonl")  # is not read
+    assert Local(str(folder)).identity(task) == before
+    write_jsonl(folder / "validation.jsonl", RECORDS[:1])
+    assert Local(str(folder)).identity(task) != before
+
+
+def test_identity_tells_train_from_validation(folder: Path, glue_task):
+    write_jsonl(folder / "train.jsonl", RECORDS[:1])
+    before = Local(str(folder)).identity(glue_task("mrpc"))
+    (folder / "train.jsonl").rename(folder / "other")
+    (folder / "validation.jsonl").rename(folder / "train.jsonl")
+    (folder / "other").rename(folder / "validation.jsonl")
+    assert Local(str(folder)).identity(glue_task("mrpc")) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "validation"),
+    [("rte", 2490, 277), ("sst2", 20000, 872), ("cola", 8551, 1043), ("mrpc", 3668, 408), ("stsb", 5749, 1500)],
+)
+def test_real_data(glue_task, real_data: Path, name: str, train: int, validation: int):
+    source = Local(str(real_data / name))
+    assert source.problems(glue_task(name)) == []
+    splits = source.load(glue_task(name))
+    assert {split: len(records) for split, records in splits.items()} == {"train": train, "validation": validation}
+
+
+@pytest.mark.parametrize("name", ["rte", "stsb"])
+def test_real_hidden_labels_are_found(glue_task, real_data: Path, name: str):
+    with pytest.raises(UserError, match=r"test\.jsonl:1: `label` is -1(\.0)?, .*hidden label"):
+        Local(str(real_data / name)).load(glue_task(name, evaluation_splits=["test"]))

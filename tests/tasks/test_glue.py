@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from prune_cli.errors import UserError
+from prune_cli.tasks import glue
+from prune_cli.tasks.glue import TextClassification
+
+Build = Callable[..., TextClassification]
+
+
+def pairs(*labels: float | None) -> Dataset:
+    return Dataset.from_dict(
+        {"sentence1": ["a cat sat"] * len(labels), "sentence2": ["a dog ran off"] * len(labels), "label": list(labels)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics", "primary"),
+    [
+        ("cola", {"matthews", "accuracy"}, "matthews"),
+        ("sst2", {"accuracy"}, "accuracy"),
+        ("mrpc", {"f1", "accuracy", "matthews"}, "f1"),
+        ("stsb", {"pearson", "spearman", "pearson_spearman"}, "pearson_spearman"),
+        ("qqp", {"f1", "accuracy"}, "f1"),
+        ("mnli", {"accuracy"}, "accuracy"),
+        ("qnli", {"accuracy"}, "accuracy"),
+        ("rte", {"accuracy"}, "accuracy"),
+        ("wnli", {"accuracy"}, "accuracy"),
+    ],
+)
+def test_official_metrics(glue_task: Build, name: str, metrics: set[str], primary: str):
+    task = glue_task(name)
+    assert set(task.metrics) == metrics
+    assert task.primary_metric == primary
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [  # numbered as on the hub
+        ("cola", ("unacceptable", "acceptable")),
+        ("sst2", ("negative", "positive")),
+        ("mrpc", ("not_equivalent", "equivalent")),
+        ("stsb", ()),
+        ("qqp", ("not_duplicate", "duplicate")),
+        ("mnli", ("entailment", "neutral", "contradiction")),
+        ("qnli", ("entailment", "not_entailment")),
+        ("rte", ("entailment", "not_entailment")),
+        ("wnli", ("not_entailment", "entailment")),
+    ],
+)
+def test_label_numbers(glue_task: Build, name: str, labels: tuple[str, ...]):
+    assert glue_task(name).labels == labels
+
+
+def test_a_task_is_frozen(glue_task: Build):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        glue_task("mrpc").name = "other"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("mrpc", {"metrics": ["f2"], "primary_metric": "f2"}, "`f2` is no metric of a classification; known are acc"),
+        ("stsb", {"metrics": ["f1"], "primary_metric": "f1"}, "`f1` is no metric of a regression; known are pearson"),
+        ("mnli", {"metrics": ["f1", "accuracy"]}, "f1 needs two classes, and task.labels names 3"),
+        ("mrpc", {"primary_metric": "pearson"}, "task.primary_metric=pearson is not among task.metrics"),
+        ("mrpc", {"labels": ["only"]}, "task.labels has one class only"),
+        ("mrpc", {"text_columns": []}, r"task.text_columns=\[\]"),
+        ("stsb", {"label_range": [5, 0]}, r"task.label_range=\[5.0, 0.0\]"),
+        ("mrpc", {"max_length": 2}, "task.max_length=2: must be above 2"),
+        ("mrpc", {"evaluation_splits": []}, "task.evaluation_splits is empty"),
+    ],
+)
+def test_impossible_fields(glue_task: Build, name: str, changes: dict[str, object], message: str):
+    with pytest.raises(UserError, match=message):
+        glue_task(name, **changes)
+
+
+def test_all_that_is_wrong_is_told_at_once(glue_task: Build):
+    with pytest.raises(UserError) as caught:
+        glue_task("mrpc", max_length=0, metrics=["bleu"], evaluation_splits=[])
+    assert len(caught.value.problems) == 4  # and the primary metric is not among the metrics
+
+
+def test_check_finds_every_kind_of_bad_record(glue_task: Build):
+    records = Dataset.from_dict(
+        {
+            "sentence1": ["a", None, " ", "a", "a", "a", "a", ""],
+            "sentence2": ["b", "b", "", "b", "b", "b", None, "b"],
+            "label": [1, 0, 0, 2, -1, None, 1, 0],
+        }
+    )
+    assert glue_task("mrpc").check(records) == [
+        (1, "`sentence1` is empty"),
+        (2, "no text in `sentence1` or `sentence2`"),
+        (3, "`label` is 2, outside 0 to 1 (not_equivalent, equivalent)"),
+        (4, "`label` is -1, a hidden label: such records cannot be trained on or scored"),
+        (5, "`label` is empty"),
+        (6, "`sentence2` is empty"),
+    ]  # one empty text of two is a record of QQP's
+
+
+def test_check_wants_whole_numbers(glue_task: Build):
+    assert glue_task("mrpc").check(pairs(1.0)) == [(0, "`label` is 1.0, not a class number")]
+    texts = pairs(0).remove_columns("label").add_column("label", ["equivalent"])  # pyright: ignore[reportCallIssue]
+    assert glue_task("mrpc").check(texts) == [(0, "`label` is 'equivalent', not a class number")]
+    assert glue_task("stsb").check(texts) == [(0, "`label` is 'equivalent', not a number")]
+
+
+def test_check_of_scores(glue_task: Build):
+    records = pairs(0.0, 5.0, 5.1, float("nan"), -1.0, None, float("inf"))
+    assert glue_task("stsb").check(records) == [
+        (2, "`label` is 5.1, outside 0 to 5"),
+        (3, "`label` is nan, not a number"),
+        (4, "`label` is -1.0, outside 0 to 5, a hidden label: such records cannot be trained on or scored"),
+        (5, "`label` is empty"),
+        (6, "`label` is inf, not a number"),
+    ]
+    assert glue_task("stsb", label_range=None).check(pairs(-100.0)) == []
+
+
+def test_encode(glue_task: Build, tiny_tokenizer):
+    task, records = glue_task("mrpc"), pairs(1, 0)
+    encoded = task.encode(records, tiny_tokenizer(task.texts(records)))
+    # [CLS] a cat sat [SEP] a dog ran off [SEP]
+    assert encoded["length"][:] == [10, 10]
+    assert encoded["token_type_ids"][0] == [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert encoded["attention_mask"][0] == [1] * 10
+    assert encoded["labels"][:] == [1, 0]
+
+
+def test_encode_cuts_at_the_lower_limit(glue_task: Build, tiny_tokenizer):
+    task, records = glue_task("mrpc", max_length=7), pairs(1)
+    tokenizer = tiny_tokenizer(task.texts(records))
+    assert task.encode(records, tokenizer)["length"][:] == [7]
+    tokenizer.model_max_length = 5
+    assert task.encode(records, tokenizer)["length"][:] == [5]
+
+
+def test_encode_makes_scores_floats(glue_task: Build, tiny_tokenizer):
+    task, records = glue_task("stsb"), pairs(5, 3)
+    labels = task.encode(records, tiny_tokenizer(task.texts(records)))["labels"][:]
+    assert labels == [5.0, 3.0]
+    assert all(isinstance(label, float) for label in labels)
+
+
+def test_encode_leaves_the_tokenizer_as_it_was(glue_task: Build, tiny_tokenizer):
+    task, records = glue_task("mrpc", max_length=7), pairs(1)
+    tokenizer = tiny_tokenizer(task.texts(records))
+    before = tokenizer.backend_tokenizer.to_str()
+    task.encode(records, tokenizer)
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_encode_by_parts_and_by_threads_is_the_same(glue_task: Build, tiny_tokenizer, monkeypatch: pytest.MonkeyPatch):
+    task, records = glue_task("mrpc"), pairs(*(number % 2 for number in range(50)))
+    tokenizer = tiny_tokenizer(task.texts(records))
+    whole = task.encode(records, tokenizer).to_dict()
+    monkeypatch.setattr(glue, "ENCODED_AT_ONCE", 7)
+    with ThreadPoolExecutor(4) as pool:
+        for encoded in pool.map(lambda _: task.encode(records, tokenizer), range(8)):
+            assert encoded.to_dict() == whole
+
+
+def test_encode_writes_no_file(glue_task: Build, tiny_tokenizer):
+    task, records = glue_task("mrpc"), pairs(1, 0)
+    assert task.encode(records, tiny_tokenizer(task.texts(records))).cache_files == []
+
+
+def test_mnli_splits_have_keys_of_their_own(glue_task: Build):
+    task = glue_task("mnli")
+    records = Dataset.from_dict({"premise": ["a"] * 4, "hypothesis": ["b"] * 4, "label": [0, 1, 2, 2]})
+    outputs = np.eye(3)[[0, 1, 2, 1]]
+    assert task.score(outputs, records, records, "validation_matched") == {"accuracy": 0.75}
+    assert task.score(outputs, records, records, "validation_mismatched") == {"accuracy_mismatched": 0.75}
+
+
+def test_outputs_that_are_not_finite_are_no_prediction(glue_task: Build):
+    outputs = np.array([[0.0, 1.0], [np.nan, 1.0], [0.0, np.inf]])
+    with pytest.raises(UserError, match="Training diverged: 2 of 3 outputs on validation are not finite"):
+        glue_task("mrpc").score(outputs, pairs(1, 1, 1), pairs(1, 1, 1), "validation")
+
+
+def test_nearly_equal_float32_scores_correlate(glue_task: Build):
+    outputs = np.array([[2.5], [2.5000002], [2.5000005]], np.float32)
+    scores = glue_task("stsb").score(outputs, pairs(1.0, 2.0, 3.0), pairs(1.0, 2.0, 3.0), "validation")
+    assert scores["spearman"] == pytest.approx(1.0)
+
+
+def test_texts_come_column_after_column(glue_task: Build):
+    assert glue_task("mrpc").texts(pairs(1, 0)) == ["a cat sat", "a cat sat", "a dog ran off", "a dog ran off"]
