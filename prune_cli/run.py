@@ -73,16 +73,17 @@ def run(config: RunConfig, console: Console) -> Outcome:
         UserError: If a record, the model, or something else of the user's cannot be used.
         KeyboardInterrupt: If the run was asked to stop; its folder can be resumed.
     """
-    folder = RunFolder(config.output_dir / run_name(config))
+    run_id = identity(config)
+    folder = RunFolder(config.output_dir / run_name(config, run_id))
     if folder.finished and not config.overwrite:
         return Outcome(folder.path, "skipped", folder.read_result())
     with folder.held():
         folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), overwrite=config.overwrite)
         with folder.logged(console):
-            return _run(config, folder, console)
+            return _run(config, run_id, folder, console)
 
 
-def _run(config: RunConfig, folder: RunFolder, console: Console) -> Outcome:
+def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) -> Outcome:
     task, trainer_options = config.task, config.trainer
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -123,7 +124,7 @@ def _run(config: RunConfig, folder: RunFolder, console: Console) -> Outcome:
     progress = TrainingProgress(console, total_steps=total_steps, primary_metric=task.primary_metric)
     for record in earlier:
         progress(record)
-    tracker = _tracker(config, folder) if config.tracking.wandb else None
+    tracker = _tracker(config, run_id, folder) if config.tracking.wandb else None
     sinks = [history.append, progress, *([] if tracker is None else [tracker.log])]
     stop = StopRequest()
     callbacks: list[transformers.TrainerCallback] = [
@@ -156,7 +157,7 @@ def _run(config: RunConfig, folder: RunFolder, console: Console) -> Outcome:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if trainer.state.global_step < total_steps:
             raise KeyboardInterrupt  # the callback stopped it, with a checkpoint
-        finished = _finish(config, folder, trainer, model, tokenizer)
+        finished = _finish(config, run_id, folder, trainer, model, tokenizer)
         checkpoints.clear()
         folder.finish(finished)
         outcome = Outcome(folder.path, "done", finished)
@@ -271,11 +272,11 @@ def _teacher(
     return Teacher(rule, first=first, first_metric=metric, label_order=order)
 
 
-def _tracker(config: RunConfig, folder: RunFolder) -> WandbTracker:
+def _tracker(config: RunConfig, run_id: str, folder: RunFolder) -> WandbTracker:
     choices, tracking = config.choices, config.tracking
     tracker = WandbTracker(
         folder=folder.path,
-        run_id=identity(config),
+        run_id=run_id,
         name=folder.path.name,
         project=tracking.project,
         entity=tracking.entity,
@@ -292,6 +293,7 @@ def _tracker(config: RunConfig, folder: RunFolder) -> WandbTracker:
 
 def _finish(
     config: RunConfig,
+    run_id: str,
     folder: RunFolder,
     trainer: PruningTrainer,
     model: PreTrainedModel,
@@ -308,7 +310,7 @@ def _finish(
         summary = {
             "format": result.FORMAT,
             "name": folder.path.name,
-            "id": identity(config),
+            "id": run_id,
             "choices": dict(config.choices),
             "seed": config.seed,
             "primary_metric": task.primary_metric,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
@@ -80,9 +81,9 @@ def launch(
 def _launch_many(overrides: Sequence[str], options: Sequence[str], sweep_dir: Path) -> int:
     """Run all jobs, then tell what became of each."""
     # The folder has the time in its name: it is settled here, once for this process and all jobs.
-    quoted = str(sweep_dir).replace("\\", "\\\\").replace("'", "\\'")
+    quoted = QuotedString(str(sweep_dir), Quote.single).with_quotes()
     try:
-        _hand_to_hydra([*overrides, f"hydra.sweep.dir='{quoted}'", *options, "--multirun"])
+        _hand_to_hydra([*overrides, f"hydra.sweep.dir={quoted}", *options, "--multirun"])
         failed_launch = 0
     except SystemExit as stop:  # the launcher itself failed, and Hydra has said why
         failed_launch = 1 if stop.code else 0

@@ -5,6 +5,7 @@ Nothing here loads a model or reads a record.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 import shutil
@@ -95,6 +96,16 @@ def model_problems(model: ModelConfig) -> Iterator[str]:
                 re.compile(pattern)
             except re.error as error:
                 yield f"model.{name} is {pattern!r}, no regular expression: {error}"
+
+
+def model_on_hub_problems(model: ModelConfig) -> list[str]:
+    """Why a model that is neither here nor in an installed package cannot be had from the hub."""
+    from prune_cli.models import hub_problems
+
+    shipped = model.package is not None and importlib.util.find_spec(model.package) is not None
+    if model.random is not None or shipped or model.name is None or _looks_like_folder(model.name):
+        return []
+    return hub_problems(model.name, model.revision)
 
 
 def _looks_like_folder(name: str) -> bool:

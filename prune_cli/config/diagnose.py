@@ -83,7 +83,7 @@ class _Diagnosis:
         except Exception:  # noqa: BLE001 Hydra raises nearly anything, AssertionError and AttributeError too
             cfg, problems = self._compose_without_culprits([parse(override, self._folders) for override in overrides])
         if cfg is not None and self._values:
-            source = f"{cfg.task} {cfg.data}" if "task" in cfg and "data" in cfg else ""
+            source = " ".join(str(OmegaConf.select(cfg, key)) for key in ("task", "data", "model"))
             keys = {override.partition("=")[0] for override in overrides}
             problems += _problems_of_values(cfg, keys, ask_source=source not in self._asked)
             self._asked.add(source)  # it may be the network that answers: ask once

@@ -34,15 +34,16 @@ def identity(config: RunConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run_name(config: RunConfig) -> str:
+def run_name(config: RunConfig, run_id: str) -> str:
     """Name the folder of a run: task, model, criterion, sparsity, and half of its identity.
 
     Args:
         config: The run.
+        run_id: Its identity.
 
     Returns:
         For instance `mrpc-minilm-pins-s0.9-1f2e3d4c`; letters, digits, and `. _ -` only.
     """
     choices = config.choices
-    parts = [choices["task"], choices["model"], choices["criterion"], f"s{config.sparsity:g}", identity(config)[:8]]
+    parts = [choices["task"], choices["model"], choices["criterion"], f"s{config.sparsity:g}", run_id[:8]]
     return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part) for part in parts)

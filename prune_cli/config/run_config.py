@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from prune_cli.config.build import MISSING, TARGET, build, construct
 from prune_cli.config.checks import (
     folder_problems,
+    model_on_hub_problems,
     model_problems,
     output_problems,
     run_problems,
@@ -89,7 +90,7 @@ class RunConfig:
             cfg: A composed configuration, or one read back from a run folder; without Hydra's own node.
             choices: Which option each group took.
             writes: Whether something is to be written to output_dir.
-            ask_source: Whether to ask the source for the records; over a network that may take seconds.
+            ask_source: Whether to ask for records and model where they come from; over a network that may take seconds.
 
         Raises:
             UserError: If anything cannot work; it tells all that was found.
@@ -105,6 +106,8 @@ class RunConfig:
         problems += [*_unknown_keys(values), *_problems_of_values(parts, top)]
         if ask_source and {"task", "data"} <= parts.keys():
             problems += parts["data"].problems(parts["task"])
+        if ask_source and "model" in parts:
+            problems += model_on_hub_problems(parts["model"])
         if writes:
             problems += output_problems(output_dir)
         if problems:

@@ -25,6 +25,12 @@ class Ended:
 Prune = Callable[..., Ended]
 
 
+@pytest.fixture(autouse=True)
+def hub_has_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks the network."""
+    monkeypatch.setattr("prune_cli.models.hub_problems", lambda name, revision: [])
+
+
 @pytest.fixture
 def root_logger() -> Iterator[None]:
     """`--info` of Hydra sets up logging for good; undo that."""

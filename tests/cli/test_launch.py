@@ -171,6 +171,8 @@ def test_an_experiment_may_be_a_sweep(prune: Any, runs: PretendedRuns, tmp_path:
     (tmp_path / "experiment" / "wide.yaml").write_text(
         "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n"
     )
-    assert prune(*BASE, "experiment=wide", "--config-dir", str(tmp_path)).code == 0
+    strange = tmp_path / "it's \\ strange"
+    assert prune(*BASE, "experiment=wide", "--config-dir", str(tmp_path), f'output_dir="{strange}"').code == 0
+    assert {folder.name for folder in tmp_path.iterdir()} == {"experiment", strange.name}
     assert [config.seed for config in runs.seen] == [1, 2]
     assert runs.seen[0].choices["experiment"] == "wide"

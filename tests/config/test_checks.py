@@ -11,6 +11,7 @@ import pytest
 
 from prune_cli.config.checks import (
     folder_problems,
+    model_on_hub_problems,
     model_problems,
     output_problems,
     run_problems,
@@ -124,6 +125,18 @@ def test_a_model_folder_needs_config_and_safe_weights(tmp_path: Path) -> None:
     assert "convert its pickled weights" in the_one(model_problems(model))
     (tmp_path / "model-00001-of-00002.safetensors").touch()
     assert not list(model_problems(model))
+
+
+def test_only_a_model_that_is_not_here_is_asked_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prune_cli.models.hub_problems", lambda name, revision: [f"{name} at {revision}"])
+    here = [
+        ModelConfig(name=str(tmp_path)),
+        ModelConfig(random={"model_type": "bert"}),
+        ModelConfig(name="a/b", package="rich"),
+    ]
+    assert [model_on_hub_problems(model) for model in here] == [[], [], []]
+    assert model_on_hub_problems(ModelConfig(name="a/b", revision="c")) == ["a/b at c"]
+    assert model_on_hub_problems(ModelConfig(name="a/b", package="no_such_package")) == ["a/b at None"]
 
 
 def test_a_run_folder_given_for_its_model_is_noticed(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_values_may_be_left_alone() -> None:
         diagnose([], values=False)
 
 
-def test_a_source_is_asked_once_for_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_of_records_and_model_are_asked_once_for_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def problems(_: object, task: object) -> list[str]:
@@ -180,7 +180,9 @@ def test_a_source_is_asked_once_for_each_task(monkeypatch: pytest.MonkeyPatch) -
         return [f"no records of {task.name}"]  # pyright: ignore
 
     monkeypatch.setattr("prune_cli.data.hub.Hub.problems", problems)
+    monkeypatch.setattr("prune_cli.models.hub_problems", lambda name, revision: asked.append(name) or [])
     with pytest.raises(UserError) as refused:
         diagnose(["task=rte,mrpc", "seed=1,2,3", "sparsity=0.5,0.6", "data=hub"], multirun=True)
-    assert asked == ["rte", "mrpc"]
+    bert = "google-bert/bert-base-uncased"
+    assert asked == ["rte", bert, "mrpc", bert]
     assert refused.value.problems == ("no records of rte", "no records of mrpc")
