@@ -31,7 +31,7 @@ def measure(criterion: Criterion, tokens: int) -> dict[str, list[float]]:
     model = BertForSequenceClassification(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
     pruner = Pruner(
-        prunable_weights(model), criterion=criterion, schedule=Cubic(initial=5, final=20), pattern=Unstructured(),
+        prunable_weights(model), criterion=criterion, schedule=Cubic(initial=5.0, final=20.0), pattern=Unstructured(),
         sparsity=0.9, total_steps=STEPS,
     )  # fmt: skip
     times: dict[str, list[float]] = defaultdict(list)

@@ -94,7 +94,7 @@ class Pruner:
         self.averages = self._averages()
         self.removed = 0
         self.cutoff: Cutoff | None = None
-        self.masks: list[Bool[Tensor, " n"]] | None = None
+        self.masks: list[Bool[Tensor, " _"]] | None = None
         self.masked = True
 
     def before_optimizer_step(self, step: int, learning_rates: Sequence[float]) -> None:
@@ -213,7 +213,7 @@ class Pruner:
                 masks.append(torch.cat(parts))
         self.masks = masks or None
 
-    def _hold(self, masks: Sequence[Bool[Tensor, " n"]]) -> None:
+    def _hold(self, masks: Sequence[Bool[Tensor, " _"]]) -> None:
         """Zero what the optimizer has moved."""
         for matrix, mask in zip(self.matrices, masks, strict=True):
             matrix.flat().masked_fill_(mask, 0)

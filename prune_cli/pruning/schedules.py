@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 
 def steps_of(share: float, total_steps: int) -> int:
@@ -41,6 +41,7 @@ def cubic_sparsity(step: int, start: int, end: int, initial: float, target: floa
     return target + (initial - target) * remaining**3
 
 
+@runtime_checkable  # so that tests can check arguments against it
 class Schedule(Protocol):
     """Sparsity over the steps of a run."""
 

@@ -16,8 +16,8 @@ class ReferencePruner:
         beta1: float,
         beta2: float,
         signed: bool,
-        initial: int,
-        final: int,
+        initial: float,
+        final: float,
         target: float,
         steps: int,
     ) -> None:

@@ -34,7 +34,7 @@ def make_pruner(
     sparsity: float = 0.9,
     regrow: bool = True,
 ) -> Pruner:
-    schedule = Cubic(initial=20, final=40)
+    schedule = Cubic(initial=20.0, final=40.0)
     return Pruner(
         weights,
         criterion=criterion,
@@ -72,13 +72,13 @@ def test_follows_the_float64_reference_over_300_steps(
     pruner = Pruner(
         weights,
         criterion=criterion,
-        schedule=Cubic(initial=20, final=100),
+        schedule=Cubic(initial=20.0, final=100.0),
         pattern=Unstructured(),
         sparsity=0.9,
         total_steps=steps,
     )
     reference = ReferencePruner(
-        SIZE, delta_t=10, beta1=0.85, beta2=beta2, signed=signed, initial=20, final=100, target=0.9, steps=steps
+        SIZE, delta_t=10, beta1=0.85, beta2=beta2, signed=signed, initial=20.0, final=100.0, target=0.9, steps=steps
     )
     optimizer = torch.optim.SGD(weights.values(), lr=rate)
     generator = torch.Generator().manual_seed(2)

@@ -8,7 +8,7 @@ from prune_cli.pruning.schedules import Cubic
 
 
 def test_ramp_by_hand() -> None:
-    schedule = Cubic(initial=100, final=400)
+    schedule = Cubic(initial=100.0, final=400.0)
     # 1140 steps: the ramp runs from 100 to 740; half way, at 420, it is 1 - 1/8 of the way
     assert schedule.sparsity(99, 1140, 0.8) == 0.0
     assert schedule.sparsity(100, 1140, 0.8) == 0.0
@@ -18,7 +18,7 @@ def test_ramp_by_hand() -> None:
 
 
 def test_same_as_the_formula_in_keep_ratios() -> None:
-    schedule = Cubic(initial=10, final=20, initial_keep_ratio=0.9)
+    schedule = Cubic(initial=10.0, final=20.0, initial_keep_ratio=0.9)
     for step in range(10, 80):
         r = 0.3 + (0.9 - 0.3) * (1 - (step - 10) / (100 - 10 - 20)) ** 3
         assert 1 - schedule.sparsity(step, 100, 0.7) == pytest.approx(r)
@@ -40,7 +40,7 @@ def test_sixty_steps_are_a_legal_run_and_fifteen_are_not() -> None:
 
 
 def test_published_lengths_need_five_hundred_and_eleven_steps() -> None:
-    schedule = Cubic(initial=100, final=400)
+    schedule = Cubic(initial=100.0, final=400.0)
     (problem,) = schedule.problems(500, 10)
     assert "at least 511 steps" in problem
     assert schedule.problems(511, 10) == []
