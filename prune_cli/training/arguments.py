@@ -16,7 +16,8 @@ def bf16_in_hardware(device: str) -> bool:
     """
     if device == "auto" and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # no public names yet
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # x86, x86, ARM
 
 
 def resolved_precision(precision: str, device: str) -> str:
