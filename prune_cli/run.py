@@ -76,6 +76,7 @@ def run(config: RunConfig, console: Console) -> Outcome:
     run_id = identity(config)
     folder = RunFolder(config.output_dir / run_name(config, run_id))
     if folder.finished and not config.overwrite:
+        folder.clear_checkpoints()  # of a run that was killed between its last two acts
         return Outcome(folder.path, "skipped", folder.read_result())
     with folder.held():
         folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), overwrite=config.overwrite)
@@ -158,8 +159,8 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
         if trainer.state.global_step < total_steps:
             raise KeyboardInterrupt  # the callback stopped it, with a checkpoint
         finished = _finish(config, run_id, folder, trainer, model, tokenizer)
-        checkpoints.clear()
         folder.finish(finished)
+        folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)
     finally:
         if tracker is not None:

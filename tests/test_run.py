@@ -170,7 +170,21 @@ def test_killed_and_resumed_ends_the_same(
         with pytest.raises(Killed):
             do(tmp_path)
     assert not list(tmp_path.rglob("result.json"))
+    if moment == "in the final save":
+        assert list(tmp_path.rglob("checkpoint-*")), "the work is not thrown away before the result is written"
     assert_same_end(finished, do(tmp_path))
+
+
+def test_killed_after_the_result_was_written_is_finished_and_tidied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "clear_checkpoints", dies(RunFolder.clear_checkpoints, 1))
+        with pytest.raises(Killed):
+            do(tmp_path)
+    assert list(tmp_path.rglob("checkpoint-*"))
+    assert do(tmp_path).status == "skipped"
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 1
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(

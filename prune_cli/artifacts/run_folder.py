@@ -143,6 +143,10 @@ class RunFolder:
         """Write result.json: the run has finished."""
         write_text(self.result, json.dumps(result, indent=2) + "\n")
 
+    def clear_checkpoints(self) -> None:
+        """Remove the checkpoints; once the run has finished, nothing goes on from them."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +101,3 @@ class Task(Protocol):
     def texts(self, records: Dataset) -> list[str]:
         """All text of the records; a tokenizer can be trained on it."""
         ...
-
-
-Records = Mapping[str, Any]

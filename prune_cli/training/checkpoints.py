@@ -95,10 +95,6 @@ class Checkpoints:
             state = json.loads((path / "teacher.json").read_text())
             self.teacher.load(state, student, load_file(path / "teacher.safetensors"))
 
-    def clear(self) -> None:
-        """Remove all checkpoints: the run has finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _newest_first(self) -> list[Path]:
         paths = self.folder.glob("checkpoint-*")
         return sorted(paths, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
