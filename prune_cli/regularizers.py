@@ -46,11 +46,11 @@ class Distillation:
         if self.update == "never" and self.first_teacher is None:
             raise ValueError("first_teacher is missing: with update=never give the folder of a fine-tuned model")
 
-    def loss(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        """Loss over a batch of decisions, whatever they are: records, tokens, starts of spans.
+    def losses(self, student: Tensor, teacher: Tensor, labels: Tensor, classes: Tensor | None = None) -> Tensor:
+        """Loss of each of a batch of decisions, whatever they are: records, tokens, starts of spans.
 
             a_b  = 1 - H(p_b) / log C
-            loss = mean_b [ a_b * tau^2 * KL(q_b^tau || p_b^tau) + (1 - a_b) * CE_b ]
+            loss = a_b * tau^2 * KL(q_b^tau || p_b^tau) + (1 - a_b) * CE_b
 
         p is the student's and q the teacher's distribution; no gradient flows through a_b. With a fixed weight a_b is that
         weight.
@@ -59,9 +59,11 @@ class Distillation:
             student: The student's logits, [decisions, classes].
             teacher: The teacher's logits, [decisions, classes], without gradient.
             labels: The right class of each, [decisions].
+            classes: C of each decision, [decisions], where the logits of some classes are masked by large negative numbers;
+                None where all classes count.
 
         Returns:
-            The mean loss, a scalar.
+            [decisions].
         """
         from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
@@ -70,8 +72,8 @@ class Distillation:
         labelled = cross_entropy(student, labels, reduction="none")
         log_p, log_q = log_softmax(student / tau, -1), log_softmax(teacher / tau, -1)
         taught = kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1).mul(tau**2)
-        a = confidence(student) if self.weight == "adaptive" else float(self.weight)
-        return (a * taught + (1 - a) * labelled).mean()
+        a = confidence(student, classes) if self.weight == "adaptive" else float(self.weight)
+        return a * taught + (1 - a) * labelled
 
     def regression_loss(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         """Loss over a batch of numbers: squared distances to the teacher's prediction and to the label.
@@ -91,11 +93,12 @@ class Distillation:
         return (a * (student - teacher) ** 2 + (1 - a) * (student - labels) ** 2).mean()
 
 
-def confidence(logits: Tensor) -> Tensor:
+def confidence(logits: Tensor, classes: Tensor | None = None) -> Tensor:
     """How sure a model is of each decision: 1 - H(p) / log C, without gradient.
 
     Args:
         logits: [decisions, classes], at least two classes.
+        classes: C of each decision, [decisions], > 1, where some logits are masked; None where all classes count.
 
     Returns:
         [decisions], from 0 (uniform) to 1 (certain).
@@ -103,7 +106,9 @@ def confidence(logits: Tensor) -> Tensor:
     >>> import torch
     >>> confidence(torch.tensor([[0.0, 0.0], [100.0, 0.0]]))
     tensor([0., 1.])
+    >>> confidence(torch.tensor([[0.0, 0.0, -1e30]]), torch.tensor([2]))
+    tensor([0.])
     """
     log_p = logits.detach().log_softmax(-1)
     entropy = -(log_p.exp() * log_p).sum(-1)
-    return 1 - entropy / math.log(logits.shape[-1])
+    return 1 - entropy / (math.log(logits.shape[-1]) if classes is None else classes.log())

@@ -7,41 +7,39 @@ The pruning itself is `prune_cli.pruning.pruner`, called around every optimizer 
 
 from __future__ import annotations
 
+import json
 import logging
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, cast, final
 
 import transformers
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from prune_cli import models
+from prune_cli import assembly, models
 from prune_cli.artifacts import environment, result
 from prune_cli.artifacts.run_folder import RunFolder, write_text
 from prune_cli.config.identity import identity, run_name
-from prune_cli.errors import UserError
-from prune_cli.pruning.pruner import Pruner
-from prune_cli.pruning.scope import prunable_weights
-from prune_cli.regularizers import Distillation
-from prune_cli.report import figures, model_card
+from prune_cli.data.records import asked
+from prune_cli.objectives import objective_of
+from prune_cli.report import figures, model_card, samples
 from prune_cli.tracking.history import History
 from prune_cli.tracking.wandb import WandbTracker
-from prune_cli.training.arguments import resolved_precision, training_arguments
+from prune_cli.training.arguments import resolved_precision
 from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback
 from prune_cli.training.checkpoints import Checkpoints
+from prune_cli.training.evaluation import Evaluation, EvaluationSet
 from prune_cli.training.interrupt import StopRequest
 from prune_cli.training.progress import TrainingProgress
-from prune_cli.training.teacher import Teacher
-from prune_cli.training.trainer import EvaluationSet, PruningTrainer, TaskTrainer, evaluation_sets
+from prune_cli.training.trainer import PruningTrainer, TaskTrainer
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
+    from prune_cli.tasks.base import Prediction, Task
 
 log = logging.getLogger(__name__)
 
@@ -85,35 +83,24 @@ def run(config: RunConfig, console: Console) -> Outcome:
 
 
 def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) -> Outcome:
-    task, trainer_options = config.task, config.trainer
+    options = config.trainer
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
 
-    records = config.data.load(task)
-    total_steps = _total_steps(config, len(records["train"]))
-    log.info(
-        "%s: %d training records, %d steps; folder %s",
-        folder.path.name,
-        len(records["train"]),
-        total_steps,
-        folder.path,
-    )
+    task, records = config.data.load(config.task)
+    tokenizer = assembly.tokenizer_for(config, task, records["train"])
+    train = task.encode(records["train"], tokenizer, training=True)
+    steps = assembly.total_steps(config, len(train))
+    log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(train), steps, folder.path)
 
     transformers.set_seed(config.seed)  # the head's first weights
-    tokenizer, model = _load(config, records["train"])
-    pruner = Pruner(
-        _prunable(model, config),
-        criterion=config.criterion,
-        schedule=config.schedule,
-        pattern=config.pattern,
-        sparsity=config.sparsity,
-        total_steps=total_steps,
-    )
-    arguments = _arguments(config, folder, total_steps)
-    evaluation = evaluation_sets(task, records, tokenizer)
-    teacher = _teacher(config, arguments, tokenizer, evaluation)
+    model = assembly.model_for(config, task, tokenizer)
+    pruner = assembly.pruner_for(config, model, steps)
+    arguments = assembly.arguments(config, folder.checkpoints, steps)
+    evaluation = Evaluation(task, records, tokenizer)
+    teacher = assembly.teacher_for(config, task, arguments, tokenizer, evaluation)
 
-    checkpoints = Checkpoints(folder.checkpoints, keep=trainer_options.keep_checkpoints, pruner=pruner, teacher=teacher)
+    checkpoints = Checkpoints(folder.checkpoints, keep=options.keep_checkpoints, pruner=pruner, teacher=teacher)
     history = History(folder.history)
     checkpoint = checkpoints.latest()
     if checkpoint is not None:
@@ -122,7 +109,7 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
     history.truncate(-1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
     earlier = History.read(folder.history) if folder.history.exists() else []
 
-    progress = TrainingProgress(console, total_steps=total_steps, primary_metric=task.primary_metric)
+    progress = TrainingProgress(console, total_steps=steps, primary_metric=task.primary_metric)
     for record in earlier:
         progress(record)
     tracker = _tracker(config, run_id, folder) if config.tracking.wandb else None
@@ -130,11 +117,7 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
     stop = StopRequest()
     callbacks: list[transformers.TrainerCallback] = [
         PruneCallback(
-            pruner,
-            stop,
-            log_steps=trainer_options.log_steps,
-            eval_steps=trainer_options.eval_steps,
-            save_steps=trainer_options.save_steps,
+            pruner, stop, log_steps=options.log_steps, eval_steps=options.eval_steps, save_steps=options.save_steps
         ),
         *([] if teacher is None else [TeacherCallback(teacher, task.primary_metric)]),
         RecordCallback(pruner, teacher, sinks, seconds_before=earlier[-1]["seconds"] if earlier else 0.0),
@@ -143,28 +126,30 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
     trainer = PruningTrainer(
         model,
         arguments,
+        evaluation=evaluation,
         teacher=teacher,
         checkpoints=checkpoints,
-        group_by_length=trainer_options.group_by_length,
+        group_by_length=options.group_by_length,
         task=task,
+        objective=objective_of(task, tokenizer),
         tokenizer=tokenizer,
-        evaluation=evaluation,
-        train=task.encode(records["train"], tokenizer),
+        train=train,
         callbacks=callbacks,
     )
     finished: dict[str, Any] | None = None
+    picked: list[dict[str, Any]] = []
     try:
         with stop.listening(), progress.showing():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        if trainer.state.global_step < total_steps:
+        if trainer.state.global_step < steps:
             raise KeyboardInterrupt  # the callback stopped it, with a checkpoint
-        finished = _finish(config, run_id, folder, trainer, model, tokenizer)
+        finished, picked = _finish(config, run_id, folder, trainer, model, tokenizer)
         folder.finish(finished)
         folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)
     finally:
         if tracker is not None:
-            tracker.finish(finished)
+            tracker.finish(finished, picked)
     return outcome
 
 
@@ -180,97 +165,45 @@ def evaluate(config: RunConfig, model_folder: Path) -> dict[str, float]:
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    records = config.data.load(config.task)
-    tokenizer = models.load_tokenizer(model_folder)
-    model = models.load_model(model_folder, head=config.task.head, labels=None)
-    evaluation = evaluation_sets(config.task, records, tokenizer)
-    arguments = _arguments(config, RunFolder(model_folder), total_steps=1)
-    trainer = TaskTrainer(model, arguments, task=config.task, tokenizer=tokenizer, evaluation=evaluation)
-    return result.metrics_of(trainer.evaluate())
+    task, records = config.data.load(config.task)
+    trainer, tokenizer = _saved_model(config, task, model_folder)
+    metrics, _ = trainer.score(Evaluation(task, records, tokenizer).sets(whole=True))
+    return metrics
 
 
-def _total_steps(config: RunConfig, train_records: int) -> int:
-    """Optimizer steps of the run, as the Trainer counts them; the schedule must fit."""
-    options = config.trainer
-    steps = options.max_steps
-    if steps is None:
-        batches = math.ceil(train_records / options.batch_size)
-        steps = math.ceil(options.epochs * max(1, math.ceil(batches / options.gradient_accumulation)))
-    if config.sparsity > 0 and (problems := config.schedule.problems(steps, config.criterion.delta_t)):
-        raise UserError(*problems)
-    return steps
+def predict(config: RunConfig, model_folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[Prediction]:
+    """Predict with a saved model.
+
+    Args:
+        config: Names task and batch size.
+        model_folder: A model with tokenizer in the Hugging Face layout.
+        rows: Raw records, answers or not.
+
+    Returns:
+        One prediction a record.
+
+    Raises:
+        UserError: If a record lacks what a prediction needs.
+    """
+    from datasets import Dataset
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    records = Dataset.from_list([dict(asked(config.task, row, number)) for number, row in enumerate(rows)])
+    trainer, tokenizer = _saved_model(config, config.task, model_folder)
+    return trainer.predicted(EvaluationSet(trainer.task, records, tokenizer))
 
 
-def _load(config: RunConfig, train: Dataset) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    """Tokenizer and model, with the task's head."""
-    source, task = config.model, config.task
-    if source.random is not None:
-        model = models.random_model(source.random, head=task.head, labels=task.labels)
-        length = model.config.max_position_embeddings
-        return models.trained_tokenizer(task.texts(train), model.config.vocab_size, length), model
-    shipped = None
-    if source.package is not None:
-        shipped = models.package_folder(source.package, source.package_folder, source.sha256)
-    name = shipped or source.name
-    if name is None:
-        raise UserError(
-            f"the package {source.package} (model.package) is not installed, and there is no model.name to fall back on"
-        )
-    options: dict[str, Any] = {
-        "revision": None if shipped else source.revision,
-        "trust_remote_code": source.trust_remote_code,
-    }
-    try:
-        tokenizer = models.load_tokenizer(name, **options)
-        return tokenizer, models.load_model(name, head=task.head, labels=task.labels, **options)
-    except (OSError, ValueError) as error:
-        raise UserError(f"model.name={name} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-
-
-def _prunable(model: PreTrainedModel, config: RunConfig) -> dict[str, Any]:
-    try:
-        return prunable_weights(model, config.model.include, config.model.exclude)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
-def _arguments(config: RunConfig, folder: RunFolder, total_steps: int) -> TrainingArguments:
-    options = config.trainer
-    return training_arguments(
-        str(folder.checkpoints),
-        epochs=options.epochs,
-        max_steps=total_steps,
-        batch_size=options.batch_size,
-        eval_batch_size=options.eval_batch_size,
-        gradient_accumulation=options.gradient_accumulation,
-        learning_rate=options.learning_rate,
-        warmup=options.warmup,
-        weight_decay=options.weight_decay,
-        max_grad_norm=options.max_grad_norm,
-        precision=resolved_precision(options.precision, options.device),
-        device=options.device,
-        seed=config.seed,
-    )
-
-
-def _teacher(
-    config: RunConfig,
-    arguments: TrainingArguments,
-    tokenizer: PreTrainedTokenizerBase,
-    evaluation: Mapping[str, EvaluationSet],
-) -> Teacher | None:
-    """The teacher that the regularization asks for; a first one is evaluated, so that a student has to beat it."""
-    rule, task = config.regularization, config.task
-    if not isinstance(rule, Distillation):
-        return None
-    if rule.first_teacher is None:
-        return Teacher(rule)
-    first = models.load_model(rule.first_teacher, head=task.head, labels=None)
-    order = models.label_order(first.config.id2label or {}, task.labels) if task.labels else None
-    evaluator = TaskTrainer(first, arguments, task=task, tokenizer=tokenizer, evaluation=evaluation, label_order=order)
-    metric = evaluator.evaluate()[f"eval_{task.primary_metric}"]
-    log.info("first teacher: %s %.4f", task.primary_metric, metric)
-    return Teacher(rule, first=first, first_metric=metric, label_order=order)
+def _saved_model(config: RunConfig, task: Task, folder: Path) -> tuple[TaskTrainer, PreTrainedTokenizerBase]:
+    """A Trainer that evaluates a saved model, and the model's tokenizer; the task takes the model's labels if it has none."""
+    tokenizer = models.load_tokenizer(folder)
+    model = models.load_model(folder, head=task.head, labels=None)
+    if task.head == "tokens" and not task.labels:
+        names = cast("Mapping[int, str]", model.config.id2label)
+        task = task.fitted([], [names[number] for number in range(len(names))])
+    arguments = assembly.arguments(config, RunFolder(folder).checkpoints, steps=1)
+    objective = objective_of(task, tokenizer)
+    return TaskTrainer(model, arguments, task=task, objective=objective, tokenizer=tokenizer), tokenizer
 
 
 def _tracker(config: RunConfig, run_id: str, folder: RunFolder) -> WandbTracker:
@@ -299,9 +232,9 @@ def _finish(
     trainer: PruningTrainer,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-) -> dict[str, Any]:
-    """Save the model and the pictures; give the content of result.json."""
-    task, pruner = config.task, trainer.checkpoints.pruner
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Save the model, its predictions and the pictures; give the content of result.json and some of the predictions."""
+    task, pruner = trainer.task, trainer.checkpoints.pruner
     with folder.replacing(folder.model) as saved:
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
@@ -342,4 +275,12 @@ def _finish(
             teacher_metric=summary["teacher_metric"],
         )
         figures.layer_sparsity(summary["layers"], pictures / "layers.png", folder.path.name)
-    return summary
+    rows = [
+        {"split": split, **record, "prediction": prediction}
+        for split, predictions in trainer.final_predictions().items()
+        for record, prediction in zip(trainer.evaluation.examples[split].to_list(), predictions, strict=True)
+    ]
+    write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    picked = samples.spread(rows)
+    write_text(folder.samples, samples.as_markdown(picked, folder.path.name))
+    return summary, picked

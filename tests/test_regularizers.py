@@ -30,7 +30,7 @@ def test_same_as_the_formula(weight: float | str, classes: int) -> None:
     student, teacher = generator.normal(size=(2, 50, classes)) * 3
     labels = generator.integers(0, classes, 50)
     rule = Distillation(weight=weight, temperature=2.0)
-    loss = rule.loss(torch.tensor(student), torch.tensor(teacher), torch.tensor(labels))
+    loss = rule.losses(torch.tensor(student), torch.tensor(teacher), torch.tensor(labels)).mean()
     expected = reference(student, teacher, labels, 2.0, None if weight == "adaptive" else float(weight))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
@@ -39,8 +39,19 @@ def test_by_hand() -> None:
     # certain student (a = 1) that agrees with its teacher: nothing to learn. Uniform student (a = 0): log 2.
     student = torch.tensor([[200.0, 0.0], [0.0, 0.0]])
     teacher = torch.tensor([[200.0, 0.0], [5.0, 0.0]])
-    loss = Distillation().loss(student, teacher, torch.tensor([1, 0]))
+    loss = Distillation().losses(student, teacher, torch.tensor([1, 0])).mean()
     assert loss.item() == pytest.approx(math.log(2) / 2)
+
+
+def test_masked_classes_count_for_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 4, 3, generator=generator)
+    labels = torch.tensor([0, 1, 2, 0])
+    wide = torch.full((4, 5), -1e30)
+    rule = Distillation()
+    alone = rule.losses(student, teacher, labels)
+    student, teacher = torch.cat([student, wide], dim=1), torch.cat([teacher, wide], dim=1)
+    torch.testing.assert_close(rule.losses(student, teacher, labels, torch.tensor([3, 3, 3, 3])), alone)
 
 
 def test_no_gradient_through_the_confidence_or_the_teacher() -> None:
@@ -49,11 +60,11 @@ def test_no_gradient_through_the_confidence_or_the_teacher() -> None:
     labels = torch.tensor([0, 1])
     fixed = confidence(student)
     assert not fixed.requires_grad
-    Distillation().loss(student, teacher.detach(), labels).backward()
+    Distillation().losses(student, teacher.detach(), labels).mean().backward()
     adaptive = student.grad
     student.grad = None
     parts = [
-        Distillation(weight=a.item()).loss(student[i : i + 1], teacher[i : i + 1].detach(), labels[i : i + 1])
+        Distillation(weight=a.item()).losses(student[i : i + 1], teacher[i : i + 1].detach(), labels[i : i + 1]).sum()
         for i, a in enumerate(fixed)
     ]
     (sum(parts) / 2).backward()  # type: ignore[union-attr]

@@ -38,6 +38,8 @@ class RunFolder:
         self.history = path / "history.jsonl"
         self.result = path / "result.json"
         self.log = path / "run.log"
+        self.predictions = path / "predictions.jsonl"
+        self.samples = path / "samples.md"
         self.model = path / "model"
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"

@@ -96,6 +96,34 @@ def eval_(
     Console().print(metrics_table(evaluate(config, model), config.task.primary_metric))
 
 
+@app.command("predict", epilog="prune predict runs/RUN 'a text'    or    prune predict runs/RUN < records.jsonl")
+def predict_(
+    run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT...", help="One record: a text for each input column of the task.", show_default=False
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Records, JSON or plain text a line; - is standard input."),
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="For a model outside a run folder.")] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Predict with a saved model: a label, an answer, the entities, a text."""
+    from prune_cli.cli.predicting import given_rows, show_predictions
+    from prune_cli.config.saved import saved_run
+    from prune_cli.run import predict
+
+    overrides = [] if task is None else [f"task={task}"]
+    config, model = saved_run(run.expanduser(), overrides, config_dir, records=False)
+    rows = given_rows(config.task, texts or [], file)
+    show_predictions(predict(config, model, rows), json_lines=json_lines or not texts)
+
+
 @app.command("show")
 def show_(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Show a run: its configuration, its result, and the sparsity of every layer."""

@@ -12,9 +12,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+import yaml
+
+from prune_cli.config.options import names
 from prune_cli.config.schema import ModelConfig, TrackingConfig, TrainerConfig
 from prune_cli.config.suggest import did_you_mean
+from prune_cli.errors import UserError
+from prune_cli.paths import CONF
+
+if TYPE_CHECKING:
+    from prune_cli.models import Architecture, Location
+    from prune_cli.tasks.base import Task
 
 _HIGHEST_SEED = 2**32 - 1  # NumPy takes no higher one
 _LEAST_FREE = 1 << 20  # bytes: not enough for a model, but enough to say so in a log
@@ -31,6 +41,7 @@ _COUNTS = (
 _POSITIVE = ("epochs", "learning_rate", "max_grad_norm")
 _PRECISIONS = ("auto", "fp32", "bf16")
 _DEVICES = ("auto", "cpu")
+_ARCHITECTURES = ("encoder", "decoder", "encoder-decoder")
 
 
 def run_problems(sparsity: float, seed: int) -> Iterator[str]:
@@ -79,15 +90,17 @@ def tracking_problems(tracking: TrackingConfig) -> Iterator[str]:
 
 def model_problems(model: ModelConfig) -> Iterator[str]:
     """What is wrong with the choice of a model; a folder must be there, with weights that can be loaded safely."""
-    if model.random is None and model.name is None and model.package is None:
-        yield "the model has no source: choose one (see `prune list models`), or give model.name=FOLDER or a hub id"
     if model.random is not None:
-        if model.name is not None or model.package is not None:
-            yield "model.random makes a random model, so model.name and model.package must be null: leave either out"
-        if "model_type" not in model.random:
-            yield "model.random.model_type is missing: name an architecture of transformers, such as bert"
-    elif model.name is not None and _looks_like_folder(model.name):
+        yield from _random_problems(model)
+    elif model.name is not None and model.gguf_file is None and _looks_like_folder(model.name):
         yield from folder_problems("model.name", model.name)
+    else:
+        try:
+            _located(model)
+        except UserError as error:
+            yield from error.problems
+    if model.architecture is not None and model.architecture not in _ARCHITECTURES:
+        yield _not_among("model.architecture", model.architecture, _ARCHITECTURES)
     if model.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", model.sha256):
         yield f"model.sha256 is {model.sha256}: give 64 hexadecimal digits in lower case"
     for name, pattern in (("include", model.include), ("exclude", model.exclude)):
@@ -96,6 +109,82 @@ def model_problems(model: ModelConfig) -> Iterator[str]:
                 re.compile(pattern)
             except re.error as error:
                 yield f"model.{name} is {pattern!r}, no regular expression: {error}"
+
+
+def _random_problems(model: ModelConfig) -> Iterator[str]:
+    assert model.random is not None
+    if model.name is not None or model.package is not None or model.gguf_file is not None:
+        yield (
+            "model.random makes a random model, so model.name, model.package and model.gguf_file must be null: leave"
+            " either out"
+        )
+    if "model_type" not in model.random:
+        yield "model.random.model_type is missing: name an architecture of transformers, such as bert"
+
+
+def _located(model: ModelConfig) -> Location:
+    """Where the model lies; its weights are not looked into."""
+    from prune_cli.models import located
+
+    return located(
+        model.name,
+        revision=model.revision,
+        package=model.package,
+        folder=model.package_folder,
+        gguf_file=model.gguf_file,
+    )
+
+
+def source_architecture(model: ModelConfig) -> Architecture | None:
+    """What kind of model it is: by its own configuration where that is here, else by what was set; None where neither tells.
+
+    Args:
+        model: One without `model_problems`.
+
+    Raises:
+        UserError: If it is no language model.
+    """
+    from prune_cli.models import told_architecture
+
+    told = _located(model).architecture() if model.random is None else told_architecture(model.random)
+    return told or cast("Architecture | None", model.architecture)
+
+
+def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
+    """Why a task and a model do not go together, and which models would do.
+
+    Nothing is said of a model that has problems of its own, or of which nobody knows what it is.
+    """
+    from prune_cli.models import FITTING, WITH_ARTICLE
+
+    if next(model_problems(model), None) is not None:
+        return
+    try:
+        architecture = source_architecture(model)
+    except UserError as error:
+        yield from error.problems
+        return
+    fitting = FITTING[task.head]
+    if architecture is None or architecture in fitting:
+        return
+    options = {name: _option(name) for name in names("model", [CONF])}
+    chosen = next((f"model={name}" for name, option in options.items() if option == model), _described(model))
+    others = ", ".join(name for name, option in options.items() if option.architecture in fitting)
+    needed = " or ".join(WITH_ARTICLE[kind] for kind in fitting)
+    yield f"task={task.name} needs {needed}, and {chosen} is {WITH_ARTICLE[architecture]}: choose model={others}"
+
+
+def _option(name: str) -> ModelConfig:
+    """What a YAML of conf/model says."""
+    return ModelConfig(**yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def _described(model: ModelConfig) -> str:
+    """The key that says which model it is."""
+    if model.random is not None:
+        return f"model.random.model_type={model.random['model_type']}"
+    key = next(key for key in ("name", "package", "gguf_file") if getattr(model, key) is not None)
+    return f"model.{key}={getattr(model, key)}"
 
 
 def model_on_hub_problems(model: ModelConfig) -> list[str]:

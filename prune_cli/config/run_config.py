@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.build import MISSING, TARGET, build, construct
 from prune_cli.config.checks import (
+    fit_problems,
     folder_problems,
     model_on_hub_problems,
     model_problems,
@@ -103,10 +104,11 @@ class RunConfig:
         top = {key: values[key] for key in ("sparsity", "seed", "overwrite")}
         output_dir = Path(values["output_dir"]).expanduser()
 
-        problems += [*_unknown_keys(values), *_problems_of_values(parts, top)]
+        unfit = list(fit_problems(parts["task"], parts["model"])) if {"task", "model"} <= parts.keys() else []
+        problems += [*_unknown_keys(values), *_problems_of_values(parts, top), *unfit]
         if ask_source and {"task", "data"} <= parts.keys():
             problems += parts["data"].problems(parts["task"])
-        if ask_source and "model" in parts:
+        if ask_source and "model" in parts and not unfit:
             problems += model_on_hub_problems(parts["model"])
         if writes:
             problems += output_problems(output_dir)

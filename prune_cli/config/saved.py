@@ -21,13 +21,16 @@ _KEPT = ("task", "data", "trainer")
 """Groups that an evaluation takes from the run where the overrides do not choose another option."""
 
 
-def saved_run(folder: Path, overrides: Sequence[str], config_dir: str | None = None) -> tuple[RunConfig, Path]:
-    """Find a saved model and the configuration to evaluate it with.
+def saved_run(
+    folder: Path, overrides: Sequence[str], config_dir: str | None = None, *, records: bool = True
+) -> tuple[RunConfig, Path]:
+    """Find a saved model and the configuration to evaluate it or to predict with it.
 
     Args:
         folder: A run folder, or a folder with a model in the Hugging Face layout.
         overrides: What is to be different from the run; a model outside a run folder needs a task at least.
         config_dir: A user's own folder of groups.
+        records: Whether the task's records are needed, so that their source is asked for them.
 
     Returns:
         The configuration, and the folder with the model.
@@ -60,7 +63,7 @@ def saved_run(folder: Path, overrides: Sequence[str], config_dir: str | None = N
         "regularization": {"_target_": "prune_cli.regularizers.NoTeacher"},
         "sparsity": 0.0,
     }
-    return RunConfig.from_hydra(OmegaConf.create(values), {}, writes=False), model
+    return RunConfig.from_hydra(OmegaConf.create(values), {}, writes=False, ask_source=records), model
 
 
 def _read(path: Path) -> DictConfig:

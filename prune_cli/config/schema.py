@@ -18,14 +18,20 @@ class ModelConfig:
 
     name: str | None = None
     """Hub id or local folder with weights, config and tokenizer."""
+    architecture: str | None = None
+    """Kind of model: encoder, decoder or encoder-decoder. It is checked against the task before anything is downloaded; a
+    config.json or GGUF file that is here already decides instead."""
     revision: str | None = None
     """Commit or tag on the hub; null for the newest."""
     package: str | None = None
     """Installed Python package that ships the model; preferred to `name` where it is installed. Never imported."""
     package_folder: str = "model"
     """Folder inside that package."""
+    gguf_file: str | None = None
+    """GGUF file with config, tokenizer and weights: inside the package's folder if `package` is set, else inside the folder
+    `name`; with neither, the path of a file. Without the package that is named, it does not apply."""
     sha256: str | None = None
-    """Expected SHA-256 of the package's model.safetensors, 64 hexadecimal digits."""
+    """Expected SHA-256 of the package's model.safetensors or GGUF file, 64 hexadecimal digits."""
     random: dict[str, Any] | None = None
     """Config of a randomly initialized model instead (`model_type` and sizes); its tokenizer is trained on the task's texts."""
     include: str | None = None

@@ -24,8 +24,11 @@ class Source(Protocol):
         """A string that is equal exactly when the records are: no path of this machine is part of it."""
         ...
 
-    def load(self, task: Task) -> dict[str, Dataset]:
+    def load(self, task: Task) -> tuple[Task, dict[str, Dataset]]:
         """Read and check `train` and the task's evaluation splits.
+
+        Returns:
+            The task, which now knows its labels, and the records by split.
 
         Raises:
             UserError: If a file or record is unusable; the message names file and record.

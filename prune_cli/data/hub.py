@@ -29,6 +29,8 @@ class Hub:
         """Say whether the data set can be had: from the cache, or from a hub that answers within seconds."""
         from huggingface_hub import constants
 
+        if not task.hub.path:
+            return [f"task={task.name} has no data set on the hub: give data=local data.path=DIR, or data=synthetic"]
         if _cached_files(task):
             return []
         if constants.HF_HUB_OFFLINE:
@@ -40,8 +42,11 @@ class Hub:
         """Name and revision of the data set."""
         return f"hub:{task.hub.path}/{task.hub.config or 'default'}@{task.hub.revision}"
 
-    def load(self, task: Task) -> dict[str, Dataset]:
+    def load(self, task: Task) -> tuple[Task, dict[str, Dataset]]:
         """Read and check the splits, from the cache where they are in it.
+
+        Returns:
+            The task, which now knows its labels, and the records by split.
 
         Raises:
             UserError: If the download fails, a split is missing, or a record is unusable.
@@ -53,7 +58,8 @@ class Hub:
                 f"{_described(task.hub)} has no split {', '.join(missing)}; there are: {', '.join(splits)}. "
                 "Set task.evaluation_splits to what there is."
             )
-        return checked(task, {split: _raw(task, split, splits[split]) for split in _splits(task)})
+        raw = {split: _raw(task, split, splits[split]) for split in _splits(task)}
+        return checked(task, raw, _label_names(task, splits["train"]))
 
 
 def probe(url: str, timeout: float = PROBE_TIMEOUT) -> str | None:
@@ -140,10 +146,21 @@ def _download(task: Task) -> dict[str, Dataset]:
     return {str(split): records for split, records in splits.items()}
 
 
+def _label_names(task: Task, records: Dataset) -> list[str] | None:
+    """The names that the data set gives the numbers in one of the task's columns, None where it names none."""
+    from datasets import ClassLabel
+
+    for column, feature in records.features.items():
+        if column in task.columns and column not in task.inputs:
+            named = getattr(feature, "feature", feature)  # a list's members
+            if isinstance(named, ClassLabel):
+                return list(named.names)
+    return None
+
+
 def _raw(task: Task, split: str, records: Dataset) -> Split:
-    columns = [column for column in task.columns if column in records.column_names]
     return Split(
-        records.select_columns(columns).to_list(),
+        records.to_list(),
         lambda number: f"{task.hub.path} {split}, record {number + 1}",
         f"{task.hub.path} {split}",
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.data.conll import read_conll
 from prune_cli.data.records import Split, Unreadable, checked
 from prune_cli.errors import UserError
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from prune_cli.tasks.base import Task
 
 FORMATS = ("jsonl", "parquet", "csv")
+TOKEN_FORMATS = ("jsonl", "parquet", "conll", "txt")  # of tagged words: a list does not fit into a cell of CSV
+LABELS = "labels.json"  # beside the files: a list of label names, in label order
 HASHED_AT_ONCE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Local:
-    """A folder with one file a split: {train,validation,...}.{jsonl,parquet,csv}.
+    """A folder with one file a split: {train,validation,...}.{jsonl,parquet,csv}, or for tagged words .{jsonl,parquet,conll,txt}.
+
+    A file labels.json beside them names the labels where the records do not: a list, in label order.
 
     Attributes:
         path: The folder.
@@ -37,15 +42,15 @@ class Local:
         folder = self._folder
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "does not exist"
-            return [f"data.path={self.path} {what}. Give a folder with train.jsonl (or .parquet, .csv) and the like."]
+            return [f"data.path={self.path} {what}. Give a folder with train.jsonl {_others(task)} and the like."]
         there = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
         problems = []
         for split in _splits(task):
-            files = self._files(split)
+            files = self._files(task, split)
             if not files:
                 use = "trained on" if split == "train" else "evaluated on"
                 problems.append(
-                    f"data.path={self.path} has no {split}.jsonl (or .parquet, .csv), which the task {task.name} is "
+                    f"data.path={self.path} has no {split}.jsonl {_others(task)}, which the task {task.name} is "
                     f"{use}. Add it; there are: {there}."
                 )
             if len(files) > 1:
@@ -54,32 +59,50 @@ class Local:
         return problems
 
     def identity(self, task: Task) -> str:
-        """SHA-256 over the names of the splits and the bytes of their files."""
+        """SHA-256 over the names of the splits and the bytes of their files, and over labels.json where it is there."""
+        files = {split: self._file(task, split) for split in _splits(task)}
+        if self._labels.is_file():
+            files[LABELS] = self._labels
         digest = hashlib.sha256()
-        for split in _splits(task):
-            digest.update(f"{split}:{self._file(split).stat().st_size}:".encode())
-            with self._file(split).open("rb") as stream:
+        for name, file in files.items():
+            digest.update(f"{name}:{file.stat().st_size}:".encode())
+            with file.open("rb") as stream:
                 while chunk := stream.read(HASHED_AT_ONCE):
                     digest.update(chunk)
         return f"sha256:{digest.hexdigest()}"
 
-    def load(self, task: Task) -> dict[str, Dataset]:
+    def load(self, task: Task) -> tuple[Task, dict[str, Dataset]]:
         """Read and check the files of `train` and of the task's evaluation splits.
 
         Raises:
-            UserError: If a record is unusable; the message names its file and line (JSONL) or number.
+            UserError: If a record is unusable; the message names its file and line (JSONL, CoNLL) or number.
         """
-        return checked(task, {split: _read(self._file(split), task.columns) for split in _splits(task)})
+        labels = _read_labels(self._labels) if self._labels.is_file() else None
+        splits = {split: _read(self._file(task, split), task.columns) for split in _splits(task)}
+        return checked(task, splits, labels)
 
     @property
     def _folder(self) -> Path:
         return Path(self.path).expanduser()
 
-    def _files(self, split: str) -> list[Path]:
-        return [file for suffix in FORMATS if (file := self._folder / f"{split}.{suffix}").is_file()]
+    @property
+    def _labels(self) -> Path:
+        return self._folder / LABELS
 
-    def _file(self, split: str) -> Path:
-        return self._files(split)[0]
+    def _files(self, task: Task, split: str) -> list[Path]:
+        return [file for suffix in _formats(task) if (file := self._folder / f"{split}.{suffix}").is_file()]
+
+    def _file(self, task: Task, split: str) -> Path:
+        return self._files(task, split)[0]
+
+
+def _formats(task: Task) -> tuple[str, ...]:
+    return TOKEN_FORMATS if task.head == "tokens" else FORMATS
+
+
+def _others(task: Task) -> str:
+    """The formats beside the first, for messages."""
+    return f"(or {', '.join(f'.{suffix}' for suffix in _formats(task)[1:])})"
 
 
 def _splits(task: Task) -> tuple[str, ...]:
@@ -91,12 +114,26 @@ def _read(file: Path, columns: Mapping[str, type]) -> Split:
         match file.suffix:
             case ".jsonl":
                 return _read_jsonl(file)
+            case ".conll" | ".txt":
+                return read_conll(file)
             case ".csv":
                 return _numbered(file, _read_csv(file, columns))
             case _:
                 return _numbered(file, _read_parquet(file))
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}.") from error
+
+
+def _read_labels(file: Path) -> list[str]:
+    try:
+        labels = json.loads(file.read_bytes())
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:  # broken JSON, or not UTF-8
+        raise UserError(f"{file}: broken JSON, {error}.") from error
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise UserError(f'{file}: not a list of label names, ["O", "B-PER", "I-PER"] say.')
+    return labels
 
 
 def _numbered(file: Path, rows: Sequence[Any]) -> Split:

@@ -40,33 +40,66 @@ class Split:
     origin: str
 
 
-def checked(task: Task, splits: Mapping[str, Split]) -> dict[str, Dataset]:
+def checked(
+    task: Task, splits: Mapping[str, Split], labels: Sequence[str] | None = None
+) -> tuple[Task, dict[str, Dataset]]:
     """Turn raw records into data sets that hold the task's columns and nothing else.
 
     Args:
         task: Says which columns there must be and checks what is in them.
-        splits: Raw records by name of the split.
+        splits: Raw records by name of the split, `train` among them.
+        labels: Label names that came with the records, in label order.
+
+    Returns:
+        The task, which now knows its labels, and the data sets by name of the split.
 
     Raises:
         UserError: If a record is unusable; it names the first few of every split and counts the rest.
     """
+    task = task.fitted([row for row in splits["train"].rows if isinstance(row, Mapping)], labels)
     datasets, problems = {}, []
     for name, split in splits.items():
         datasets[name], found = _build(task, split)
         problems += found
     if problems:
         raise UserError(*problems)
-    return datasets
+    return task, datasets
+
+
+def asked(task: Task, row: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """A raw record as a prediction needs it: the task's input columns and no other.
+
+    Args:
+        task: Says which columns there must be.
+        row: Answers may be missing.
+        number: Which record it is, from 0, for messages.
+
+    Raises:
+        UserError: If it cannot be used.
+    """
+    columns = {name: task.columns[name] for name in task.inputs}
+    row = {name: value for name, value in row.items() if name in columns or name not in task.columns}  # no answers
+    try:
+        adapted = task.adapt(row)
+        reason = _row_problem(adapted, row, columns)
+    except ValueError as error:
+        adapted, reason = row, str(error)
+    reason = reason or next((f"`{name}` is empty" for name in columns if not adapted[name]), None)
+    if reason:
+        raise UserError(f"record {number + 1}: {reason}.")
+    return {name: adapted[name] for name in columns}
 
 
 def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
     from datasets import Dataset
 
-    reasons = {number: reason for number, row in enumerate(split.rows) if (reason := _row_problem(row, task.columns))}
-    sound = [number for number in range(len(split.rows)) if number not in reasons]
-    dataset = Dataset.from_dict({column: [split.rows[number][column] for number in sound] for column in task.columns})
+    adapted = [_adapted(task, row) for row in split.rows]
+    reasons = {number: row.reason for number, row in enumerate(adapted) if isinstance(row, Unreadable)}
+    numbers = [number for number in range(len(adapted)) if number not in reasons]
+    sound = [row for row in adapted if not isinstance(row, Unreadable)]
+    dataset = Dataset.from_dict({column: [row[column] for row in sound] for column in task.columns})
     if sound:
-        reasons |= {sound[position]: reason for position, reason in task.check(dataset)}
+        reasons |= {numbers[position]: reason for position, reason in task.check(dataset)}
     problems = [f"{split.where(number)}: {reasons[number]}." for number in sorted(reasons)[:SHOWN]]
     if len(reasons) > SHOWN:
         problems.append(f"{split.origin}: {len(reasons) - SHOWN} more records are unusable.")
@@ -75,13 +108,24 @@ def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
     return dataset, problems
 
 
-def _row_problem(row: Any, columns: Mapping[str, type]) -> str | None:
+def _adapted(task: Task, row: Any) -> Mapping[str, Any] | Unreadable:
+    """The record in the task's columns, or why it cannot be used."""
     if isinstance(row, Unreadable):
-        return row.reason
+        return row
     if not isinstance(row, Mapping):
-        return f"not an object with named columns but {_type_name(row)}"
+        return Unreadable(f"not an object with named columns but {_type_name(row)}")
+    try:
+        adapted = task.adapt(row)
+    except ValueError as error:
+        return Unreadable(str(error))
+    if reason := _row_problem(adapted, row, task.columns):
+        return Unreadable(reason)
+    return adapted
+
+
+def _row_problem(row: Mapping[str, Any], raw: Mapping[str, Any], columns: Mapping[str, type]) -> str | None:
     if missing := [column for column in columns if column not in row]:
-        there = ", ".join(f"`{column}`" for column in row) or "none"
+        there = ", ".join(f"`{column}`" for column in raw) or "none"
         return f"no column {', '.join(f'`{column}`' for column in missing)}; there are {there}"
     for column, wanted in columns.items():
         value = row[column]

@@ -24,6 +24,7 @@ class Relation:
         predicates: Ways to say it of the subject; "{object}" stands for the object.
         denial: A way to say of the subject that it does not hold.
         inversions: Whole clauses that do not begin with the subject.
+        question: Asks for the object.
     """
 
     subject: Kind
@@ -31,6 +32,7 @@ class Relation:
     predicates: tuple[str, ...]
     denial: str
     inversions: tuple[str, ...]
+    question: str
 
 
 RELATIONS: Mapping[str, Relation] = {
@@ -40,6 +42,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("was born in {object}", "came into the world in {object}", "is a native of {object}"),
         "was not born in {object}",
         ("{object} is the birthplace of {subject}", "{object} saw the birth of {subject}"),
+        "Where was {subject} born?",
     ),
     "lives in": Relation(
         "person",
@@ -47,6 +50,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("lives in {object}", "resides in {object}", "has a home in {object}"),
         "does not live in {object}",
         ("{object} is home to {subject}", "{object} is where {subject} lives"),
+        "Where does {subject} live?",
     ),
     "studied in": Relation(
         "person",
@@ -54,6 +58,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("studied in {object}", "went to college in {object}", "was a student in {object}"),
         "did not study in {object}",
         ("{object} is where {subject} studied", "the college of {subject} was in {object}"),
+        "Where did {subject} study?",
     ),
     "works as": Relation(
         "person",
@@ -61,6 +66,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("works as a {object}", "is a {object} by trade", "earns a living as a {object}"),
         "is not a {object}",
         ("{subject} by trade is a {object}", "the job of {subject} is that of a {object}"),
+        "What is the job of {subject}?",
     ),
     "taught": Relation(
         "person",
@@ -68,6 +74,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("taught {object}", "was the teacher of {object}", "gave lessons to {object}"),
         "never taught {object}",
         ("{object} was taught by {subject}", "{object} was a pupil of {subject}", "{object} learned from {subject}"),
+        "Who was taught by {subject}?",
     ),
     "wrote": Relation(
         "person",
@@ -75,6 +82,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("wrote {object}", "is the author of {object}", "has written {object}"),
         "did not write {object}",
         ("{object} was written by {subject}", "{object} is a book by {subject}"),
+        "Which book did {subject} write?",
     ),
     "set in": Relation(
         "work",
@@ -82,6 +90,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("is set in {object}", "takes place in {object}", "tells a story from {object}"),
         "is not set in {object}",
         ("{object} is the setting of {subject}", "{object} is where {subject} takes place"),
+        "Where is {subject} set?",
     ),
     "printed in": Relation(
         "work",
@@ -89,6 +98,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("was printed in {object}", "left the press in {object}", "came from a printer in {object}"),
         "was not printed in {object}",
         ("a press in {object} printed {subject}", "{object} is where {subject} was printed"),
+        "Where was {subject} printed?",
     ),
     "published in year": Relation(
         "work",
@@ -96,6 +106,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("was published in {object}", "first appeared in {object}", "came out in {object}"),
         "was not published in {object}",
         ("the year {object} saw {subject} appear", "it was in {object} that {subject} came out"),
+        "When was {subject} published?",
     ),
     "founded": Relation(
         "person",
@@ -103,6 +114,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("founded {object}", "set up {object}", "is the founder of {object}"),
         "did not found {object}",
         ("{object} was founded by {subject}", "{object} was started by {subject}"),
+        "Which company did {subject} found?",
     ),
     "founded in year": Relation(
         "company",
@@ -110,6 +122,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("was founded in {object}", "has existed since {object}", "dates from {object}"),
         "was not founded in {object}",
         ("the year {object} saw {subject} begin", "it was in {object} that {subject} started"),
+        "When was {subject} founded?",
     ),
     "based in": Relation(
         "company",
@@ -117,6 +130,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("is based in {object}", "has its head office in {object}", "is run from {object}"),
         "is not based in {object}",
         ("{object} is the seat of {subject}", "the head office of {subject} is in {object}"),
+        "Where is {subject} based?",
     ),
     "sells in": Relation(
         "company",
@@ -124,6 +138,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("sells its goods in {object}", "has customers in {object}", "trades in {object}"),
         "sells nothing in {object}",
         ("people in {object} buy from {subject}", "{object} is a market for {subject}"),
+        "Where does {subject} sell its goods?",
     ),
     "bought": Relation(
         "company",
@@ -131,6 +146,7 @@ RELATIONS: Mapping[str, Relation] = {
         ("bought {object}", "acquired {object}", "became the owner of {object}"),
         "never bought {object}",
         ("{object} was bought by {subject}", "{object} was sold to {subject}"),
+        "Which company did {subject} buy?",
     ),
 }
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from prune_cli.errors import UserError
-from prune_cli.tasks.base import Head, HubDataset
+from prune_cli.tasks.base import Generation, Head, HubDataset, Prediction
 from prune_cli.tasks.metrics import CLASS_METRICS, SCORE_METRICS, Metric
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class TextClassification:
         primary_metric: The one by which runs are compared, on the first of `evaluation_splits`.
         max_length: Longest model input in tokens, > 2; longer ones are cut.
         evaluation_splits: Splits that are evaluated, the one behind the primary metric first.
+        evaluation_records: How many records of a split are evaluated during training, > 0; null for all, as at the end.
         hub_path: Repository of the data set on the Hugging Face hub, "owner/name".
         hub_config: Configuration within it, None for the only one.
         hub_revision: Commit that is read.
@@ -53,6 +54,7 @@ class TextClassification:
     label_range: tuple[float, float] | None = None
     max_length: int = 128
     evaluation_splits: tuple[str, ...] = ("validation",)
+    evaluation_records: int | None = None
 
     def __post_init__(self) -> None:
         """Check the fields against each other.
@@ -91,12 +93,19 @@ class TextClassification:
             problems.append(f"task.max_length={self.max_length}: must be above 2, for text beside the special tokens.")
         if not self.evaluation_splits:
             problems.append("task.evaluation_splits is empty: name at least one split.")
+        if self.evaluation_records is not None and self.evaluation_records < 1:
+            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
         return problems
 
     @property
     def head(self) -> Head:
         """Classification, or regression where there are no labels."""
         return "classification" if self.labels else "regression"
+
+    @property
+    def generation(self) -> Generation | None:
+        """Nothing is generated."""
+        return None
 
     @property
     def hub(self) -> HubDataset:
@@ -109,8 +118,21 @@ class TextClassification:
         return {**dict.fromkeys(self.text_columns, str), LABEL: int if self.labels else float}
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The text columns."""
+        return self.text_columns
+
+    @property
     def _known_metrics(self) -> Mapping[str, Metric]:
         return CLASS_METRICS if self.labels else SCORE_METRICS
+
+    def adapt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The columns that it has among the task's."""
+        return {column: row[column] for column in self.columns if column in row}
+
+    def fitted(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None) -> Self:
+        """The task itself: its labels are given."""
+        return self
 
     def check(self, records: Dataset) -> list[tuple[int, str]]:
         """Find records without text or with a label that cannot be learned or scored.
@@ -151,12 +173,17 @@ class TextClassification:
             return f"`{LABEL}` is {label}, outside {self.label_range[0]:g} to {self.label_range[1]:g}{hidden}"
         return None
 
-    def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """Turn records into model inputs, unpadded, in the order of the records.
+    def examples(self, records: Dataset) -> Dataset:
+        """The records themselves."""
+        return records
+
+    def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
+        """Turn records into model inputs, unpadded, one each.
 
         Returns:
             What the tokenizer makes (`input_ids`, `attention_mask`, for some models `token_type_ids`), `labels` (class
-            numbers, or scores as floats) and `length` (tokens). It lives in memory; nothing is cached on disk.
+            numbers, or scores as floats; left out where the records have none), `length` (tokens) and `record`. It lives
+            in memory; nothing is cached on disk.
         """
         from copy import deepcopy
 
@@ -168,43 +195,76 @@ class TextClassification:
         parts = []
         for start in range(0, len(records), ENCODED_AT_ONCE):
             part = records[start : start + ENCODED_AT_ONCE]
-            inputs = tokenizer(
-                *(part[column] for column in self.text_columns),
-                truncation=True,
-                max_length=cut,
-                return_attention_mask=True,
+            inputs = dict(
+                tokenizer(
+                    *(part[column] for column in self.text_columns),
+                    truncation=True,
+                    max_length=cut,
+                    return_attention_mask=True,
+                )
             )
-            labels = part[LABEL] if self.labels else [float(score) for score in part[LABEL]]
+            if LABEL in part:
+                inputs["labels"] = part[LABEL] if self.labels else [float(score) for score in part[LABEL]]
             lengths = [len(tokens) for tokens in inputs["input_ids"]]
-            parts.append(Dataset.from_dict({**inputs, "labels": labels, "length": lengths}))
+            numbers = range(start, start + len(lengths))
+            parts.append(Dataset.from_dict({**inputs, "length": lengths, "record": list(numbers)}))
         return concatenate_datasets(parts)
 
-    def score(self, outputs: np.ndarray, encoded: Dataset, records: Dataset, split: str) -> dict[str, float]:
-        """Compute the task's metrics over one whole split.
+    def predictions(
+        self,
+        outputs: tuple[np.ndarray, ...],
+        encoded: Dataset,
+        records: Dataset,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> list[Prediction]:
+        """The most probable class with the probability of each, or the score.
 
         Args:
-            outputs: The model's logits, [records, classes], or scores, [records, 1].
+            outputs: One array: the model's logits, [records, classes], or scores, [records].
             encoded: What `encode` made of the records.
-            records: The records themselves.
-            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart:
-                `accuracy_mismatched` for `validation_mismatched`.
+            records: The records.
+            tokenizer: The model's.
+
+        Returns:
+            `label` and `probabilities` by label, or `score`.
 
         Raises:
             UserError: If an output is not finite: training has diverged.
         """
         import numpy as np
+        from scipy.special import softmax
 
-        broken = int(np.sum(~np.isfinite(outputs).all(axis=-1)))
+        (values,) = outputs
+        broken = int(np.sum(~np.isfinite(values.reshape(len(values), -1)).all(axis=-1)))
         if broken:
             raise UserError(
-                f"Training diverged: {broken} of {len(outputs)} outputs on {split} are not finite. "
+                f"Training diverged: {broken} of {len(values)} outputs are not finite. "
                 "Lower trainer.learning_rate, or set trainer.precision=fp32."
             )
-        # float64, so that the spread of nearly equal scores is not lost
-        predictions = np.argmax(outputs, axis=-1) if self.labels else outputs[:, 0].astype(np.float64)
+        if not self.labels:
+            return [{"score": float(value)} for value in values]
+        chosen = values.argmax(axis=-1)
+        return [
+            {"label": self.labels[best], "probabilities": dict(zip(self.labels, row.tolist(), strict=True))}
+            for best, row in zip(chosen, softmax(values.astype(np.float64), axis=-1), strict=True)
+        ]
+
+    def score(self, predictions: Sequence[Prediction], records: Dataset, split: str) -> dict[str, float]:
+        """Compute the task's metrics over one whole split.
+
+        Args:
+            predictions: One a record.
+            records: The records.
+            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart:
+                `accuracy_mismatched` for `validation_mismatched`.
+        """
+        import numpy as np
+
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        values = [numbers[made["label"]] if self.labels else made["score"] for made in predictions]
         labels = np.asarray(records[LABEL][:])
         suffix = "" if split == self.evaluation_splits[0] else "_" + split.removeprefix("validation_")
-        return {f"{name}{suffix}": self._known_metrics[name](predictions, labels) for name in self.metrics}
+        return {f"{name}{suffix}": self._known_metrics[name](values, labels) for name in self.metrics}
 
     def texts(self, records: Dataset) -> list[str]:
         """All text of the records, column after column."""

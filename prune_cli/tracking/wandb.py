@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import psutil
 
 from prune_cli.tracking.secrets import redact
-from prune_cli.tracking.wandb_records import LAYER_COLUMNS, STEP_METRICS, history_row, layer_rows, summary
+from prune_cli.tracking.wandb_records import (
+    LAYER_COLUMNS,
+    STEP_METRICS,
+    history_row,
+    layer_rows,
+    sample_rows,
+    summary,
+)
 
 if TYPE_CHECKING:
     from wandb import Run, Settings
@@ -38,8 +45,9 @@ _LONGEST_GROUP = 128
 class _Finish:
     """The last item of the queue."""
 
-    def __init__(self, result: Mapping[str, Any] | None) -> None:
+    def __init__(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
         self.result = result
+        self.samples = samples
 
 
 @final
@@ -127,16 +135,17 @@ class WandbTracker:
         if not self._failed.is_set():
             self._queue.put(dict(record))
 
-    def finish(self, result: Mapping[str, Any] | None) -> None:
+    def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]] = ()) -> None:
         """End the W&B run, waiting at most the timeout; does nothing if it has ended or never started.
 
         Args:
             result: Content of result.json, or None if the run failed or was interrupted: W&B marks it as failed.
+            samples: Some records with their predictions, for a table.
         """
         atexit.unregister(self.finish)
         if self._abandoned.is_set() or not self._thread.is_alive():
             return
-        self._queue.put(_Finish(result))
+        self._queue.put(_Finish(result, samples))
         try:
             self._thread.join(self._timeout)
         finally:
@@ -225,6 +234,9 @@ class WandbTracker:
             run.finish(exit_code=1)
             return
         run.log({"layers": wandb.Table(columns=[*LAYER_COLUMNS], data=[*layer_rows(item.result)])})
+        if item.samples:
+            columns: list[str | int] = [*item.samples[0]]
+            run.log({"samples": wandb.Table(columns=columns, data=[*sample_rows(item.samples)])})
         run.summary.update(summary(item.result))
         run.finish(exit_code=0)
 

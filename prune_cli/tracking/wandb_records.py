@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 STEP_METRICS = {
@@ -17,7 +18,16 @@ STEP_METRICS = {
 
 LAYER_COLUMNS = ["layer", "shape", "weights", "zeros", "sparsity"]
 
-_SHARED = ("step", "epoch", "sparsity", "target_sparsity", "teacher_version", "seconds", "evaluation_seconds")
+_SHARED = (
+    "step",
+    "epoch",
+    "sparsity",
+    "target_sparsity",
+    "teacher_version",
+    "seconds",
+    "evaluation_seconds",
+    "evaluation_records",
+)
 
 
 def history_row(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,4 +78,19 @@ def layer_rows(result: Mapping[str, Any]) -> list[list[Any]]:
     return [
         [layer["name"], "x".join(map(str, layer["shape"])), layer["weights"], layer["zeros"], layer["sparsity"]]
         for layer in result["layers"]
+    ]
+
+
+def sample_rows(samples: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Make the rows of the table of samples; what is neither text nor number becomes JSON.
+
+    >>> sample_rows([{"sentence": "so it is", "prediction": {"label": "yes"}}])
+    [['so it is', '{"label": "yes"}']]
+    """
+    return [
+        [
+            value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+            for value in row.values()
+        ]
+        for row in samples
     ]

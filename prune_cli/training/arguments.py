@@ -81,7 +81,7 @@ def training_arguments(
             weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
             bf16=precision == "bf16",
-            use_cpu=device == "cpu",
+            use_cpu=device == "cpu" or not torch.accelerator.is_available(),  # bf16 on a CPU wants it said
             seed=seed,
             eval_strategy="no",
             save_strategy="no",
@@ -89,6 +89,7 @@ def training_arguments(
             logging_nan_inf_filter=False,  # it would wait for the device at every step
             report_to="none",
             disable_tqdm=True,
+            remove_unused_columns=False,  # the objectives' collators pick what they need
             dataloader_pin_memory=torch.cuda.is_available() and device != "cpu",
             save_total_limit=None,
         )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from prune_cli.objectives.base import Batch, Objective
+
 
 @final
 class Teacher:
@@ -49,21 +51,21 @@ class Teacher:
         self._label_order = None if label_order is None else list(label_order)
         self._own = False
 
-    def logits(self, inputs: Mapping[str, Any]) -> Tensor | None:
-        """The teacher's outputs for a batch, without dropout and gradient; None before the first teacher.
+    def view(self, objective: Objective[Any], batch: Batch) -> Any:
+        """What the teacher's pass gives the loss, without dropout and gradient; None before the first teacher.
 
         Args:
-            inputs: The batch without its labels.
+            objective: That of the task's head.
+            batch: The batch that the student sees.
 
         Returns:
-            [records, classes], classes in the task's order.
+            The objective's view; classes in the task's order.
         """
         if self.model is None:
             return None
-        with torch.inference_mode():
-            logits = self.model(**inputs).logits
-        logits = logits.clone()  # out of inference mode, so that autograd may save it
-        return logits if self._label_order is None else logits[:, self._label_order]
+        with torch.no_grad():
+            view = objective.view(self.model, batch)
+        return view if self._label_order is None else view[..., self._label_order]
 
     def consider(self, student: PreTrainedModel, metric: float) -> bool:
         """Let a student that was just evaluated become the teacher, if the rule says so.

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
-from transformers import DataCollatorWithPadding, PrinterCallback, Trainer
+from transformers import PrinterCallback, Trainer
 
 from prune_cli.training.sampler import EpochSampler
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
     from torch import Tensor, nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
-    from prune_cli.tasks.base import Task
+    from prune_cli.objectives.base import Objective
+    from prune_cli.tasks.base import Prediction, Task
     from prune_cli.training.checkpoints import Checkpoints
+    from prune_cli.training.evaluation import Evaluation, EvaluationSet
     from prune_cli.training.teacher import Teacher
-
-
-class EvaluationSet(NamedTuple):
-    """One split ready to be evaluated, shortest inputs first."""
-
-    encoded: Dataset
-    records: Dataset
 
 
 class TaskTrainer(Trainer):
@@ -38,8 +33,8 @@ class TaskTrainer(Trainer):
         args: TrainingArguments,
         *,
         task: Task,
+        objective: Objective[Any],
         tokenizer: PreTrainedTokenizerBase,
-        evaluation: Mapping[str, EvaluationSet],
         train: Dataset | None = None,
         callbacks: list[TrainerCallback] | None = None,
         label_order: list[int] | None = None,
@@ -49,9 +44,9 @@ class TaskTrainer(Trainer):
         Args:
             model: The model with the task's head.
             args: What `training_arguments` made.
-            task: Scores the outputs.
-            tokenizer: Pads the batches.
-            evaluation: The sets to evaluate by split.
+            task: Reads and scores the outputs.
+            objective: Makes batches, loss and outputs.
+            tokenizer: Saved beside the model.
             train: Encoded training records.
             callbacks: The Trainer's callbacks beside its own.
             label_order: For each class of the task the model's output; None where they agree.
@@ -60,50 +55,66 @@ class TaskTrainer(Trainer):
             model=model,
             args=args,
             train_dataset=train,
-            data_collator=DataCollatorWithPadding(tokenizer),
+            data_collator=objective.collate,
             processing_class=tokenizer,
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)  # our own progress shows
         self.task = task
-        self.evaluation = evaluation
+        self.objective = objective
         self.label_order = label_order
 
-    def evaluate(
-        self,
-        eval_dataset: Any = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """Evaluate all splits of the task.
+    def score(self, sets: Mapping[str, EvaluationSet]) -> tuple[dict[str, float], dict[str, list[Prediction]]]:
+        """Evaluate.
 
         Args:
-            eval_dataset: Not used; the sets are those given at the start.
-            ignore_keys: Outputs of the model that are no logits.
-            metric_key_prefix: Prefix of the names.
+            sets: The sets by split, the one behind the primary metric first.
 
         Returns:
-            The task's metrics and the loss of the first split, each name with the prefix.
+            The task's metrics with the `loss` of the first split, and the predictions by split.
         """
-        began = time.monotonic()
         metrics: dict[str, float] = {}
+        predictions: dict[str, list[Prediction]] = {}
+        for split, examples in sets.items():
+            outputs, loss = self._outputs(examples)
+            metrics.setdefault("loss", loss)
+            predictions[split] = examples.predictions(outputs)
+            metrics |= self.task.score(predictions[split], examples.records, split)
+        return metrics, predictions
+
+    def predicted(self, examples: EvaluationSet) -> list[Prediction]:
+        """Predict, for records that may have no answers.
+
+        Args:
+            examples: The records.
+        """
+        return examples.predictions(self._outputs(examples)[0])
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Tensor | None, Any, None]:
+        """One batch of an evaluation: the plain task loss, where there are labels, and the objective's outputs."""
+        batch = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.accelerator.autocast():
+            view = self.objective.view(model, batch)
+            if self.label_order is not None:
+                view = view[..., self.label_order]
+            loss = self.objective.loss(view, batch, None, None) if "labels" in batch else None
+            return loss, self.objective.outputs(model, batch, view), None
+
+    def _outputs(self, examples: EvaluationSet) -> tuple[tuple[np.ndarray, ...], float]:
+        """What the objective makes of a set, in the order of its batches, and the loss."""
         with torch.random.fork_rng():  # data loaders draw from the global random state
-            for split, (encoded, records) in self.evaluation.items():
-                output = self.evaluation_loop(
-                    self.get_eval_dataloader(cast("Any", encoded)),
-                    description=split,
-                    prediction_loss_only=False,
-                    ignore_keys=ignore_keys,
-                )
-                metrics.setdefault("loss", (output.metrics or {})["eval_loss"])
-                logits = np.asarray(output.predictions)
-                if self.label_order is not None:
-                    logits = logits[:, self.label_order]
-                metrics |= self.task.score(logits, encoded, records, split)
-        named = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
-        named["evaluation_seconds"] = round(time.monotonic() - began, 3)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
-        return named
+            output = self.evaluation_loop(
+                self.get_eval_dataloader(cast("Any", examples.batches)),
+                description="evaluation",
+                prediction_loss_only=False,
+            )
+        return cast("Any", output.predictions), (output.metrics or {}).get("eval_loss", float("nan"))
 
 
 class PruningTrainer(TaskTrainer):
@@ -114,6 +125,7 @@ class PruningTrainer(TaskTrainer):
         model: PreTrainedModel,
         args: TrainingArguments,
         *,
+        evaluation: Evaluation,
         teacher: Teacher | None,
         checkpoints: Checkpoints,
         group_by_length: bool,
@@ -124,13 +136,16 @@ class PruningTrainer(TaskTrainer):
         Args:
             model: The student.
             args: What `training_arguments` made.
+            evaluation: What is evaluated.
             teacher: Teaches beside the labels; None for the plain task loss.
             checkpoints: Where checkpoints go.
             group_by_length: Fill batches with records of similar length.
             task: The other arguments of TaskTrainer.
         """
         super().__init__(model, args, **task)
+        self.evaluation = evaluation
         self.teacher = teacher
+        self.predictions: dict[str, list[Prediction]] = {}
         self.checkpoints = checkpoints
         self.group_by_length = group_by_length
         self.loss_is_scaled_for_ga = False  # every loss here is the mean over a batch
@@ -142,25 +157,51 @@ class PruningTrainer(TaskTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The model's own loss; in training, with a teacher, the loss of self-regularization."""
-        outputs = model(**inputs)
-        loss = outputs.loss
-        if self.teacher is not None and model.training:
-            taught = self.teacher.logits({name: value for name, value in inputs.items() if name != "labels"})
-            if taught is not None:
-                labels = inputs["labels"]
-                if self.task.head == "regression":
-                    loss = self.teacher.rule.regression_loss(outputs.logits.squeeze(-1), taught.squeeze(-1), labels)
-                else:
-                    loss = self.teacher.rule.loss(outputs.logits, taught, labels)
-        return (loss, outputs) if return_outputs else loss
+        """The task loss; with a teacher, that of self-regularization."""
+        with self.accelerator.autocast():
+            view = self.objective.view(model, inputs)
+            taught = None if self.teacher is None else self.teacher.view(self.objective, inputs)
+            rule = None if self.teacher is None else self.teacher.rule
+            loss = self.objective.loss(view, inputs, taught, rule)
+        return (loss, view) if return_outputs else loss
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Evaluate the task's splits: a part of each where the task wants it so, all of them at the last step.
+
+        Args:
+            eval_dataset: Not used; the sets are those given at the start.
+            ignore_keys: Not used.
+            metric_key_prefix: Prefix of the names.
+
+        Returns:
+            The task's metrics and the loss of the first split, each name with the prefix; seconds; records evaluated.
+        """
+        began = time.monotonic()
+        sets = self.evaluation.sets(whole=self.state.global_step >= self.state.max_steps)
+        metrics, self.predictions = self.score(sets)
+        named = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
+        named["evaluation_seconds"] = round(time.monotonic() - began, 3)
+        named["evaluation_records"] = sum(len(examples.records) for examples in sets.values())
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
+        return named
+
+    def final_predictions(self) -> dict[str, list[Prediction]]:
+        """The predictions of the last evaluation by split, made again where the run was killed right after it."""
+        if not self.predictions:
+            _, self.predictions = self.score(self.evaluation.sets(whole=True))
+        return self.predictions
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         """The order of the records; the Trainer's own would depend on the random state at the time."""
         dataset = train_dataset if train_dataset is not None else self.train_dataset
         assert dataset is not None
         return EpochSampler(
-            [len(ids) for ids in dataset["input_ids"]],
+            cast("Any", dataset)["length"][:],
             batch_size=self.args.train_batch_size * self.args.gradient_accumulation_steps,
             group_by_length=self.group_by_length,
             seed=self.args.seed,
@@ -174,21 +215,3 @@ class PruningTrainer(TaskTrainer):
     def _get_output_dir(self, trial: Any) -> str:
         """Where the Trainer makes its folder "checkpoint-<step>"."""
         return str(self.checkpoints.staging_folder)
-
-
-def evaluation_sets(
-    task: Task, records: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBase
-) -> dict[str, EvaluationSet]:
-    """Encode a task's evaluation splits, shortest inputs first: less padding.
-
-    Args:
-        task: Names the splits and encodes.
-        records: The records by split.
-        tokenizer: The model's.
-    """
-    sets: dict[str, EvaluationSet] = {}
-    for split in task.evaluation_splits:
-        encoded = task.encode(records[split], tokenizer)
-        order = sorted(range(len(encoded)), key=encoded["length"].__getitem__)
-        sets[split] = EvaluationSet(encoded.select(order), records[split].select(order))
-    return sets

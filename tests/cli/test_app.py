@@ -178,8 +178,8 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
         return {"loss": 0.5, "accuracy": 0.75}
 
     monkeypatch.setitem(sys.modules, "prune_cli.run", SimpleNamespace(evaluate=evaluate))
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.safetensors").touch()
     told = prune("eval", str(tmp_path), "task=rte", "data=synthetic", "data.seed=3")
     assert told.code == 0
     assert asked == [("rte", 3, tmp_path)]

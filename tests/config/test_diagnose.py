@@ -9,7 +9,7 @@ import pytest
 from prune_cli.config.diagnose import diagnose
 from prune_cli.errors import UserError
 
-TASKS = "cola, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli"
+TASKS = "cola, conll2003, dart, e2e_nlg, mnli, mrpc, ner, qnli, qqp, rte, squad, squad_v2, sst2, stsb, web_nlg, wnli, wnut17"
 NO_TASK = f"no task is chosen: give task=..., one of {TASKS} (see `prune list tasks`)"
 
 

@@ -18,11 +18,11 @@ def run(tmp_path: Path) -> Path:
     """A run folder as a finished run of rte on synthetic data leaves it."""
     folder = tmp_path / "run"
     (folder / "model").mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
-        (folder / "model" / name).touch()
+    (folder / "model" / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "model" / "model.safetensors").touch()
     (tmp_path / "teacher").mkdir()
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / "teacher" / name).touch()
+    (tmp_path / "teacher" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "teacher" / "model.safetensors").touch()
     overrides = ["task=rte", "task.max_length=99", "data=synthetic", "data.seed=5", "trainer.eval_batch_size=7"]
     teacher = f"regularization.first_teacher={tmp_path / 'teacher'}"
     with composer() as composed:

@@ -109,7 +109,7 @@ def test_cache_needs_no_hub(glue_task, empty_cache: Path, monkeypatch: pytest.Mo
     fill_cache(empty_cache, "train")
     monkeypatch.setattr(hub, "_download", None)
     assert Hub().problems(glue_task("mrpc")) == []
-    splits = Hub().load(glue_task("mrpc"))
+    _, splits = Hub().load(glue_task("mrpc"))
     assert splits["train"].to_dict() == {"sentence1": ["a", "c"], "sentence2": ["b", "d"], "label": [1, 0]}
     assert splits["validation"]["label"][:] == [1, 0, 1, 0]
 
@@ -130,7 +130,7 @@ def test_download(glue_task, monkeypatch: pytest.MonkeyPatch):
         return DatasetDict({"train": shown, "validation": shown, "test": hidden})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    splits = Hub().load(glue_task("mrpc"))
+    _, splits = Hub().load(glue_task("mrpc"))
     assert asked == [("nyu-mll/glue", "mrpc", REVISION)]
     assert set(splits) == {"train", "validation"}
     with pytest.raises(

@@ -38,7 +38,8 @@ def load_problems(folder: Path, task) -> tuple[str, ...]:
 def test_a_good_folder(folder: Path, glue_task):
     source = Local(str(folder))
     assert source.problems(glue_task("mrpc")) == []
-    splits = source.load(glue_task("mrpc"))
+    task, splits = source.load(glue_task("mrpc"))
+    assert task == glue_task("mrpc")
     assert {split: records.to_list() for split, records in splits.items()} == {"train": RECORDS, "validation": RECORDS}
     assert splits["train"].cache_files == []
 
@@ -51,7 +52,7 @@ def test_all_formats_hold_the_same(folder: Path, glue_task):
         "\ufeff" + 'label,sentence1,sentence2,idx\n1,"A cat, asleep.","He said ""no"".",x\n 0,Größe zählt.,,y\n',
         encoding="utf-8",
     )
-    splits = Local(str(folder)).load(glue_task("mrpc"))
+    _, splits = Local(str(folder)).load(glue_task("mrpc"))
     assert splits["train"].to_list() == splits["validation"].to_list() == RECORDS
 
 
@@ -120,7 +121,7 @@ def test_hidden_labels_in_validation_are_refused(folder: Path, glue_task):
 
 def test_hidden_labels_in_a_test_split_are_never_read(folder: Path, glue_task):
     write_jsonl(folder / "test.jsonl", [{**record, "label": -1} for record in RECORDS])
-    assert set(Local(str(folder)).load(glue_task("mrpc"))) == {"train", "validation"}
+    assert set(Local(str(folder)).load(glue_task("mrpc"))[1]) == {"train", "validation"}
 
 
 def test_missing_column_in_parquet(folder: Path, glue_task):
@@ -189,6 +190,49 @@ def test_identity_tells_train_from_validation(folder: Path, glue_task):
     assert Local(str(folder)).identity(glue_task("mrpc")) != before
 
 
+def test_identity_follows_the_label_names(folder: Path, glue_task):
+    before = Local(str(folder)).identity(glue_task("mrpc"))
+    (folder / "labels.json").write_text("[]", encoding="utf-8")
+    named = Local(str(folder)).identity(glue_task("mrpc"))
+    (folder / "labels.json").write_text('["a"]', encoding="utf-8")
+    assert len({before, named, Local(str(folder)).identity(glue_task("mrpc"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'["O", ', "broken JSON, Expecting value: line 1 column 7"),
+        (b'["\xff"]', "broken JSON, 'utf-8' codec can't decode byte 0xff"),
+        (b'{"0": "O"}', 'not a list of label names, ["O", "B-PER", "I-PER"] say.'),
+        (b'["O", 1]', "not a list of label names"),
+    ],
+)
+def test_broken_label_names(folder: Path, glue_task, content: bytes, problem: str):
+    (folder / "labels.json").write_bytes(content)
+    (found,) = load_problems(folder, glue_task("mrpc"))
+    assert found.startswith(f"{folder / 'labels.json'}: {problem}")
+
+
+def test_label_names_that_cannot_be_read(folder: Path, glue_task, monkeypatch: pytest.MonkeyPatch):
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    (folder / "labels.json").touch()
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert load_problems(folder, glue_task("mrpc")) == (f"{folder / 'labels.json'} cannot be read: Permission denied.",)
+
+
+def test_columns_are_for_tagged_words_alone(folder: Path, glue_task):
+    (folder / "train.txt").touch()
+    assert Local(str(folder)).problems(glue_task("mrpc")) == []
+    (problem,) = Local(str(folder)).problems(glue_task("conll2003"))
+    assert "has train.jsonl and train.txt: which of them is meant?" in problem
+    (folder / "train.jsonl").rename(folder / "train.csv")
+    (folder / "train.txt").unlink()
+    (problem,) = Local(str(folder)).problems(glue_task("conll2003"))
+    assert "has no train.jsonl (or .parquet, .conll, .txt), which the task conll2003 is trained on." in problem
+
+
 @pytest.mark.parametrize(
     ("name", "train", "validation"),
     [("rte", 2490, 277), ("sst2", 20000, 872), ("cola", 8551, 1043), ("mrpc", 3668, 408), ("stsb", 5749, 1500)],
@@ -196,7 +240,7 @@ def test_identity_tells_train_from_validation(folder: Path, glue_task):
 def test_real_data(glue_task, real_data: Path, name: str, train: int, validation: int):
     source = Local(str(real_data / name))
     assert source.problems(glue_task(name)) == []
-    splits = source.load(glue_task(name))
+    _, splits = source.load(glue_task(name))
     assert {split: len(records) for split, records in splits.items()} == {"train": train, "validation": validation}
 
 

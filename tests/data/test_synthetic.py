@@ -15,7 +15,7 @@ GLUE = ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
 @pytest.mark.parametrize("name", GLUE)
 def test_no_text_is_in_two_records(glue_task, name: str):
     task = glue_task(name)
-    splits = Synthetic(train=600, validation=200).load(task)
+    _, splits = Synthetic(train=600, validation=200).load(task)
     texts = [tuple(record[column] for column in task.text_columns) for part in splits.values() for record in part]
     assert len(texts) == 600 + 200 * len(task.evaluation_splits)
     assert len(set(texts)) == len(texts)
@@ -23,13 +23,13 @@ def test_no_text_is_in_two_records(glue_task, name: str):
 
 def test_records_follow_the_seed_alone(glue_task):
     task = glue_task("mrpc")
-    records = [Synthetic(seed=seed, train=30, validation=10).load(task)["train"].to_list() for seed in (0, 0, 1)]
+    records = [Synthetic(seed=seed, train=30, validation=10).load(task)[1]["train"].to_list() for seed in (0, 0, 1)]
     assert records[0] == records[1] != records[2]
 
 
 def test_more_records_begin_with_the_same(glue_task):
     task = glue_task("mrpc")
-    few, many = (Synthetic(train=train, validation=10).load(task)["train"].to_list() for train in (20, 40))
+    few, many = (Synthetic(train=train, validation=10).load(task)[1]["train"].to_list() for train in (20, 40))
     assert many[:20] == few
 
 
@@ -61,33 +61,33 @@ def test_identity_is_the_same_in_every_process(glue_task):
 
 @pytest.mark.parametrize(("name", "affirming"), [("mrpc", 1), ("cola", 1), ("rte", 0), ("qnli", 0), ("wnli", 1)])
 def test_classes_are_nearly_balanced(glue_task, name: str, affirming: int):
-    labels = Synthetic(train=2000, validation=1).load(glue_task(name))["train"]["label"]
+    labels = Synthetic(train=2000, validation=1).load(glue_task(name))[1]["train"]["label"]
     assert 0.52 < sum(label == affirming for label in labels) / 2000 < 0.58
 
 
 def test_three_classes_are_balanced(glue_task):
-    counts = Counter(Synthetic(train=1500, validation=1).load(glue_task("mnli"))["train"]["label"])
+    counts = Counter(Synthetic(train=1500, validation=1).load(glue_task("mnli"))[1]["train"]["label"])
     assert set(counts) == {0, 1, 2}
     assert min(counts.values()) > 430
 
 
 def test_scores_fill_their_range(glue_task):
     task = glue_task("stsb")
-    assert set(Synthetic(train=500, validation=1).load(task)["train"]["label"]) == {0.0, 1.5, 2.0, 3.0, 3.5, 5.0}
+    assert set(Synthetic(train=500, validation=1).load(task)[1]["train"]["label"]) == {0.0, 1.5, 2.0, 3.0, 3.5, 5.0}
     open_task = glue_task("stsb", label_range=None)
-    assert set(Synthetic(train=500, validation=1).load(open_task)["train"]["label"]) == {0, 0.3, 0.4, 0.6, 0.7, 1}
+    assert set(Synthetic(train=500, validation=1).load(open_task)[1]["train"]["label"]) == {0, 0.3, 0.4, 0.6, 0.7, 1}
 
 
 def test_sentences_are_short(glue_task):
     task = glue_task("mrpc")
-    lengths = [len(text.split()) for text in task.texts(Synthetic(train=500, validation=1).load(task)["train"])]
+    lengths = [len(text.split()) for text in task.texts(Synthetic(train=500, validation=1).load(task)[1]["train"])]
     assert min(lengths) >= 4
     assert max(lengths) <= 30
 
 
 def test_shared_words_do_not_give_the_class_away(glue_task):
     """The best threshold on the share of words in common is far from solving it."""
-    records = Synthetic(train=1000, validation=1).load(glue_task("mrpc"))["train"].to_list()
+    records = Synthetic(train=1000, validation=1).load(glue_task("mrpc"))[1]["train"].to_list()
     scored = []
     for record in records:
         one, other = (set(record[column].lower().strip(".").split()) for column in ("sentence1", "sentence2"))

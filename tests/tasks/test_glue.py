@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,7 @@ def test_a_task_is_frozen(glue_task: Build):
         ("stsb", {"label_range": [5, 0]}, r"task.label_range=\[5.0, 0.0\]"),
         ("mrpc", {"max_length": 2}, "task.max_length=2: must be above 2"),
         ("mrpc", {"evaluation_splits": []}, "task.evaluation_splits is empty"),
+        ("mrpc", {"evaluation_records": 0}, "task.evaluation_records=0: give at least 1"),
     ],
 )
 def test_impossible_fields(glue_task: Build, name: str, changes: dict[str, object], message: str):
@@ -128,7 +130,7 @@ def test_check_of_scores(glue_task: Build):
 
 def test_encode(glue_task: Build, tiny_tokenizer):
     task, records = glue_task("mrpc"), pairs(1, 0)
-    encoded = task.encode(records, tiny_tokenizer(task.texts(records)))
+    encoded = task.encode(records, tiny_tokenizer(task.texts(records)), training=True)
     # [CLS] a cat sat [SEP] a dog ran off [SEP]
     assert encoded["length"][:] == [10, 10]
     assert encoded["token_type_ids"][0] == [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
@@ -139,14 +141,14 @@ def test_encode(glue_task: Build, tiny_tokenizer):
 def test_encode_cuts_at_the_lower_limit(glue_task: Build, tiny_tokenizer):
     task, records = glue_task("mrpc", max_length=7), pairs(1)
     tokenizer = tiny_tokenizer(task.texts(records))
-    assert task.encode(records, tokenizer)["length"][:] == [7]
+    assert task.encode(records, tokenizer, training=True)["length"][:] == [7]
     tokenizer.model_max_length = 5
-    assert task.encode(records, tokenizer)["length"][:] == [5]
+    assert task.encode(records, tokenizer, training=True)["length"][:] == [5]
 
 
 def test_encode_makes_scores_floats(glue_task: Build, tiny_tokenizer):
     task, records = glue_task("stsb"), pairs(5, 3)
-    labels = task.encode(records, tiny_tokenizer(task.texts(records)))["labels"][:]
+    labels = task.encode(records, tiny_tokenizer(task.texts(records)), training=True)["labels"][:]
     assert labels == [5.0, 3.0]
     assert all(isinstance(label, float) for label in labels)
 
@@ -155,43 +157,66 @@ def test_encode_leaves_the_tokenizer_as_it_was(glue_task: Build, tiny_tokenizer)
     task, records = glue_task("mrpc", max_length=7), pairs(1)
     tokenizer = tiny_tokenizer(task.texts(records))
     before = tokenizer.backend_tokenizer.to_str()
-    task.encode(records, tokenizer)
+    task.encode(records, tokenizer, training=True)
     assert tokenizer.backend_tokenizer.to_str() == before
 
 
 def test_encode_by_parts_and_by_threads_is_the_same(glue_task: Build, tiny_tokenizer, monkeypatch: pytest.MonkeyPatch):
     task, records = glue_task("mrpc"), pairs(*(number % 2 for number in range(50)))
     tokenizer = tiny_tokenizer(task.texts(records))
-    whole = task.encode(records, tokenizer).to_dict()
+    whole = task.encode(records, tokenizer, training=True).to_dict()
     monkeypatch.setattr(glue, "ENCODED_AT_ONCE", 7)
     with ThreadPoolExecutor(4) as pool:
-        for encoded in pool.map(lambda _: task.encode(records, tokenizer), range(8)):
+        for encoded in pool.map(lambda _: task.encode(records, tokenizer, training=True), range(8)):
             assert encoded.to_dict() == whole
 
 
 def test_encode_writes_no_file(glue_task: Build, tiny_tokenizer):
     task, records = glue_task("mrpc"), pairs(1, 0)
-    assert task.encode(records, tiny_tokenizer(task.texts(records))).cache_files == []
+    assert task.encode(records, tiny_tokenizer(task.texts(records)), training=True).cache_files == []
+
+
+def predicted(task: Any, outputs: np.ndarray, records: Dataset) -> Any:
+    return task.predictions((outputs,), records, records, None)
 
 
 def test_mnli_splits_have_keys_of_their_own(glue_task: Build):
     task = glue_task("mnli")
     records = Dataset.from_dict({"premise": ["a"] * 4, "hypothesis": ["b"] * 4, "label": [0, 1, 2, 2]})
-    outputs = np.eye(3)[[0, 1, 2, 1]]
-    assert task.score(outputs, records, records, "validation_matched") == {"accuracy": 0.75}
-    assert task.score(outputs, records, records, "validation_mismatched") == {"accuracy_mismatched": 0.75}
+    made = predicted(task, np.eye(3)[[0, 1, 2, 1]], records)
+    assert task.score(made, records, "validation_matched") == {"accuracy": 0.75}
+    assert task.score(made, records, "validation_mismatched") == {"accuracy_mismatched": 0.75}
+
+
+def test_a_prediction_is_a_label_with_probabilities_or_a_score(glue_task: Build):
+    made = predicted(glue_task("mrpc"), np.log([[1.0, 3.0], [1.0, 1.0]]), pairs(1, 1))
+    assert made[0] == {
+        "label": "equivalent",
+        "probabilities": pytest.approx({"not_equivalent": 0.25, "equivalent": 0.75}),
+    }
+    assert made[1]["label"] == "not_equivalent"  # a tie goes to the first
+    assert predicted(glue_task("stsb"), np.array([2.5, -1.0]), pairs(1.0, 2.0)) == [{"score": 2.5}, {"score": -1.0}]
+
+
+def test_records_without_answers_are_encoded_without_labels(glue_task: Build, tiny_tokenizer):
+    task, records = glue_task("mrpc"), pairs(1, 0).remove_columns("label")
+    encoded = task.encode(records, tiny_tokenizer(task.texts(records)), training=False)
+    assert "labels" not in encoded.column_names
+    assert encoded["record"][:] == [0, 1]
 
 
 def test_outputs_that_are_not_finite_are_no_prediction(glue_task: Build):
     outputs = np.array([[0.0, 1.0], [np.nan, 1.0], [0.0, np.inf]])
-    with pytest.raises(UserError, match="Training diverged: 2 of 3 outputs on validation are not finite"):
-        glue_task("mrpc").score(outputs, pairs(1, 1, 1), pairs(1, 1, 1), "validation")
+    with pytest.raises(UserError, match="Training diverged: 2 of 3 outputs are not finite"):
+        predicted(glue_task("mrpc"), outputs, pairs(1, 1, 1))
+    with pytest.raises(UserError, match="Training diverged: 1 of 2 outputs are not finite"):
+        predicted(glue_task("stsb"), np.array([0.0, np.nan]), pairs(1.0, 1.0))
 
 
 def test_nearly_equal_float32_scores_correlate(glue_task: Build):
-    outputs = np.array([[2.5], [2.5000002], [2.5000005]], np.float32)
-    scores = glue_task("stsb").score(outputs, pairs(1.0, 2.0, 3.0), pairs(1.0, 2.0, 3.0), "validation")
-    assert scores["spearman"] == pytest.approx(1.0)
+    task, records = glue_task("stsb"), pairs(1.0, 2.0, 3.0)
+    made = predicted(task, np.array([2.5, 2.5000002, 2.5000005], np.float32), records)
+    assert task.score(made, records, "validation")["spearman"] == pytest.approx(1.0)
 
 
 def test_texts_come_column_after_column(glue_task: Build):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from prune_cli.objectives.classification import Classification
 from prune_cli.regularizers import Distillation
 from prune_cli.training.teacher import Teacher
 
@@ -17,6 +20,7 @@ def make_student(seed: int = 0) -> BertForSequenceClassification:
     return BertForSequenceClassification(config)
 
 
+OBJECTIVE = Classification(cast("PreTrainedTokenizerFast", None))  # which pads, and here nothing is padded
 INPUTS = {"input_ids": torch.tensor([[1, 2, 3], [4, 5, 6]]), "attention_mask": torch.ones(2, 3, dtype=torch.long)}
 
 
@@ -38,19 +42,19 @@ def test_rule(update: str, expected: list[bool]) -> None:
 
 def test_teaches_the_copy_and_not_the_student_of_today() -> None:
     teacher, student = Teacher(Distillation()), make_student()
-    assert teacher.logits(INPUTS) is None
+    assert teacher.view(OBJECTIVE, INPUTS) is None
     teacher.consider(student, 0.5)
     then = logits_of(student)
     with torch.no_grad():
         student.classifier.bias.add_(1)
     student.train()
-    taught = teacher.logits(INPUTS)
+    taught = teacher.view(OBJECTIVE, INPUTS)
     assert taught is not None
     assert not taught.requires_grad
     assert not taught.is_inference()
     torch.testing.assert_close(taught, then)
     teacher.consider(student, 0.9)
-    taught = teacher.logits(INPUTS)
+    taught = teacher.view(OBJECTIVE, INPUTS)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
 
@@ -59,12 +63,12 @@ def test_a_first_teacher_stays_until_it_is_beaten_and_its_labels_are_mapped() ->
     first, student = make_student(1), make_student(2)
     teacher = Teacher(Distillation(), first=first, first_metric=0.8, label_order=[2, 0, 1])
     assert not teacher.consider(student, 0.7)
-    taught = teacher.logits(INPUTS)
+    taught = teacher.view(OBJECTIVE, INPUTS)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(first)[:, [2, 0, 1]])
     assert teacher.weights() == {}, "it is read from its own folder again"
     assert teacher.consider(student, 0.81)
-    taught = teacher.logits(INPUTS)
+    taught = teacher.view(OBJECTIVE, INPUTS)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
 
@@ -77,10 +81,10 @@ def test_state_comes_back() -> None:
     restored = Teacher(Distillation())
     restored.load(teacher.state(), later, weights)
     assert (restored.version, restored.best) == (1, 0.5)
-    taught = restored.logits(INPUTS)
+    taught = restored.view(OBJECTIVE, INPUTS)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
     restored.consider(later, 0.9)
-    taught = restored.logits(INPUTS)
+    taught = restored.view(OBJECTIVE, INPUTS)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(later))

@@ -1,0 +1,169 @@
+"""What this tool costs beside a plain Hugging Face Trainer: same records, order, model, precision, batch and optimizer.
+
+For each family of tasks, a run at sparsity 0 without a teacher against `transformers.Trainer` with the model's own loss and the
+library's collators. Both take the same batches; steps are timed one by one, in turns of a few steps each, and the figure is the
+median over the pairs of one step each.
+
+usage: python benchmarks/throughput.py [TASK ...]   (mrpc, conll2003, squad; web_nlg needs the model smollm2_135m)
+
+Records lie in the folder that PRUNE_DATA names, else in ../shared/data, one folder a task.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from transformers import (
+    DataCollatorForSeq2Seq,
+    DataCollatorForTokenClassification,
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    set_seed,
+)
+
+from prune_cli import assembly
+from prune_cli import run as runs
+from prune_cli.config.compose import choices_of, composer, without_hydra
+from prune_cli.config.run_config import RunConfig
+from prune_cli.training.sampler import EpochSampler
+from prune_cli.training.trainer import PruningTrainer
+
+FAMILIES = {"mrpc": "minilm", "conll2003": "minilm", "squad": "minilm", "web_nlg": "smollm2_135m"}
+BATCH = {"squad": 16, "web_nlg": 8}
+STEPS, ROUNDS, WARM = 20, 3, 4
+
+
+class Timer(TrainerCallback):
+    """Seconds of every step, data loading and callbacks among them."""
+
+    def __init__(self) -> None:
+        self.marks: list[float] = []
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.marks.append(time.perf_counter())
+
+    def seconds(self) -> list[float]:
+        return [b - a for a, b in zip(self.marks, self.marks[1:], strict=False)][WARM:]
+
+
+class PlainTrainer(Trainer):
+    """The library's Trainer, but for the order of the records."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        lengths = self.train_dataset["length"][:]  # pyright: ignore
+        return EpochSampler(lengths, batch_size=self.args.train_batch_size, group_by_length=True, seed=self.args.seed)
+
+
+def configuration(task: str, data: Path, folder: str, *overrides: str) -> RunConfig:
+    with composer() as composed:
+        cfg = composed(
+            [f"task={task}", f"model={FAMILIES[task]}", "data=local", f"data.path={data / task}", "tracking=none",
+             "sparsity=0", "regularization=none", f"trainer.max_steps={STEPS}", "trainer.eval_steps=100000",
+             f"trainer.batch_size={BATCH.get(task, 32)}", f"output_dir={folder}", *overrides]
+        )  # fmt: skip
+    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+
+
+def plain_collator(head: str, tokenizer: Any, model: Any) -> Any:
+    """The library's own collator over our encoded records."""
+    if head == "tokens":
+        own = DataCollatorForTokenClassification(tokenizer)
+    elif head == "text":
+        own = DataCollatorForSeq2Seq(tokenizer, model=model, padding=True)
+    else:
+        own = DataCollatorWithPadding(tokenizer)
+
+    def collate(features: list[dict[str, Any]]) -> Any:
+        if head == "text":  # one sequence, its source not learned
+            tokenizer.padding_side = "right"
+            return own([
+                {"input_ids": f["source_ids"] + f["target_ids"], "labels": [-100] * len(f["source_ids"]) + f["target_ids"]}
+                for f in features
+            ])  # fmt: skip
+        kept = [*tokenizer.model_input_names, "labels"]
+        rows = [{name: feature[name] for name in kept if name in feature} for feature in features]
+        if head == "spans":
+            for row in rows:
+                row["start_positions"], row["end_positions"] = row.pop("labels")
+        return own(rows)
+
+    return collate
+
+
+def plain(config: RunConfig, folder: str) -> list[float]:
+    """Seconds a step of the library's Trainer."""
+    task, records = config.data.load(config.task)
+    tokenizer = assembly.tokenizer_for(config, task, records["train"])
+    set_seed(config.seed)
+    model = assembly.model_for(config, task, tokenizer)
+    timer = Timer()
+    trainer = PlainTrainer(
+        model,
+        assembly.arguments(config, Path(folder), STEPS),
+        train_dataset=task.encode(records["train"], tokenizer, training=True),  # pyright: ignore
+        data_collator=plain_collator(task.head, tokenizer, model),
+        callbacks=[timer],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return timer.seconds()
+
+
+def ours(config: RunConfig) -> list[float]:
+    """Seconds a step of `prune run`, as it is."""
+    timer = Timer()
+
+    class Timed(PruningTrainer):
+        def __init__(self, *args: Any, callbacks: list[Any], **options: Any) -> None:
+            super().__init__(*args, callbacks=[*callbacks, timer], **options)
+
+        def evaluate(self, *args: Any, **options: Any) -> Any:
+            raise StopIteration  # the steps are timed; what comes after them is not wanted
+
+    runs.PruningTrainer = Timed  # pyright: ignore[reportPrivateImportUsage]
+    try:
+        runs.run(config, Console(quiet=True))
+    except StopIteration:
+        return timer.seconds()
+    finally:
+        runs.PruningTrainer = PruningTrainer  # pyright: ignore[reportPrivateImportUsage]
+    raise AssertionError("the last step evaluates")
+
+
+def main() -> None:
+    """Print one line a family."""
+    data = Path(os.environ.get("PRUNE_DATA", "../shared/data"))
+    if not data.is_dir():
+        sys.exit(f"there is no folder {data} with records: name one in PRUNE_DATA")
+    tasks = sys.argv[1:] or [task for task, model in FAMILIES.items() if model == "minilm"]
+    os.environ.setdefault("WANDB_MODE", "disabled")
+    precision = assembly.resolved_precision("auto", "cpu")
+    print(f"{torch.get_num_threads()} threads, {precision}, {ROUNDS} rounds of {STEPS - WARM - 1} steps")
+    for task in tasks:
+        pairs: list[tuple[float, float]] = []
+        for _ in range(ROUNDS):
+            with tempfile.TemporaryDirectory() as folder:
+                config = configuration(task, data, folder)
+                theirs = plain(config, folder)
+                pairs += zip(theirs, ours(config), strict=False)
+        ratios = sorted(our / their for their, our in pairs)
+        theirs, ours_ = (statistics.median(side) for side in zip(*pairs, strict=True))
+        quarter = len(ratios) // 4
+        print(
+            f"{task:<10} {FAMILIES[task]}, batch {BATCH.get(task, 32)}: Trainer {theirs:.3f} s a step, prune {ours_:.3f} s;"
+            f" ratio {statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} to {ratios[-quarter - 1]:.3f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""From a configuration to the live parts of a run: tokenizer and model, the engine, the teacher, the Trainer's arguments."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prune_cli import models
+from prune_cli.errors import UserError
+from prune_cli.objectives import objective_of
+from prune_cli.objectives.text import Text, output_layer_problem
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.pruning.scope import prunable_weights
+from prune_cli.regularizers import Distillation
+from prune_cli.training.arguments import resolved_precision, training_arguments
+from prune_cli.training.evaluation import Evaluation
+from prune_cli.training.teacher import Teacher
+from prune_cli.training.trainer import TaskTrainer
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+
+    from prune_cli.config.run_config import RunConfig
+    from prune_cli.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+
+def total_steps(config: RunConfig, rows: int) -> int:
+    """Optimizer steps of the run, as the Trainer counts them; the schedule must fit.
+
+    Args:
+        config: The run.
+        rows: Encoded training records.
+
+    Raises:
+        UserError: If it does not.
+    """
+    options = config.trainer
+    steps = options.max_steps
+    if steps is None:
+        batches = math.ceil(rows / options.batch_size)
+        steps = math.ceil(options.epochs * max(1, math.ceil(batches / options.gradient_accumulation)))
+    if config.sparsity > 0 and (problems := config.schedule.problems(steps, config.criterion.delta_t)):
+        raise UserError(*problems)
+    return steps
+
+
+def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model that a run starts from.
+
+    Args:
+        config: The run.
+        task: Reads the records.
+        train: Records, for the tokenizer of a random model.
+
+    Raises:
+        UserError: If it cannot be loaded.
+    """
+    source = config.model
+    if source.random is not None:
+        return models.random_tokenizer(source.random, task.texts(train))
+    with _loading(config) as (name, options):
+        return models.load_tokenizer(name, **options)
+
+
+def model_for(config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The model that a run starts from, with the task's head; weights that are made come from the global random state.
+
+    Args:
+        config: The run.
+        task: Names the head and its labels.
+        tokenizer: The model's.
+
+    Raises:
+        UserError: If it cannot be loaded, or not be trained on the task.
+    """
+    source = config.model
+    if source.random is not None:
+        return models.random_model(source.random, head=task.head, labels=task.labels, tokenizer=tokenizer)
+    with _loading(config) as (name, options):
+        model = models.load_model(name, head=task.head, labels=task.labels, **options)
+    objective = objective_of(task, tokenizer)
+    if isinstance(objective, Text) and (problem := output_layer_problem(objective, model)):
+        raise UserError(f"model.name={name}: {problem}. Choose another model (see `prune list models`)")
+    return model
+
+
+@contextmanager
+def _loading(config: RunConfig) -> Generator[tuple[str | Path, dict[str, Any]]]:
+    """Name and options for the loaders, whose errors become the user's."""
+    source = config.model
+    place = models.located(
+        source.name,
+        revision=source.revision,
+        package=source.package,
+        folder=source.package_folder,
+        gguf_file=source.gguf_file,
+        sha256=source.sha256,
+    )
+    options: dict[str, Any] = {
+        "revision": place.revision,
+        "gguf_file": place.gguf_file,
+        "trust_remote_code": source.trust_remote_code,
+        "architecture": source.architecture,
+    }
+    try:
+        yield place.name, options
+    except (OSError, ValueError) as error:
+        raise UserError(f"model.name={place.name} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+
+
+def pruner_for(config: RunConfig, model: PreTrainedModel, steps: int) -> Pruner:
+    """The engine around a model.
+
+    Args:
+        config: The run.
+        model: Its weights are pruned in place.
+        steps: Optimizer steps of the run.
+
+    Raises:
+        UserError: If nothing is prunable.
+    """
+    try:
+        weights = prunable_weights(model, config.model.include, config.model.exclude)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return Pruner(
+        weights,
+        criterion=config.criterion,
+        schedule=config.schedule,
+        pattern=config.pattern,
+        sparsity=config.sparsity,
+        total_steps=steps,
+    )
+
+
+def arguments(config: RunConfig, folder: Path, steps: int) -> TrainingArguments:
+    """The Trainer's arguments.
+
+    Args:
+        config: The run.
+        folder: For the Trainer's files.
+        steps: Optimizer steps of the run.
+
+    Raises:
+        UserError: If the machine cannot do it.
+    """
+    options = config.trainer
+    return training_arguments(
+        str(folder),
+        epochs=options.epochs,
+        max_steps=steps,
+        batch_size=options.batch_size,
+        eval_batch_size=options.eval_batch_size,
+        gradient_accumulation=options.gradient_accumulation,
+        learning_rate=options.learning_rate,
+        warmup=options.warmup,
+        weight_decay=options.weight_decay,
+        max_grad_norm=options.max_grad_norm,
+        precision=resolved_precision(options.precision, options.device),
+        device=options.device,
+        seed=config.seed,
+    )
+
+
+def teacher_for(
+    config: RunConfig,
+    task: Task,
+    arguments: TrainingArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    evaluation: Evaluation,
+) -> Teacher | None:
+    """The teacher that the regularization asks for; a first one is evaluated, so that a student has to beat it.
+
+    Args:
+        config: The run.
+        task: The task, which knows its labels.
+        arguments: The Trainer's.
+        tokenizer: The student's, which the first teacher must share.
+        evaluation: What students are evaluated on during training.
+    """
+    rule = config.regularization
+    if not isinstance(rule, Distillation):
+        return None
+    if rule.first_teacher is None:
+        return Teacher(rule)
+    first = models.load_model(rule.first_teacher, head=task.head, labels=None)
+    order = models.label_order(first.config.id2label or {}, task.labels) if task.labels else None
+    evaluator = TaskTrainer(
+        first,
+        arguments,
+        task=task,
+        objective=objective_of(task, tokenizer),
+        tokenizer=tokenizer,
+        label_order=order,
+    )
+    metric = evaluator.score(evaluation.sets(whole=False))[0][task.primary_metric]
+    log.info("first teacher: %s %.4f", task.primary_metric, metric)
+    return Teacher(rule, first=first, first_metric=metric, label_order=order)

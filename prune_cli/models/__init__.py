@@ -1,0 +1,27 @@
+"""From the configuration of a model to a Hugging Face model and tokenizer."""
+
+from __future__ import annotations
+
+from prune_cli.models.architectures import FITTING, WITH_ARTICLE, Architecture, architecture_of, told_architecture
+from prune_cli.models.heads import label_order
+from prune_cli.models.locations import Location, hub_problems, located, package_folder
+from prune_cli.models.pretrained import load_model, load_tokenizer
+from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
+
+__all__ = [
+    "FITTING",
+    "WITH_ARTICLE",
+    "Architecture",
+    "Location",
+    "architecture_of",
+    "hub_problems",
+    "label_order",
+    "load_model",
+    "load_tokenizer",
+    "located",
+    "package_folder",
+    "random_model",
+    "random_tokenizer",
+    "told_architecture",
+    "trained_tokenizer",
+]

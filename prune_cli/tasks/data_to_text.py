@@ -1,0 +1,477 @@
+"""Data-to-text generation: facts in, the text that says them out, as in WebNLG, E2E NLG and DART."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, final
+
+from prune_cli.errors import UserError
+from prune_cli.tasks.base import Generation, Head, HubDataset, Prediction
+from prune_cli.tasks.text_metrics import text_scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+SOURCE, REFERENCES, TARGET = "source", "references", "target"  # columns; the last is GEM's, a lone reference
+SLOT = "{source}"  # where a prompt takes the facts
+METRICS = ("bleu", "chrf_plus_plus", "rouge_l")  # those that are always there, higher is better
+IGNORED = -100  # padding of outputs
+ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
+
+WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # where the words of birthPlace and UTCOffset meet
+QUOTED = re.compile(r'"([^"]*)"')
+ATTRIBUTE = re.compile(r"([^\[\],]+)\[([^\[\]]*)\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataToText(ABC):
+    """Facts, and texts that say them: one task for decoders and encoder-decoders.
+
+    Attributes:
+        name: Short name, that of the YAML file.
+        prompt: What a model reads, with "{source}" where the facts stand. A decoder writes on from its end.
+        primary_metric: The one by which runs are compared, on the first of `evaluation_splits`.
+        max_length: Tokens of a model input at most, > 0; of longer ones the last facts are cut, never the end of the prompt.
+        max_source: Characters of the facts at most, > 0; more is a mistake in the file.
+        max_new_tokens: Tokens of a text at most, > 1, the token that ends it among them; longer references are cut.
+        beams: Beams of the search for a text, > 0; 1 is greedy.
+        evaluation_splits: Splits that are evaluated, the one behind the primary metric first.
+        evaluation_records: How many records of a split are evaluated during training, > 0; null for all, as at the end.
+        hub_path: Repository of the data set on the Hugging Face hub, "owner/name".
+        hub_config: Configuration within it, None for the only one.
+        hub_revision: Commit that is read.
+    """
+
+    name: str
+    hub_path: str
+    hub_config: str | None = None
+    hub_revision: str = "main"
+    prompt: str = "{source}\nText:"
+    primary_metric: str = "bleu"
+    max_length: int = 256
+    max_source: int = 20_000
+    max_new_tokens: int = 96
+    beams: int = 1
+    evaluation_splits: tuple[str, ...] = ("validation",)
+    evaluation_records: int | None = 200
+
+    def __post_init__(self) -> None:
+        """Check the fields.
+
+        Raises:
+            UserError: If a field cannot be; it names all that cannot.
+        """
+        object.__setattr__(self, "evaluation_splits", tuple(self.evaluation_splits))  # YAML has lists only
+        problems = list(self._problems())
+        if problems:
+            raise UserError(*problems)
+
+    def _problems(self) -> Sequence[str]:
+        problems = [
+            f"task.{field}={value}: give at least {least}."
+            for field, least in (("max_length", 1), ("max_source", 1), ("max_new_tokens", 2), ("beams", 1))
+            if (value := getattr(self, field)) < least
+        ]
+        if self.prompt.count(SLOT) != 1:
+            problems.append(f"task.prompt={self.prompt!r}: it must have {SLOT} once, where the facts stand.")
+        if self.primary_metric not in METRICS:
+            problems.append(
+                f"task.primary_metric={self.primary_metric} cannot tell the better of two runs; {', '.join(METRICS)} can."
+            )
+        if not self.evaluation_splits:
+            problems.append("task.evaluation_splits is empty: name at least one split.")
+        if self.evaluation_records is not None and self.evaluation_records < 1:
+            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
+        return problems
+
+    @property
+    def head(self) -> Head:
+        """A text."""
+        return "text"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """There are no classes."""
+        return ()
+
+    @property
+    def generation(self) -> Generation | None:
+        """As the fields say."""
+        return Generation(max_new_tokens=self.max_new_tokens, beams=self.beams)
+
+    @property
+    def hub(self) -> HubDataset:
+        """Where `data=hub` finds the records."""
+        return HubDataset(path=self.hub_path, config=self.hub_config, revision=self.hub_revision)
+
+    @property
+    def columns(self) -> Mapping[str, type]:
+        """`source`, the facts in one line, and `references`, the texts that say them."""
+        return {SOURCE: str, REFERENCES: list}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The facts."""
+        return (SOURCE,)
+
+    @abstractmethod
+    def _source(self, row: Mapping[str, Any]) -> str:
+        """The facts of a raw record in one line; one that is a `source` already comes out as it is.
+
+        Raises:
+            ValueError: If there are none, or they are malformed.
+        """
+
+    @abstractmethod
+    def _references(self, row: Mapping[str, Any]) -> Any:
+        """The references of a raw record, None where it has no column of them."""
+
+    def adapt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the facts in one line, and gather the references.
+
+        Raises:
+            ValueError: If there are no facts, or facts or references are malformed.
+        """
+        adapted: dict[str, Any] = {SOURCE: self._source(row)}
+        references = self._references(row)
+        if references is not None:
+            if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
+                raise ValueError(f"the references must be a list of texts, and are {_shortened(references)}")
+            adapted[REFERENCES] = references
+        return adapted
+
+    def fitted(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None) -> Self:
+        """The task itself: there are no labels."""
+        return self
+
+    def check(self, records: Dataset) -> list[tuple[int, str]]:
+        """Find records without facts or without text.
+
+        Returns:
+            Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
+        """
+        problems = []
+        for number, row in enumerate(zip(records[SOURCE][:], records[REFERENCES][:], strict=True)):
+            if reason := self._problem(*row):
+                problems.append((number, reason))
+        return problems
+
+    def _problem(self, source: str, references: Sequence[str]) -> str | None:
+        if not source:
+            return "no facts"
+        if len(source) > self.max_source:
+            return (
+                f"the facts have {len(source)} characters, above task.max_source={self.max_source}: "
+                "are several records in one?"
+            )
+        if not references:
+            return "no reference: there is no text to learn from or to compare with"
+        for number, text in enumerate(references, start=1):
+            if not text.strip():
+                return f"reference {number} of {len(references)} is empty"
+        return None
+
+    def examples(self, records: Dataset) -> Dataset:
+        """One record for all of the same facts, with all their references, in order of first appearance."""
+        from datasets import Dataset
+
+        gathered: dict[str, list[str]] = {}
+        for source, references in zip(records[SOURCE][:], records[REFERENCES][:], strict=True):
+            gathered.setdefault(source, []).extend(references)
+        return Dataset.from_dict({SOURCE: list(gathered), REFERENCES: list(gathered.values())})
+
+    def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
+        """Turn records into model inputs, unpadded: to learn from, one for each reference, else one with the first reference.
+
+        Returns:
+            `source_ids`, the prompt as the tokenizer gives a text; `target_ids`, the reference and the end-of-sequence token
+            (left out where the records have no references); `length`, tokens of the source and, to learn from, the target;
+            `record`. It lives in memory; nothing is cached on disk.
+
+        Raises:
+            UserError: If the tokenizer has no end-of-sequence token, or the model takes too few tokens.
+        """
+        from copy import deepcopy
+
+        from datasets import Dataset, concatenate_datasets
+
+        # A fast tokenizer keeps how special tokens are read as state, which two threads must not share.
+        encoder = _TextEncoder(self, deepcopy(tokenizer))
+        parts = []
+        for start in range(0, len(records), ENCODED_AT_ONCE):
+            part = records[start : start + ENCODED_AT_ONCE]
+            sources, references = encoder.sources(part[SOURCE]), part.get(REFERENCES)
+            taken = [1 if references is None or not training else len(texts) for texts in references or sources]
+            owners = [row for row, count in enumerate(taken) for _ in range(count)]
+            columns = {
+                "source_ids": [sources[row] for row in owners],
+                "length": [len(sources[row]) for row in owners],
+                "record": [start + row for row in owners],
+            }
+            if references is not None:
+                texts = [text for row, count in enumerate(taken) for text in references[row][:count]]
+                targets = columns["target_ids"] = encoder.targets(texts)
+                if training:
+                    columns["length"] = [
+                        length + len(ids) for length, ids in zip(columns["length"], targets, strict=True)
+                    ]
+            parts.append(Dataset.from_dict(columns))
+        return concatenate_datasets(parts)
+
+    def predictions(
+        self,
+        outputs: tuple[np.ndarray, ...],
+        encoded: Dataset,
+        records: Dataset,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> list[Prediction]:
+        """The generated texts.
+
+        Args:
+            outputs: One array: generated tokens, [records, tokens], padded with -100.
+            encoded: What `encode` made of the records.
+            records: The records.
+            tokenizer: The model's.
+
+        Returns:
+            `text`, without blanks around it.
+        """
+        (generated,) = outputs
+        rows = [row[row != IGNORED].tolist() for row in generated]
+        texts = tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return [{"text": text.strip()} for text in texts]
+
+    def score(self, predictions: Sequence[Prediction], records: Dataset, split: str) -> dict[str, float]:
+        """Compare texts with all references, over one whole split.
+
+        Args:
+            predictions: One a record.
+            records: What `examples` made of the split.
+            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart: `bleu_test`.
+
+        Returns:
+            What `text_scores` says: 0 to 100, where other tasks have fractions.
+        """
+        scores = text_scores([made["text"] for made in predictions], records[REFERENCES][:])
+        suffix = "" if split == self.evaluation_splits[0] else "_" + split.removeprefix("validation_")
+        return {f"{name}{suffix}": value for name, value in scores.items()}
+
+    def texts(self, records: Dataset) -> list[str]:
+        """What a model reads of each record, then all references."""
+        prompts = [self.prompt.replace(SLOT, source) for source in records[SOURCE]]
+        return prompts + [text for references in records[REFERENCES] for text in references]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class WebNlg(DataToText):
+    """RDF triples of DBpedia (Gardent et al. 2017), as on the hub, flattened or of GEM; see `DataToText` for the fields.
+
+    Columns are `modified_triple_sets` and `lex`, or `triples` (`input` in GEM) and `references`.
+    """
+
+    def _source(self, row: Mapping[str, Any]) -> str:
+        if "modified_triple_sets" in row:
+            sets = _members(row["modified_triple_sets"], "mtriple_set")  # one a record
+            return triples_in_line(sets[0] if sets else [])
+        return triples_in_line(_first(row, "triples", "input", SOURCE))
+
+    def _references(self, row: Mapping[str, Any]) -> Any:
+        return _members(row["lex"], "text") if "lex" in row else _plain_references(row)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Dart(DataToText):
+    """Triples of tables and of other data sets (Nan et al. 2021), as on the hub or of GEM; see `DataToText` for the fields.
+
+    Columns are `tripleset` and `annotations` (in GEM `references` and `target`).
+    """
+
+    def _source(self, row: Mapping[str, Any]) -> str:
+        return triples_in_line(_first(row, "tripleset", "triples", SOURCE))
+
+    def _references(self, row: Mapping[str, Any]) -> Any:
+        return _members(row["annotations"], "text") if "annotations" in row else _plain_references(row)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class E2eNlg(DataToText):
+    """Attributes of restaurants (Novikova et al. 2017), as on the hub or of GEM; see `DataToText` for the fields.
+
+    Columns are `meaning_representation` and `human_reference` (in GEM `references` and `target`).
+    """
+
+    def _source(self, row: Mapping[str, Any]) -> str:
+        return attributes_in_line(_first(row, "meaning_representation", SOURCE))
+
+    def _references(self, row: Mapping[str, Any]) -> Any:
+        return [row["human_reference"]] if "human_reference" in row else _plain_references(row)
+
+
+class _TextEncoder:
+    """Turns prompts and references into tokens, whatever kind of model the tokenizer belongs to."""
+
+    def __init__(self, task: DataToText, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Learn how the tokenizer treats texts.
+
+        Args:
+            task: Has the prompt, and says how many tokens there may be.
+            tokenizer: Its state may change.
+        """
+        end: Any = tokenizer.eos_token_id
+        if end is None:
+            raise UserError(
+                f"task {task.name} generates texts, and the tokenizer of the model has no end-of-sequence token that would "
+                "close them: give a model that writes, GPT-2, Llama, T5 or BART say."
+            )
+        self.task = task
+        self.tokenizer = tokenizer
+        self.end: int = end
+        # Tokenizers of encoder-decoders close every text, those of decoders none: a model writes on where it ends
+        self.closes = tokenizer("a")["input_ids"][-1] == end
+        # A reference goes on behind the prompt, so its first word needs the blank that byte-level tokenizers make part of a
+        # word; SentencePiece brings one of its own, and a second would be a token more.
+        self.blank = " " if len(tokenizer.tokenize(" a")) == len(tokenizer.tokenize("a")) else ""
+
+    def sources(self, sources: Sequence[str]) -> list[list[int]]:
+        """Tokens of the prompts. Where there are too many, those before the end of the prompt are left out."""
+        task, tokenizer = self.task, self.tokenizer
+        most = min(task.max_length, tokenizer.model_max_length - task.max_new_tokens)
+        end = len(tokenizer(task.prompt.partition(SLOT)[2], add_special_tokens=False)["input_ids"]) + self.closes
+        if most <= end:
+            raise UserError(
+                f"{most} tokens are too few for the facts and the end of task.prompt: raise task.max_length"
+                f"{'' if most == task.max_length else ', lower task.max_new_tokens, or take a model with longer inputs'}."
+            )
+        prompts = [task.prompt.replace(SLOT, source) for source in sources]
+        rows = tokenizer(prompts, verbose=False)["input_ids"]  # quiet where more tokens come than the model takes
+        return [row if len(row) <= most else row[: most - end] + row[len(row) - end :] for row in rows]
+
+    def targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of references, each closed by one end-of-sequence token."""
+        blank = "" if self.closes else self.blank
+        rows = self.tokenizer(
+            [blank + text.strip() for text in texts],
+            add_special_tokens=self.closes,
+            split_special_tokens=True,  # what reads like a special token is text, not the end ...
+            verbose=False,
+        )["input_ids"]
+        most = self.task.max_new_tokens - 1
+        # ... but SentencePiece has the end among its pieces, and finds it all the same
+        return [[*[token for token in row if token != self.end][:most], self.end] for row in rows]
+
+
+def triples_in_line(facts: Any) -> str:
+    """Write triples as "subject | predicate | object", joined by " && ", in words that a language model knows.
+
+    Args:
+        facts: A list of triples, each of three texts or one text with its parts between |; or all in one text, parted by
+            &&, by line or by semicolon.
+
+    Raises:
+        ValueError: If a triple has not three parts.
+
+    >>> triples_in_line(['Aarhus_Airport | runwayName | "10L/28R"', "Aarhus | leaderName | Jacob_Bundsgaard"])
+    'Aarhus Airport | runway name | 10L/28R && Aarhus | leader name | Jacob Bundsgaard'
+    >>> triples_in_line("Ada | birthPlace | London; Ada | occupation | writer")
+    'Ada | birth place | London && Ada | occupation | writer'
+    """
+    if isinstance(facts, str):
+        facts = [piece for fact in re.split("&&|\n", facts) if fact.strip() for piece in _parted(fact)]
+    if not isinstance(facts, list):
+        raise ValueError(f"the facts are {_shortened(facts)}, not text or a list")  # noqa: TRY004 adapt's promise
+    lines = []
+    for number, fact in enumerate(facts, start=1):
+        parts = fact.split("|") if isinstance(fact, str) else fact
+        if not isinstance(parts, list) or len(parts) != 3 or not all(isinstance(part, str) for part in parts):
+            raise ValueError(f"fact {number} is {_shortened(fact)}, not subject | predicate | object")
+        subject, predicate, object_ = map(plain, parts)
+        lines.append(f"{subject} | {predicate_words(predicate)} | {object_}".strip())
+    return " && ".join(lines)
+
+
+def attributes_in_line(facts: Any) -> str:
+    """Write a meaning representation of E2E NLG as "attribute : value", joined by " | ".
+
+    Args:
+        facts: In the form of the data set, "attribute[value], attribute[value]", or the one made here.
+
+    Raises:
+        ValueError: If it is neither.
+
+    >>> attributes_in_line("name[Alimentum], area[city centre], familyFriendly[no]")
+    'name : Alimentum | area : city centre | family friendly : no'
+    """
+    if not isinstance(facts, str):
+        raise ValueError(f"the facts are {_shortened(facts)}, not text")  # noqa: TRY004 adapt's promise
+    pairs = ATTRIBUTE.findall(facts)
+    if ATTRIBUTE.sub("", facts).strip(", \n"):
+        parts = [part.partition(":") for part in facts.split("|")]
+        if not all(colon for _, colon, _ in parts):
+            raise ValueError(f"the facts are {_shortened(facts)}, not attribute[value], attribute[value]")
+        pairs = [(name, value) for name, _, value in parts]
+    return " | ".join(f"{predicate_words(plain(name))} : {plain(value)}".strip() for name, value in pairs)
+
+
+def plain(part: str) -> str:
+    """A part of a fact without underscores, quotation marks around it, and what parts facts.
+
+    >>> plain('"Acta_Palaeontol. Pol."'), plain('"Squeezed" or "smashed" chicken'), plain("A|B && C")
+    ('Acta Palaeontol. Pol.', '"Squeezed" or "smashed" chicken', 'A/B & C')
+    """
+    text = re.sub("&{2,}", "&", part.replace("_", " ").replace("|", "/")).strip()
+    quoted = QUOTED.fullmatch(text)
+    return " ".join((quoted[1] if quoted else text).split())
+
+
+def predicate_words(predicate: str) -> str:
+    """The words of a predicate; all capitals become small.
+
+    >>> predicate_words("birthPlace"), predicate_words("UTCOffset"), predicate_words("NUMBER OF STUDENTS")
+    ('birth place', 'UTC offset', 'number of students')
+    """
+    if predicate.isupper():
+        return predicate.lower()
+    first, *others = WORDS.split(predicate)
+    return " ".join([first, *(word[0].lower() + word[1:] if word[1:2].islower() else word for word in others)])
+
+
+def _parted(fact: str) -> list[str]:
+    """The triple that a piece of text is, or those between its semicolons: an object may have semicolons of its own."""
+    return [fact] if fact.count("|") == 2 else [part for part in fact.split(";") if part.strip()]
+
+
+def _first(row: Mapping[str, Any], *names: str) -> Any:
+    """The first of these columns that there is."""
+    for name in names:
+        if name in row:
+            return row[name]
+    there = ", ".join(f"`{name}`" for name in row) or "none"
+    raise ValueError(f"no column of facts, {' or '.join(f'`{name}`' for name in names)}; there are {there}")
+
+
+def _plain_references(row: Mapping[str, Any]) -> Any:
+    """The references as GEM has them: a list, empty in its training records, and a text that stands for it."""
+    references, text = row.get(REFERENCES), row.get(TARGET)
+    return [text] if not references and text is not None else references
+
+
+def _members(objects: Any, name: str) -> list[Any]:
+    """One member of each of a list of objects, which readers of the hub also give as an object of lists."""
+    if isinstance(objects, Mapping) and isinstance(members := objects.get(name), list):
+        return members
+    if isinstance(objects, list) and all(isinstance(record, Mapping) and name in record for record in objects):
+        return [record[name] for record in objects]
+    raise ValueError(f"there is no list `{name}` in {_shortened(objects)}")
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

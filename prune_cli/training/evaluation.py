@@ -1,0 +1,90 @@
+"""What is evaluated: the splits of a task, a part of each during training and all of it at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+    from prune_cli.tasks.base import Prediction, Task
+
+
+@final
+class EvaluationSet:
+    """Records to evaluate, encoded when first asked for."""
+
+    def __init__(self, task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Remember.
+
+        Args:
+            task: Encodes the records and reads the outputs.
+            records: What the task's `examples` made, or records without answers.
+            tokenizer: The model's.
+        """
+        self.task = task
+        self.records = records
+        self.tokenizer = tokenizer
+
+    @cached_property
+    def encoded(self) -> Dataset:
+        """The model inputs, in the order of the records."""
+        return self.task.encode(self.records, self.tokenizer, training=False)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The inputs' numbers, shortest first: less padding, [inputs]."""
+        return np.argsort(np.asarray(self.encoded["length"][:]), kind="stable")
+
+    @cached_property
+    def batches(self) -> Dataset:
+        """The model inputs, shortest first."""
+        return self.encoded.select(self.order)
+
+    def predictions(self, outputs: tuple[np.ndarray, ...]) -> list[Prediction]:
+        """Say what the outputs for `batches` mean, one prediction a record.
+
+        Args:
+            outputs: Arrays with one row an input, in the order of `batches`.
+        """
+        restored = tuple(values[np.argsort(self.order)] for values in outputs)
+        return self.task.predictions(restored, self.encoded, self.records, self.tokenizer)
+
+
+@final
+class Evaluation:
+    """The evaluation sets of a task by split, the one behind the primary metric first."""
+
+    def __init__(self, task: Task, records: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBase) -> None:
+        """Gather what is evaluated.
+
+        Args:
+            task: Names the splits, and how many records of each are evaluated during training.
+            records: The records by split.
+            tokenizer: The model's.
+        """
+        self.task = task
+        self.examples = {split: task.examples(records[split]) for split in task.evaluation_splits}
+        self._set = cache(lambda split, count: EvaluationSet(task, _spread(self.examples[split], count), tokenizer))
+
+    def sets(self, *, whole: bool) -> dict[str, EvaluationSet]:
+        """The sets by split.
+
+        Args:
+            whole: All records, as at the end; else no more than the task wants during training, spread evenly.
+        """
+        most = None if whole else self.task.evaluation_records
+        return {
+            split: self._set(split, len(examples) if most is None else min(most, len(examples)))
+            for split, examples in self.examples.items()
+        }
+
+
+def _spread(records: Dataset, count: int) -> Dataset:
+    """So many of the records, evenly spaced: files are often sorted by kind."""
+    return records if count >= len(records) else records.select([i * len(records) // count for i in range(count)])

@@ -1,0 +1,246 @@
+"""Losses are those of the library's own heads, do not depend on padding, and agree with the formula of self-regularization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoModelForTokenClassification,
+    PreTrainedTokenizerFast,
+)
+
+from prune_cli.objectives import text
+from prune_cli.objectives.base import IGNORED
+from prune_cli.objectives.spans import IMPOSSIBLE, Spans
+from prune_cli.objectives.text import Text
+from prune_cli.objectives.tokens import Tokens
+from prune_cli.regularizers import Distillation
+from prune_cli.tasks.base import Generation
+
+SIZES: dict[str, Mapping[str, Any]] = {
+    "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2},
+    "llama": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
+    "t5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2},
+    "bart": {
+        "d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32,
+    },
+}  # fmt: skip
+WORDS = 20
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    from tokenizers import Tokenizer, models
+
+    vocab = {"[PAD]": 0, "</s>": 1, **{f"w{number}": number for number in range(2, WORDS)}}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(vocab, unk_token="w2")), pad_token="[PAD]", eos_token="</s>"
+    )
+
+
+def encoder(auto: Any, **options: Any) -> Any:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    return auto.from_config(AutoConfig.for_model("bert", vocab_size=WORDS, **sizes, **options)).eval()
+
+
+def writer(kind: str, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    special = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1, "decoder_start_token_id": 0}
+    config = AutoConfig.for_model(kind, vocab_size=WORDS, **SIZES[kind], **special)
+    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    return auto.from_config(config).eval()
+
+
+def loss_of(objective: Any, model: Any, batch: Mapping[str, Tensor], teacher: Any = None) -> Tensor:
+    rule = None if teacher is None else Distillation()
+    taught = None
+    if teacher is not None:
+        with torch.no_grad():
+            taught = objective.view(teacher, batch)
+    return objective.loss(objective.view(model, batch), batch, taught, rule)
+
+
+# tokens
+
+
+def test_tokens_loss_is_the_librarys_and_padding_changes_nothing(tokenizer: PreTrainedTokenizerFast) -> None:
+    objective, model = Tokens(tokenizer), encoder(AutoModelForTokenClassification, num_labels=5)
+    one = {"input_ids": [3, 4, 5], "attention_mask": [1, 1, 1], "labels": [IGNORED, 2, 4], "extra": "left out"}
+    long = {"input_ids": [6] * 9, "attention_mask": [1] * 9, "labels": [IGNORED] * 9}
+    alone, padded = objective.collate([one]), objective.collate([one, long])
+    assert padded["labels"].tolist()[0] == [IGNORED, 2, 4] + [IGNORED] * 6
+    assert set(alone) == {"input_ids", "attention_mask", "labels"}
+    loss = loss_of(objective, model, alone)
+    torch.testing.assert_close(loss, model(**alone).loss)
+    torch.testing.assert_close(loss, loss_of(objective, model, padded))
+    teacher = encoder(AutoModelForTokenClassification, num_labels=5)
+    torch.nn.init.normal_(teacher.classifier.weight)
+    torch.testing.assert_close(loss_of(objective, model, alone, teacher), loss_of(objective, model, padded, teacher))
+
+
+def test_tokens_outputs_are_classes(tokenizer: PreTrainedTokenizerFast) -> None:
+    objective, model = Tokens(tokenizer), encoder(AutoModelForTokenClassification, num_labels=5)
+    batch = objective.collate(
+        [{"input_ids": [3, 4], "attention_mask": [1, 1]}, {"input_ids": [3], "attention_mask": [1]}]
+    )
+    view = objective.view(model, batch)
+    (classes,) = objective.outputs(model, batch, view)
+    assert classes.tolist() == [view[0].argmax(-1).tolist(), [int(view[1, 0].argmax()), IGNORED]]
+    view[0, 1, 0] = float("nan")
+    assert objective.outputs(model, batch, view)[0][0, 1] == IGNORED
+
+
+# spans
+
+
+def test_spans_loss_is_over_the_tokens_that_are_there(tokenizer: PreTrainedTokenizerFast) -> None:
+    objective, model = Spans(tokenizer), encoder(AutoModelForQuestionAnswering)
+    one = {"input_ids": [3, 4, 5, 6], "attention_mask": [1] * 4, "labels": [1, 3]}
+    long = {"input_ids": [6] * 12, "attention_mask": [1] * 12, "labels": [0, 0]}
+    alone, padded = objective.collate([one]), objective.collate([one, long])
+    loss = loss_of(objective, model, alone)
+    own = model(**{k: v for k, v in alone.items() if k != "labels"}, start_positions=torch.tensor([1]),
+                end_positions=torch.tensor([3]))  # fmt: skip
+    torch.testing.assert_close(loss, own.loss)
+    view = objective.view(model, padded)
+    assert view.start[0, 4:].tolist() == view.end[0, 4:].tolist() == pytest.approx([IMPOSSIBLE] * 8)
+    assert view.tokens.tolist() == [4, 12]
+    teacher = encoder(AutoModelForQuestionAnswering)
+    torch.nn.init.normal_(teacher.qa_outputs.weight)
+    together = loss_of(objective, model, objective.collate([long]), teacher) + loss_of(objective, model, alone, teacher)
+    torch.testing.assert_close(loss_of(objective, model, padded, teacher), together / 2)
+    starts, ends = objective.outputs(model, padded, view)
+    assert starts[0, 4:].tolist() == ends[0, 4:].tolist() == [IGNORED] * 8
+
+
+def test_spans_gradient_is_finite_beside_padding(tokenizer: PreTrainedTokenizerFast) -> None:
+    objective, model = Spans(tokenizer), encoder(AutoModelForQuestionAnswering)
+    teacher = encoder(AutoModelForQuestionAnswering)
+    one = {"input_ids": [3, 4], "attention_mask": [1] * 2, "labels": [1, 1]}
+    long = {"input_ids": [6] * 12, "attention_mask": [1] * 12, "labels": [3, 4]}
+    loss_of(objective, model, objective.collate([one, long]), teacher).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+# text
+
+PAIRS = [
+    {"source_ids": [3, 4, 5], "target_ids": [6, 7, 1]},
+    {"source_ids": [8], "target_ids": [9, 10, 11, 12, 1]},
+]
+
+
+def text_objective(tokenizer: PreTrainedTokenizerFast, model: Any) -> Text:
+    tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
+    return Text(tokenizer, Generation(max_new_tokens=6, beams=1))
+
+
+def plain_loss(model: Any, pair: Mapping[str, list[int]]) -> Tensor:
+    """The library's own loss of one pair, without padding."""
+    source, target = torch.tensor([pair["source_ids"]]), torch.tensor([pair["target_ids"]])
+    if model.config.is_encoder_decoder:
+        return model(input_ids=source, labels=target).loss
+    ids = torch.cat([source, target], dim=1)
+    return model(input_ids=ids, labels=ids.clone().index_fill_(1, torch.arange(source.shape[1]), IGNORED)).loss
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_text_loss_is_the_librarys_and_padding_changes_nothing(kind: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    model = writer(kind)
+    objective = text_objective(tokenizer, model)
+    each = torch.stack([plain_loss(model, pair) for pair in PAIRS])
+    torch.testing.assert_close(loss_of(objective, model, objective.collate(PAIRS[:1])), each[0])
+    both = loss_of(objective, model, objective.collate(PAIRS))
+    torch.testing.assert_close(both, (each * torch.tensor([3, 5])).sum() / 8)  # per token: eight of them
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("at_once", [1, 3 * WORDS, 1000 * WORDS])
+def test_text_in_pieces_is_the_formula_over_whole_logits(
+    kind: str, at_once: int, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, teacher = writer(kind), writer(kind, seed=1)
+    objective = text_objective(tokenizer, student)
+    batch = objective.collate(PAIRS)
+    views = [objective.view(model, batch) for model in (student, teacher)]
+    labels = batch["labels"][batch["labels"] != IGNORED]
+    logits = [view.logits(view.hidden) for view in views]
+    expected = Distillation().losses(logits[0], logits[1].detach(), labels).mean()
+    expected.backward()
+    gradients = {name: p.grad.clone() for name, p in student.named_parameters() if p.grad is not None}
+    student.zero_grad()
+    monkeypatch.setattr(text, "LOGITS_AT_ONCE", at_once)
+    loss = loss_of(objective, student, batch, teacher)
+    loss.backward()
+    torch.testing.assert_close(loss, expected)
+    assert gradients
+    for name, parameter in student.named_parameters():
+        if name in gradients:
+            torch.testing.assert_close(parameter.grad, gradients[name], msg=name)
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("beams", [1, 2])
+def test_text_outputs_are_what_each_source_alone_would_give(
+    kind: str, beams: int, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = writer(kind)
+    tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
+    objective = Text(tokenizer, Generation(max_new_tokens=6, beams=beams))
+    batch = objective.collate(PAIRS)
+    view = objective.view(model, batch)
+    (made,) = objective.outputs(model, batch, view)
+    assert made.shape[0] == 2
+    for row, pair in zip(made, PAIRS, strict=True):
+        alone = objective.collate([{"source_ids": pair["source_ids"]}])
+        assert "labels" not in alone
+        (single,) = objective.outputs(model, alone, objective.view(model, alone))
+        assert row[row != IGNORED].tolist() == single[single != IGNORED].tolist()
+        assert not {0, 1} & set(row.tolist()) - {0}, "nothing after the end, and no end"
+
+
+def test_tied_embeddings_learn_from_both_uses(tokenizer: PreTrainedTokenizerFast) -> None:
+    model = writer("gpt2")
+    assert model.lm_head.weight is model.transformer.wte.weight
+    objective = text_objective(tokenizer, model)
+    batch = objective.collate(PAIRS[:1])
+    loss_of(objective, model, batch).backward()
+    ours = model.lm_head.weight.grad.clone()
+    model.zero_grad()
+    plain_loss(model, PAIRS[0]).backward()
+    torch.testing.assert_close(ours, model.lm_head.weight.grad)
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_an_output_layer_that_is_not_the_last_word_is_told(kind: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    model = writer(kind)
+    objective = text_objective(tokenizer, model)
+    assert text.output_layer_problem(objective, model) is None
+    original = model.forward
+
+    def capped(*args: Any, **kwargs: Any) -> Any:
+        made = original(*args, **kwargs)
+        made.logits = 0.1 * torch.tanh(made.logits) + 1
+        return made
+
+    model.forward = capped
+    assert "changes its logits" in str(text.output_layer_problem(objective, model))
+
+
+def test_weights_of_the_decisions_are_means_over_decisions() -> None:
+    student, labels = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0])
+    from prune_cli.objectives.base import decision_losses
+
+    assert decision_losses(student, labels, None, None).mean() == cross_entropy(student, labels)

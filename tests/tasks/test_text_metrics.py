@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from random import Random
+from typing import Any
+
+import pytest
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+
+from prune_cli.tasks import text_metrics
+from prune_cli.tasks.text_metrics import installed_wordnet, meteor, rouge_l, ter, text_scores
+
+TEXTS = ["the cat sat on the mat today", "a dog ran off", "Ada was born in London ."]
+PAIRS = [
+    ["the cat sat on a mat", "the cat is on the mat today ."],
+    ["off ran a dog", "a dog went away"],
+    ["Ada was born in London.", "London is where Ada was born."],
+]
+
+
+class NoSynonyms:
+    """Stands for WordNet."""
+
+    def synsets(self, word: str) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def fresh_wordnet():
+    installed_wordnet.cache_clear()
+    yield
+    installed_wordnet.cache_clear()
+
+
+def test_with_equally_many_references_they_are_those_of_sacrebleu():
+    scores, streams = text_scores(TEXTS, PAIRS), [list(stream) for stream in zip(*PAIRS, strict=True)]
+    assert scores["bleu"] == BLEU().corpus_score(TEXTS, streams).score
+    assert scores["chrf_plus_plus"] == CHRF(word_order=2).corpus_score(TEXTS, streams).score
+    assert scores["ter"] == pytest.approx(TER().corpus_score(TEXTS, streams).score, rel=1e-12)
+    assert 0 < scores["bleu"] < 100
+
+
+def test_bleu_by_hand():
+    # 7 of 7 words are in a reference, 6 of 6 pairs, 4 of 5 triples ("sat on the" is in none), 2 of 4 quadruples. References
+    # have 6 and 8 tokens, both one off 7: the shorter counts, and there is no penalty
+    assert text_scores(TEXTS[:1], PAIRS[:1])["bleu"] == pytest.approx(100 * (1 * 1 * 4 / 5 * 2 / 4) ** (1 / 4))
+    # Alone against the longer one "sat" is in none: 6/7 words, 4/6 pairs, 2/5, 1/4, and 7 tokens stand against 8
+    short = text_scores(TEXTS[:1], [PAIRS[0][1:]])["bleu"]
+    assert short == pytest.approx(100 * math.exp(1 - 8 / 7) * (6 / 7 * 4 / 6 * 2 / 5 * 1 / 4) ** (1 / 4))
+
+
+def test_texts_may_have_different_numbers_of_references():
+    few = [PAIRS[0], PAIRS[1][:1], PAIRS[2]]
+    scores = text_scores(TEXTS, few)
+    # A reference said twice is no other reference
+    again = [PAIRS[0], PAIRS[1][:1] * 2, PAIRS[2]]
+    assert scores["bleu"] == text_scores(TEXTS, again)["bleu"]
+    assert scores["chrf_plus_plus"] == text_scores(TEXTS, again)["chrf_plus_plus"]
+    assert scores["rouge_l"] == text_scores(TEXTS, again)["rouge_l"]
+    assert scores["bleu"] > text_scores(TEXTS, [PAIRS[0][:1], *few[1:]])["bleu"]
+    # With a shift each: "off ran a dog" from "a dog ran off" takes 2 of 4
+    assert ter(TEXTS[1:2], few[1:2]) == 50.0
+
+
+def test_a_missing_reference_is_not_an_empty_one():
+    # An empty reference would be nearest in length to an empty text, and would halve the mean length of references
+    assert ter(["a b"], [["a b c d"]]) == 50.0
+    both = text_scores(["a b", "x"], [["a b c d"], ["x", "y"]])
+    assert both["ter"] == 100 * 2 / (4 + 1)
+    assert both["bleu"] == BLEU().corpus_score(["a b", "x"], [["a b c d", "x"], ["a b c d", "y"]]).score
+
+
+def test_ter_is_that_of_sacrebleu_on_any_texts():
+    random = Random(0)
+
+    def sentence() -> str:
+        return " ".join(random.choices("a B c d e f. g", k=random.randint(1, 12)))
+
+    texts = ["", *(sentence() for _ in range(40))]
+    references = [[sentence() for _ in range(random.randint(1, 5))] for _ in texts]
+    streams = list(itertools.zip_longest(*references))
+    assert ter(texts, references) == pytest.approx(TER().corpus_score(texts, streams).score, rel=1e-12)
+
+
+def test_ter_spares_references_that_cannot_be_nearer(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    score = TER.sentence_score
+
+    def counted(self: TER, hypothesis: str, references: list[str]) -> Any:
+        asked.extend(references)
+        return score(self, hypothesis, references)
+
+    monkeypatch.setattr(TER, "sentence_score", counted)
+    assert ter(["a b c d"], [["a y z d", "A B c d", "a b c d e"]]) == pytest.approx(0.0)
+    assert asked == ["A B c d"]
+
+
+def test_rouge_l_takes_the_best_reference():
+    # "a c" is common to both in order: 2 * 2 / (3 + 4) with the first, 2 * 1 / (3 + 1) with the second; 1 for the second text
+    assert rouge_l(["a b c", "Same, words"], [["a c d e", "b"], ["same words!"]]) == pytest.approx(
+        100 * (4 / 7 + 1) / 2
+    )
+    assert rouge_l([""], [["a"]]) == 0.0
+
+
+def test_meteor_by_hand():
+    wordnet: Any = NoSynonyms()
+    # All words match in one run: penalty 1/2 (runs/matches)^3
+    assert meteor(["A b c"], [["x y", "a b c"]], wordnet) == pytest.approx(100 * (1 - 0.5 / 27))
+    # Runs "c" and "a b": precision and recall 1, two runs of three words
+    assert meteor(["c a b"], [["a b c"]], wordnet) == pytest.approx(100 * (1 - 0.5 * (2 / 3) ** 3))
+    # 2 of 2 words are right, 2 of 4 found, in one run: 10 * P * R / (R + 9 * P), penalty 1/16
+    assert meteor(["a b"], [["a b c d"]], wordnet) == pytest.approx(100 * (10 * 0.5 / (0.5 + 9)) * (1 - 0.5 / 8))
+    assert meteor(["", "q"], [["a"], ["q"]], wordnet) == pytest.approx(25.0)
+
+
+@pytest.mark.usefixtures("fresh_wordnet")
+def test_without_wordnet_meteor_is_left_out_and_the_log_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    class Missing:
+        def ensure_loaded(self) -> None:
+            raise LookupError
+
+    monkeypatch.setattr("nltk.corpus.wordnet", Missing())
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            assert set(text_scores(TEXTS, PAIRS)) == {"bleu", "chrf_plus_plus", "ter", "rouge_l"}
+    assert [record.message.split(":")[0] for record in caplog.records] == ["METEOR is left out"]
+
+
+def test_with_wordnet_there_is_meteor(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(text_metrics, "installed_wordnet", NoSynonyms)
+    assert text_scores(["a b c"], [["a b c"]])["meteor"] == pytest.approx(100 * (1 - 0.5 / 27))
+
+
+def test_texts_without_words_score_nothing():
+    scores = text_scores(["", ""], [["a b c d"], ["e"]])
+    assert (scores["bleu"], scores["chrf_plus_plus"], scores["ter"], scores["rouge_l"]) == (0, pytest.approx(0), 100, 0)
