@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,7 @@ def arguments(config: RunConfig, folder: Path, steps: int) -> TrainingArguments:
 def teacher_for(
     config: RunConfig,
     task: Task,
+    student: PreTrainedModel,
     arguments: TrainingArguments,
     tokenizer: PreTrainedTokenizerBase,
     evaluation: Evaluation,
@@ -181,6 +183,7 @@ def teacher_for(
     Args:
         config: The run.
         task: The task, which knows its labels.
+        student: The model that is pruned; later teachers are its copies.
         arguments: The Trainer's.
         tokenizer: The student's, which the first teacher must share.
         evaluation: What students are evaluated on during training.
@@ -188,8 +191,9 @@ def teacher_for(
     rule = config.regularization
     if not isinstance(rule, Distillation):
         return None
+    make = partial(models.blank_copy, student)
     if rule.first_teacher is None:
-        return Teacher(rule)
+        return Teacher(rule, make)
     first = models.load_model(rule.first_teacher, head=task.head, labels=None)
     order = models.label_order(first.config.id2label or {}, task.labels) if task.labels else None
     evaluator = TaskTrainer(
@@ -202,4 +206,4 @@ def teacher_for(
     )
     metric = evaluator.score(evaluation.sets(whole=False))[0][task.primary_metric]
     log.info("first teacher: %s %.4f", task.primary_metric, metric)
-    return Teacher(rule, first=first, first_metric=metric, label_order=order)
+    return Teacher(rule, make, first=first, first_metric=metric, label_order=order)

@@ -157,12 +157,12 @@ def check_torch() -> Iterator[Check]:
     """Threads, CPU, and GPUs as torch sees them."""
     import torch
 
-    from prune_cli.training.arguments import bf16_in_hardware
+    from prune_cli.training.arguments import bf16_in_hardware, on_gpu, resolved_precision
 
     yield Check(
         "torch threads", "ok", f"{torch.get_num_threads()} (OMP_NUM_THREADS changes it), {os.cpu_count()} cores"
     )
-    bf16 = "bf16 in hardware" if bf16_in_hardware("cpu") else "no bf16 in hardware: trainer.precision=auto takes fp32"
+    bf16 = "bf16 in hardware" if bf16_in_hardware("cpu") else "no bf16 in hardware"
     yield Check("CPU", "ok", f"{torch.backends.cpu.get_cpu_capability()}, {bf16}")
     if not torch.cuda.is_available():
         yield Check("GPU", "ok", "none that this torch can use: runs train on the CPU")
@@ -170,6 +170,9 @@ def check_torch() -> Iterator[Check]:
         device = torch.cuda.get_device_properties(index)
         bf16 = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no bf16"
         yield Check(f"GPU {index}", "ok", f"{device.name}, {_gib(device.total_memory):.0f} GiB, {bf16}")
+    place = "GPU" if on_gpu("auto") else "CPU"
+    why = f"the {place} that runs train on has {'it' if bf16_in_hardware('auto') else 'no bf16'} in hardware"
+    yield Check("trainer.precision=auto", "ok", f"takes {resolved_precision('auto', 'auto')}: {why}")
 
 
 def check_machine(folder: Path) -> Iterator[Check]:

@@ -98,13 +98,13 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
     pruner = assembly.pruner_for(config, model, steps)
     arguments = assembly.arguments(config, folder.checkpoints, steps)
     evaluation = Evaluation(task, records, tokenizer)
-    teacher = assembly.teacher_for(config, task, arguments, tokenizer, evaluation)
+    teacher = assembly.teacher_for(config, task, model, arguments, tokenizer, evaluation)
 
     checkpoints = Checkpoints(folder.checkpoints, keep=options.keep_checkpoints, pruner=pruner, teacher=teacher)
     history = History(folder.history)
     checkpoint = checkpoints.latest()
     if checkpoint is not None:
-        checkpoints.restore(checkpoint, model)
+        checkpoints.restore(checkpoint)
         log.info("going on from %s", checkpoint)
     history.truncate(-1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
     earlier = History.read(folder.history) if folder.history.exists() else []

@@ -29,7 +29,7 @@ from prune_cli.training.trainer import TaskTrainer
 pytestmark = pytest.mark.slow
 
 SMALL = (
-    "task=mrpc model=tiny_bert data=synthetic data.train=160 data.validation=48 tracking=none trainer.device=cpu"
+    "task=mrpc model=tiny_bert data=synthetic data.train=160 data.validation=48 tracking=none trainer.precision=fp32"
     " trainer.max_steps=60 trainer.batch_size=8 trainer.learning_rate=1e-3 trainer.eval_steps=20 trainer.save_steps=15"
 ).split()
 
@@ -63,10 +63,16 @@ def assert_same_end(one: Outcome, other: Outcome) -> None:
         assert one.result[key] == other.result[key]
 
 
+@pytest.fixture(scope="module", params=["fp32", "bf16"])
+def precision(request: pytest.FixtureRequest) -> str:
+    """The override of a precision; bf16 is emulated where the hardware lacks it."""
+    return f"trainer.precision={request.param}"
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def finished(precision: str, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A run that nobody disturbed."""
-    return do(tmp_path_factory.mktemp("runs"))
+    return do(tmp_path_factory.mktemp("runs"), precision)
 
 
 def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> None:
@@ -92,12 +98,12 @@ def test_one_model_in_the_folder_and_no_checkpoint(finished: Outcome) -> None:
     assert {path.name for path in (finished.folder / "figures").iterdir()} == {"metric.png", "layers.png"}
 
 
-def test_what_is_evaluated_is_what_is_saved(finished: Outcome) -> None:
+def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(finished.folder / "model")
     tokenizer = AutoTokenizer.from_pretrained(finished.folder / "model")
     assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
     assert model(**tokenizer("a text", "another", return_tensors="pt")).logits.shape == (1, 2)
-    metrics = evaluate(config_of(finished.folder.parent), finished.folder / "model")
+    metrics = evaluate(config_of(finished.folder.parent, precision), finished.folder / "model")
     assert metrics == pytest.approx(finished.result["metrics"])
 
 
@@ -132,6 +138,16 @@ def test_the_same_run_again_says_it_is_finished_and_overwrite_redoes_it(tmp_path
     assert_same_end(first, redone)
 
 
+@pytest.mark.parametrize("in_hardware", [True, False])
+def test_auto_works_on_every_processor(in_hardware: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prune_cli.training.arguments.bf16_in_hardware", lambda device: in_hardware)
+    precision = "bf16" if in_hardware else "fp32"
+    steps = ["trainer.max_steps=20", "trainer.eval_steps=10"]
+    auto = do(tmp_path / "auto", *steps, "trainer.precision=auto")
+    assert auto.result["precision"] == precision
+    assert_same_end(auto, do(tmp_path / "said", *steps, f"trainer.precision={precision}"))
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: nothing of ours catches it."""
 
@@ -162,17 +178,17 @@ MOMENTS: dict[str, tuple[Any, str, int]] = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_and_resumed_ends_the_same(
-    moment: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, precision: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where, name, call = MOMENTS[moment]
     with monkeypatch.context() as patch:
         patch.setattr(where, name, dies(getattr(where, name), call))
         with pytest.raises(Killed):
-            do(tmp_path)
+            do(tmp_path, precision)
     assert not list(tmp_path.rglob("result.json"))
     if moment == "in the final save":
         assert list(tmp_path.rglob("checkpoint-*")), "the work is not thrown away before the result is written"
-    assert_same_end(finished, do(tmp_path))
+    assert_same_end(finished, do(tmp_path, precision))
 
 
 def test_killed_after_the_result_was_written_is_finished_and_tidied(
@@ -188,7 +204,7 @@ def test_killed_after_the_result_was_written_is_finished_and_tidied(
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
-    finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Pruner.after_optimizer_step
 
@@ -200,9 +216,9 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(Pruner, "after_optimizer_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            do(tmp_path)
+            do(tmp_path, precision)
     assert [path.name for path in tmp_path.rglob("checkpoint-*")].count("checkpoint-31") == 1  # the next selection
-    resumed = do(tmp_path)
+    resumed = do(tmp_path, precision)
     assert all(torch.equal(t, weights_of(finished)[name]) for name, t in weights_of(resumed).items())
 
 
@@ -215,19 +231,21 @@ def test_logging_evaluating_and_saving_do_not_change_training(tmp_path: Path) ->
     assert all(torch.equal(t, weights_of(other)[name]) for name, t in weights_of(one).items())
 
 
-def test_accumulated_batches_equal_a_larger_one(tmp_path: Path) -> None:
+def test_accumulated_batches_equal_a_larger_one(precision: str, tmp_path: Path) -> None:
     without_dropout = ["+model.random.hidden_dropout_prob=0.0", "+model.random.attention_probs_dropout_prob=0.0"]
     still = [
         "regularization=none",
-        "trainer.precision=fp32",
+        precision,
+        "sparsity=0.9" if precision.endswith("fp32") else "sparsity=0",  # the last bits decide what lies at the cutoff
         "trainer.max_steps=20",
         "trainer.group_by_length=false",
         *without_dropout,
     ]
     whole = do(tmp_path / "whole", *still, "trainer.batch_size=16")
     parts = do(tmp_path / "parts", *still, "trainer.batch_size=4", "trainer.gradient_accumulation=4")
+    atol = 1e-5 if precision.endswith("fp32") else 5e-3  # 20 steps of 1e-3 at most, whose signs bf16 may turn
     for name, tensor in weights_of(whole).items():
-        torch.testing.assert_close(tensor, weights_of(parts)[name], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(tensor, weights_of(parts)[name], rtol=1e-3, atol=atol)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prune_cli.models.architectures import FITTING, WITH_ARTICLE, Architecture, architecture_of, told_architecture
 from prune_cli.models.heads import label_order
 from prune_cli.models.locations import Location, hub_problems, located, package_folder
-from prune_cli.models.pretrained import load_model, load_tokenizer
+from prune_cli.models.pretrained import blank_copy, load_model, load_tokenizer
 from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Architecture",
     "Location",
     "architecture_of",
+    "blank_copy",
     "hub_problems",
     "label_order",
     "load_model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +13,7 @@ from prune_cli.models.locations import Location, gguf_metadata
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.models.architectures import Architecture
@@ -92,6 +94,22 @@ def load_model(
     return auto.from_pretrained(
         str(name), config=config, dtype=torch.float32, use_safetensors=True, **source, **unpacked
     )
+
+
+def blank_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """Make a model of the same class and configuration, on the same device, whose weights are still to be filled in.
+
+    Nothing that was put on the model itself comes along, such as the autocast wrapper that accelerate sets as its `forward`;
+    and the random state stays as it was.
+
+    Args:
+        model: The pattern.
+    """
+    import torch
+
+    with torch.random.fork_rng():
+        made = type(model)(copy.deepcopy(model.config))
+    return cast("PreTrainedModel", cast("nn.Module", made).to(model.device))
 
 
 def _source(name: str | Path, revision: str | None, trust_remote_code: bool, gguf_file: str | None) -> dict[str, Any]:

@@ -7,6 +7,31 @@ from transformers import TrainingArguments
 
 from prune_cli.errors import UserError
 
+_OUR_KEYS = {
+    "bf16": "trainer.precision=fp32",
+    "use_cpu": "trainer.device",
+    "warmup_steps": "trainer.warmup",
+    "max_steps": "trainer.max_steps",
+    "num_train_epochs": "trainer.epochs",
+    "learning_rate": "trainer.learning_rate",
+    "weight_decay": "trainer.weight_decay",
+    "max_grad_norm": "trainer.max_grad_norm",
+    "gradient_accumulation_steps": "trainer.gradient_accumulation",
+    "per_device_train_batch_size": "trainer.batch_size",
+    "per_device_eval_batch_size": "trainer.eval_batch_size",
+    "seed": "seed",
+}
+"""The keys of ours behind the Trainer's options, as its messages name them."""
+
+
+def on_gpu(device: str) -> bool:
+    """Whether a run is computed on an accelerator.
+
+    Args:
+        device: "cpu", or "auto" for a GPU where there is one.
+    """
+    return device == "auto" and torch.accelerator.is_available()
+
 
 def bf16_in_hardware(device: str) -> bool:
     """Whether the processor or GPU multiplies bfloat16 by itself; emulated, it is slower than float32.
@@ -14,8 +39,8 @@ def bf16_in_hardware(device: str) -> bool:
     Args:
         device: "cpu", or "auto" for a GPU where there is one.
     """
-    if device == "auto" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if on_gpu(device):
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # x86, x86, ARM
 
@@ -81,7 +106,7 @@ def training_arguments(
             weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
             bf16=precision == "bf16",
-            use_cpu=device == "cpu" or not torch.accelerator.is_available(),  # bf16 on a CPU wants it said
+            use_cpu=not on_gpu(device),  # without it the Trainer takes bf16 for a GPU's, and refuses
             seed=seed,
             eval_strategy="no",
             save_strategy="no",
@@ -94,4 +119,5 @@ def training_arguments(
             save_total_limit=None,
         )
     except ValueError as error:
-        raise UserError(f"the Trainer refuses these options (group trainer): {error}") from error
+        named = [key for name, key in _OUR_KEYS.items() if name in str(error)] or ["the group trainer"]
+        raise UserError(f"the Trainer refuses an option: {error}. Change {' or '.join(named)}") from error

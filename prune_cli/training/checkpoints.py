@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
 
     from prune_cli.pruning.pruner import Pruner
     from prune_cli.training.teacher import Teacher
@@ -83,17 +82,16 @@ class Checkpoints:
             log.warning("%s is damaged; going back to the checkpoint before it", path)
         return None
 
-    def restore(self, path: Path, student: PreTrainedModel) -> None:
+    def restore(self, path: Path) -> None:
         """Give pruner and teacher their state back; the Trainer restores the rest itself.
 
         Args:
             path: A checkpoint that `latest` found.
-            student: The model, for the shape of a teacher's copy.
         """
         self.pruner.load_state_dict(load_file(path / "pruner.safetensors"))
         if self.teacher is not None:
             state = json.loads((path / "teacher.json").read_text())
-            self.teacher.load(state, student, load_file(path / "teacher.safetensors"))
+            self.teacher.load(state, load_file(path / "teacher.safetensors"))
 
     def _newest_first(self) -> list[Path]:
         paths = self.folder.glob("checkpoint-*")

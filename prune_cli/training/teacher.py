@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 class Teacher:
     """Holds the teacher, if there is one yet, and replaces it as the rule says.
 
+    A teacher is a model of its own, made by a factory and filled by copying tensors: how it computes depends on its
+    weights and on the context it is called in, and not on whether it was made in mid-run or after a resume.
+
     Attributes:
         model: The teacher in evaluation mode, or None before the first.
         version: How many times the student has become the teacher.
@@ -31,6 +33,7 @@ class Teacher:
     def __init__(
         self,
         rule: Distillation,
+        make: Callable[[], PreTrainedModel],
         *,
         first: PreTrainedModel | None = None,
         first_metric: float | None = None,
@@ -40,11 +43,13 @@ class Teacher:
 
         Args:
             rule: When the student becomes the teacher, and the loss.
+            make: Makes a model of the student's class and configuration, whose weights do not matter.
             first: Model that teaches first.
             first_metric: Its primary metric on the validation records.
             label_order: For each class of the task the first teacher's output; None where they agree.
         """
         self.rule = rule
+        self.make = make
         self.model = None if first is None else _frozen(first)
         self.version = 0
         self.best = self.first_metric = first_metric
@@ -86,35 +91,29 @@ class Teacher:
         self.version += 1
         return True
 
-    @torch.no_grad()
     def replace(self, student: PreTrainedModel) -> None:
         """Copy the student's weights into the teacher."""
         if self.model is None or not self._own:  # a first teacher may have another architecture
-            self.model = _frozen(copy.deepcopy(student))
+            self.model = _frozen(self.make())
             self._own, self._label_order = True, None
-            return
-        theirs = _tensors(student)
-        for name, tensor in _tensors(self.model).items():
-            tensor.copy_(theirs[name])
+        _fill(self.model, _tensors(student))
 
     def state(self) -> dict[str, Any]:
         """The small part of the state, for JSON."""
         return {"version": self.version, "best": self.best, "own": self._own}
 
-    def load(self, state: Mapping[str, Any], student: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:
+    def load(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
         """Take back what a checkpoint holds.
 
         Args:
             state: What `state` gave.
-            student: The model whose copy the teacher is.
             weights: The teacher's tensors by name; empty while the first teacher, or none, teaches.
         """
         self.version, self.best = state["version"], state["best"]
         if state["own"]:
-            self.replace(student)
-            with torch.no_grad():
-                for name, tensor in self.weights().items():
-                    tensor.copy_(weights[name])
+            self.model = _frozen(self.make())
+            self._own, self._label_order = True, None
+            _fill(self.model, weights)
 
     def weights(self) -> dict[str, Tensor]:
         """Tensors of a teacher that was the student once; a first teacher is read from its own folder again."""
@@ -125,6 +124,12 @@ class Teacher:
 
 def _frozen(model: PreTrainedModel) -> PreTrainedModel:
     return model.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _fill(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in _tensors(model).items():
+        tensor.copy_(tensors[name])
 
 
 def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:

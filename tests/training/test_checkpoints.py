@@ -84,6 +84,6 @@ def test_pruner_state_comes_back(tmp_path: Path, pruner: Pruner) -> None:
     assert not torch.equal(pruner.state_dict()["ema.a"], expected["ema.a"])
     checkpoint = checkpoints.latest()
     assert checkpoint is not None
-    checkpoints.restore(checkpoint, nn.Module())  # type: ignore[arg-type]
+    checkpoints.restore(checkpoint)
     for name, tensor in pruner.state_dict().items():
         assert torch.equal(tensor, expected[name]), name

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from prune_cli.models import blank_copy
 from prune_cli.objectives.classification import Classification
 from prune_cli.regularizers import Distillation
 from prune_cli.training.teacher import Teacher
@@ -33,7 +35,7 @@ def logits_of(model: BertForSequenceClassification) -> torch.Tensor:
     ("update", "expected"), [("best", [True, False, True, False]), ("latest", [True] * 4), ("never", [False] * 4)]
 )
 def test_rule(update: str, expected: list[bool]) -> None:
-    teacher = Teacher(Distillation(update=update, first_teacher="somewhere"))
+    teacher = Teacher(Distillation(update=update, first_teacher="somewhere"), make_student)
     student = make_student()
     assert [teacher.consider(student, metric) for metric in (0.5, 0.4, 0.6, 0.6)] == expected
     assert teacher.version == sum(expected)
@@ -41,7 +43,7 @@ def test_rule(update: str, expected: list[bool]) -> None:
 
 
 def test_teaches_the_copy_and_not_the_student_of_today() -> None:
-    teacher, student = Teacher(Distillation()), make_student()
+    teacher, student = Teacher(Distillation(), make_student), make_student()
     assert teacher.view(OBJECTIVE, INPUTS) is None
     teacher.consider(student, 0.5)
     then = logits_of(student)
@@ -61,7 +63,7 @@ def test_teaches_the_copy_and_not_the_student_of_today() -> None:
 
 def test_a_first_teacher_stays_until_it_is_beaten_and_its_labels_are_mapped() -> None:
     first, student = make_student(1), make_student(2)
-    teacher = Teacher(Distillation(), first=first, first_metric=0.8, label_order=[2, 0, 1])
+    teacher = Teacher(Distillation(), make_student, first=first, first_metric=0.8, label_order=[2, 0, 1])
     assert not teacher.consider(student, 0.7)
     taught = teacher.view(OBJECTIVE, INPUTS)
     assert taught is not None
@@ -73,13 +75,33 @@ def test_a_first_teacher_stays_until_it_is_beaten_and_its_labels_are_mapped() ->
     torch.testing.assert_close(taught, logits_of(student))
 
 
+def test_what_was_put_on_the_student_is_not_put_on_the_teacher() -> None:
+    student = make_student()
+    vars(student)["forward"] = lambda **_: pytest.fail("the student's own wrapper was called")  # as accelerate sets one
+    teacher = Teacher(Distillation(), partial(blank_copy, student))
+    teacher.consider(student, 0.5)
+    assert "forward" not in vars(teacher.model)
+    del vars(student)["forward"]
+    torch.testing.assert_close(teacher.view(OBJECTIVE, INPUTS), logits_of(student), rtol=0, atol=0)
+
+
+def test_a_copy_leaves_the_random_state_alone() -> None:
+    student = make_student()
+    before = torch.random.get_rng_state()
+    copied = blank_copy(student)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert type(copied) is type(student)
+    assert copied.config is not student.config
+    assert {n: t.shape for n, t in copied.state_dict().items()} == {n: t.shape for n, t in student.state_dict().items()}
+
+
 def test_state_comes_back() -> None:
-    teacher, student = Teacher(Distillation()), make_student()
+    teacher, student = Teacher(Distillation(), make_student), make_student()
     teacher.consider(student, 0.5)
     weights = {name: tensor.clone() for name, tensor in teacher.weights().items()}
     later = make_student(3)
-    restored = Teacher(Distillation())
-    restored.load(teacher.state(), later, weights)
+    restored = Teacher(Distillation(), make_student)
+    restored.load(teacher.state(), weights)
     assert (restored.version, restored.best) == (1, 0.5)
     taught = restored.view(OBJECTIVE, INPUTS)
     assert taught is not None

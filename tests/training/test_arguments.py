@@ -1,0 +1,71 @@
+"""From our options to the Trainer's: the same on every processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from prune_cli import doctor
+from prune_cli.errors import UserError
+from prune_cli.training import arguments
+from prune_cli.training.arguments import resolved_precision, training_arguments
+
+OPTIONS: dict[str, Any] = {
+    "epochs": 1.0, "max_steps": 10, "batch_size": 4, "eval_batch_size": 8, "gradient_accumulation": 1,
+    "learning_rate": 1e-4, "warmup": 0.1, "weight_decay": 0.0, "max_grad_norm": 1.0, "seed": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(params=[True, False], ids=["with bf16 in hardware", "without"])
+def bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """A processor that has bf16 in hardware, or has not, and no GPU."""
+    monkeypatch.setattr(arguments, "bf16_in_hardware", lambda device: request.param)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda *args: False)
+    return request.param
+
+
+def test_auto_reaches_the_trainer_on_every_processor(bf16: bool, tmp_path: Any) -> None:
+    made = training_arguments(str(tmp_path), precision=resolved_precision("auto", "auto"), device="auto", **OPTIONS)
+    assert (made.bf16, made.fp16, made.use_cpu) == (bf16, False, True)
+    assert made.device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", False), ("bf16", True)])
+def test_what_is_asked_for_is_taken_on_every_processor(
+    bf16: bool, precision: str, expected: bool, tmp_path: Any
+) -> None:
+    made = training_arguments(str(tmp_path), precision=resolved_precision(precision, "cpu"), device="cpu", **OPTIONS)
+    assert (made.bf16, made.use_cpu) == (expected, True)
+
+
+@pytest.mark.parametrize("names", [["avx512_bf16"], ["amx_bf16"], ["bf16"], ["avx512f"], []])
+def test_the_processor_is_asked_by_what_it_can(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(names, True))
+    assert arguments.bf16_in_hardware("cpu") == any("bf16" in name for name in names)
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_gpu_answers_for_itself(has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda *args: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has and not including_emulation)
+    assert resolved_precision("auto", "auto") == ("bf16" if has else "fp32")
+
+
+def test_a_refused_option_is_told_with_the_key_that_mends_it(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arguments, "on_gpu", lambda device: True)  # which makes the Trainer ask for a GPU with bf16
+    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: False)
+    with pytest.raises(UserError, match=r"bf16.*Change trainer\.precision=fp32"):
+        training_arguments(str(tmp_path), precision="bf16", device="auto", **OPTIONS)
+
+
+def test_the_doctor_says_what_auto_takes_and_why(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {check.what: check for check in doctor.check_torch()}["trainer.precision=auto"]
+    expected = (
+        "takes bf16: the CPU that runs train on has it"
+        if bf16
+        else "takes fp32: the CPU that runs train on has no bf16"
+    )
+    assert found.found == f"{expected} in hardware"
