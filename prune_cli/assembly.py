@@ -141,13 +141,14 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, steps: int) -> Pruner:
     )
 
 
-def arguments(config: RunConfig, folder: Path, steps: int) -> TrainingArguments:
+def arguments(config: RunConfig, folder: Path, steps: int, precision: str | None = None) -> TrainingArguments:
     """The Trainer's arguments.
 
     Args:
         config: The run.
         folder: For the Trainer's files.
         steps: Optimizer steps of the run.
+        precision: fp32 or bf16, as the run began; None for what the configuration says.
 
     Raises:
         UserError: If the machine cannot do it.
@@ -164,7 +165,7 @@ def arguments(config: RunConfig, folder: Path, steps: int) -> TrainingArguments:
         warmup=options.warmup,
         weight_decay=options.weight_decay,
         max_grad_norm=options.max_grad_norm,
-        precision=resolved_precision(options.precision, options.device),
+        precision=precision or resolved_precision(options.precision, options.device),
         device=options.device,
         seed=config.seed,
     )

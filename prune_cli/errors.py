@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend."""
+"""The one kind of error that a user can mend, and the one way in which a signal ends a run."""
 
 
 class UserError(Exception):
@@ -15,3 +15,17 @@ class UserError(Exception):
         """
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal stopped the run, as Ctrl-C does; nothing is lost but the work since the last checkpoint."""
+
+    def __init__(self, number: int) -> None:
+        """Remember the signal.
+
+        Args:
+            number: Of the signal.
+        """
+        super().__init__(f"stopped by signal {number}")
+        self.exit_code = 128 + number
+        """What shells give for it."""

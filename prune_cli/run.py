@@ -20,16 +20,17 @@ from rich.console import Console
 
 from prune_cli import assembly, models
 from prune_cli.artifacts import environment, result
-from prune_cli.artifacts.run_folder import RunFolder, write_text
+from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import identity, run_name
 from prune_cli.data.records import asked
+from prune_cli.files import write_text
 from prune_cli.objectives import objective_of
 from prune_cli.report import figures, model_card, samples
 from prune_cli.tracking.history import History
 from prune_cli.tracking.wandb import WandbTracker
 from prune_cli.training.arguments import resolved_precision
 from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback
-from prune_cli.training.checkpoints import Checkpoints
+from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint
 from prune_cli.training.evaluation import Evaluation, EvaluationSet
 from prune_cli.training.interrupt import StopRequest
 from prune_cli.training.progress import TrainingProgress
@@ -69,20 +70,31 @@ def run(config: RunConfig, console: Console) -> Outcome:
 
     Raises:
         UserError: If a record, the model, or something else of the user's cannot be used.
-        KeyboardInterrupt: If the run was asked to stop; its folder can be resumed.
+        Stopped: If a signal asked the run to stop; its folder can be resumed.
     """
     run_id = identity(config)
     folder = RunFolder(config.output_dir / run_name(config, run_id))
-    if folder.finished and not config.overwrite:
-        folder.clear_checkpoints()  # of a run that was killed between its last two acts
-        return Outcome(folder.path, "skipped", folder.read_result())
-    with folder.held():
-        folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), overwrite=config.overwrite)
+    if not config.overwrite and folder.doubt() is None:
+        return _skipped(folder)
+    stop = StopRequest()
+    with stop.listening(), folder.held():
+        broken = folder.doubt() if folder.result.exists() else None
+        finished = folder.result.exists() and broken is None
+        if finished and not config.overwrite:  # by another process, while this one waited for nothing
+            return _skipped(folder)
+        folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), anew=finished)
         with folder.logged(console):
-            return _run(config, run_id, folder, console)
+            if broken is not None:
+                log.warning("%s", broken)
+            return _run(config, run_id, folder, stop, console)
 
 
-def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) -> Outcome:
+def _skipped(folder: RunFolder) -> Outcome:
+    folder.clear_checkpoints()  # of a run that was killed between its last two acts
+    return Outcome(folder.path, "skipped", folder.read_result())
+
+
+def _run(config: RunConfig, run_id: str, folder: RunFolder, stop: StopRequest, console: Console) -> Outcome:
     options = config.trainer
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -96,25 +108,35 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
     transformers.set_seed(config.seed)  # the head's first weights
     model = assembly.model_for(config, task, tokenizer)
     pruner = assembly.pruner_for(config, model, steps)
-    arguments = assembly.arguments(config, folder.checkpoints, steps)
+    checkpoint = latest_checkpoint(folder.checkpoints, run_id)
+    precision = resolved_precision(options.precision, options.device)
+    if checkpoint is not None:
+        precision = checkpoint.state["precision"]  # whatever `auto` means on this machine
+    arguments = assembly.arguments(config, folder.checkpoints, steps, precision)
     evaluation = Evaluation(task, records, tokenizer)
     teacher = assembly.teacher_for(config, task, model, arguments, tokenizer, evaluation)
 
-    checkpoints = Checkpoints(folder.checkpoints, keep=options.keep_checkpoints, pruner=pruner, teacher=teacher)
     history = History(folder.history)
-    checkpoint = checkpoints.latest()
+    checkpoints = Checkpoints(
+        folder.checkpoints,
+        keep=options.keep_checkpoints,
+        run_id=run_id,
+        precision=precision,
+        pruner=pruner,
+        teacher=teacher,
+        history=history,
+    )
     if checkpoint is not None:
         checkpoints.restore(checkpoint)
-        log.info("going on from %s", checkpoint)
-    history.truncate(-1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
-    earlier = History.read(folder.history) if folder.history.exists() else []
+        log.info("going on from %s in %s", checkpoint.path, precision)
+    history.begin(None if checkpoint is None else checkpoint.history)
+    earlier = tuple(history.records)
 
     progress = TrainingProgress(console, total_steps=steps, primary_metric=task.primary_metric)
     for record in earlier:
         progress(record)
     tracker = _tracker(config, run_id, folder) if config.tracking.wandb else None
     sinks = [history.append, progress, *([] if tracker is None else [tracker.log])]
-    stop = StopRequest()
     callbacks: list[transformers.TrainerCallback] = [
         PruneCallback(
             pruner, stop, log_steps=options.log_steps, eval_steps=options.eval_steps, save_steps=options.save_steps
@@ -129,6 +151,7 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
         evaluation=evaluation,
         teacher=teacher,
         checkpoints=checkpoints,
+        checkpoint=checkpoint,
         group_by_length=options.group_by_length,
         task=task,
         objective=objective_of(task, tokenizer),
@@ -139,13 +162,14 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, console: Console) ->
     finished: dict[str, Any] | None = None
     picked: list[dict[str, Any]] = []
     try:
-        with stop.listening(), progress.showing():
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        if trainer.state.global_step < steps:
-            raise KeyboardInterrupt  # the callback stopped it, with a checkpoint
-        finished, picked = _finish(config, run_id, folder, trainer, model, tokenizer)
-        folder.finish(finished)
-        folder.clear_checkpoints()
+        with stop.put_off():
+            with progress.showing():
+                trainer.learn()
+            if trainer.state.global_step < steps:
+                stop.obey()  # the callback stopped it, with a checkpoint
+            finished, picked = _finish(config, run_id, folder, trainer, model, tokenizer)
+            folder.finish(finished)
+            folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)
     finally:
         if tracker is not None:
@@ -239,7 +263,7 @@ def _finish(
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
         zeros = result.count_zeros(saved, {matrix.name for matrix in pruner.matrices})
-        history = History.read(folder.history)
+        history = trainer.checkpoints.history.records
         last = result.evaluations(history, task.primary_metric)[-1]
         summary = {
             "format": result.FORMAT,
@@ -256,7 +280,7 @@ def _finish(
             "layers": result.layers(pruner, zeros),
             "steps": last["step"],
             "epochs": last["epoch"],
-            "precision": resolved_precision(config.trainer.precision, config.trainer.device),
+            "precision": trainer.checkpoints.precision,
             "seconds": result.seconds(history),
             "steps_per_second": last["step"] / result.seconds(history)["train"],
             "peak_memory_bytes": environment.peak_memory_bytes(),
@@ -283,4 +307,5 @@ def _finish(
     write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     picked = samples.spread(rows)
     write_text(folder.samples, samples.as_markdown(picked, folder.path.name))
-    return summary, picked
+    trainer.checkpoints.history.save(folder.history)
+    return {**summary, "promised": folder.promises()}, picked

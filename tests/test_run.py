@@ -6,61 +6,23 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from filelock import FileLock
-from rich.console import Console
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prune_cli.artifacts.run_folder import RunFolder
-from prune_cli.config.compose import choices_of, composer, without_hydra
-from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
-from prune_cli.run import Outcome, evaluate, run
-from prune_cli.training.checkpoints import Checkpoints
+from prune_cli.run import Outcome, evaluate
+from prune_cli.training import checkpoints
 from prune_cli.training.trainer import TaskTrainer
+from tests.whole_runs import Killed, assert_same_end, config_of, dies, do, history_of, weights_of
 
 pytestmark = pytest.mark.slow
-
-SMALL = (
-    "task=mrpc model=tiny_bert data=synthetic data.train=160 data.validation=48 tracking=none trainer.precision=fp32"
-    " trainer.max_steps=60 trainer.batch_size=8 trainer.learning_rate=1e-3 trainer.eval_steps=20 trainer.save_steps=15"
-).split()
-
-
-def config_of(folder: Path, *overrides: str) -> RunConfig:
-    with composer() as composed:
-        cfg = composed([*SMALL, f"output_dir={folder}", *overrides])
-    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
-
-
-def do(folder: Path, *overrides: str) -> Outcome:
-    return run(config_of(folder, *overrides), Console(quiet=True))
-
-
-def weights_of(outcome: Outcome) -> dict[str, torch.Tensor]:
-    return load_file(outcome.folder / "model" / "model.safetensors")
-
-
-def history_of(outcome: Outcome) -> list[dict[str, Any]]:
-    lines = (outcome.folder / "history.jsonl").read_text().splitlines()
-    timed = ("seconds", "evaluation_seconds")
-    return [{key: value for key, value in json.loads(line).items() if key not in timed} for line in lines]
-
-
-def assert_same_end(one: Outcome, other: Outcome) -> None:
-    ours, theirs = weights_of(one), weights_of(other)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert history_of(one) == history_of(other)
-    for key in ("metric", "metrics", "best_at_target", "sparsity", "layers"):
-        assert one.result[key] == other.result[key]
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
@@ -148,30 +110,12 @@ def test_auto_works_on_every_processor(in_hardware: bool, tmp_path: Path, monkey
     assert_same_end(auto, do(tmp_path / "said", *steps, f"trainer.precision={precision}"))
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours catches it."""
-
-
-def dies(original: Callable[..., Any], call: int) -> Callable[..., Any]:
-    """The function, but its n-th call (from 1) ends the process, so to say."""
-    calls = 0
-
-    def replacement(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call:
-            raise Killed
-        return original(*args, **kwargs)
-
-    return replacement
-
-
 MOMENTS: dict[str, tuple[Any, str, int]] = {
     "before the first checkpoint": (Pruner, "after_optimizer_step", 9),
     "inside a step": (Pruner, "after_optimizer_step", 37),
     "in the middle of an epoch": (Pruner, "before_optimizer_step", 55),
     "in an evaluation": (TaskTrainer, "evaluation_loop", 2),
-    "while a checkpoint is written": (Checkpoints, "_newest_first", 3),
+    "while a checkpoint is written": (checkpoints, "checksum", 20),
     "in the final save": (RunFolder, "finish", 1),
 }
 
@@ -218,8 +162,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
         with pytest.raises(KeyboardInterrupt):
             do(tmp_path, precision)
     assert [path.name for path in tmp_path.rglob("checkpoint-*")].count("checkpoint-31") == 1  # the next selection
-    resumed = do(tmp_path, precision)
-    assert all(torch.equal(t, weights_of(finished)[name]) for name, t in weights_of(resumed).items())
+    assert_same_end(finished, do(tmp_path, precision))
 
 
 def test_logging_evaluating_and_saving_do_not_change_training(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,16 +14,21 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.logging import RichHandler
 
+from prune_cli.artifacts.result import FORMAT
 from prune_cli.errors import UserError
+from prune_cli.files import Checksum, checksum, put_folder, sync, write_text
 
 _LOCK = ".lock"
+_CARD = "README.md"  # of the model; people edit it
+_AGAIN = "the same `prune run` command makes it again"
 
 
 @final
 class RunFolder:
     """Names of the files of one run.
 
-    `result.json` is written last: a run has finished if and only if it is there.
+    `result.json` is written last, and names the size and the checksum of every file that it promises: a run has finished
+    if and only if it is there and these files are.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,10 +48,13 @@ class RunFolder:
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"
 
-    @property
-    def finished(self) -> bool:
-        """Whether the run ended and everything was written."""
-        return self.result.is_file()
+    def doubt(self) -> str | None:
+        """Say why the run does not count as finished, at the cost of a look at sizes; None where it does."""
+        try:
+            result = self.read_result()
+        except UserError as error:
+            return str(error)
+        return next(iter(self.broken_promises(result)), None)
 
     def read_result(self) -> dict[str, Any]:
         """The content of result.json.
@@ -55,14 +62,48 @@ class RunFolder:
         Raises:
             UserError: If there is none, or it is broken.
         """
-        if not self.finished:
+        if not self.result.is_file():
             raise UserError(
                 f"{self.path} has no result.json: the run has not finished; run the same command again to go on"
             )
         try:
-            return json.loads(self.result.read_text(encoding="utf-8"))
+            result = json.loads(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise UserError(f"{self.result} is broken ({error}); redo the run with overwrite=true") from error
+            raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
+        if not isinstance(result, dict) or "format" not in result:
+            raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
+        if result["format"] != FORMAT:
+            raise UserError(
+                f"{self.result} was written by another version of prune (format {result['format']}): {_AGAIN}"
+            )
+        return result
+
+    def broken_promises(self, result: Mapping[str, Any], *, thorough: bool = False) -> Iterator[str]:
+        """Say which files are not what result.json promises.
+
+        Args:
+            result: Its content.
+            thorough: Compare checksums too, and not sizes alone.
+        """
+        promised: Mapping[str, Checksum] | None = result.get("promised")
+        if promised is None:
+            yield f"{self.result} promises no files, so an earlier version of prune wrote it: {_AGAIN}"
+            return
+        for name, expected in promised.items():
+            path = self.path / name
+            if not path.is_file():
+                yield f"{path} is gone, which {self.result.name} promises: {_AGAIN}"
+            elif (found := path.stat().st_size) != expected["bytes"]:
+                yield f"{path} has {found:,} bytes, and {self.result.name} promises {expected['bytes']:,}: {_AGAIN}"
+            elif thorough and checksum(path) != expected:
+                yield f"{path} has other content than {self.result.name} promises: {_AGAIN}"
+
+    def promises(self) -> dict[str, Checksum]:
+        """What result.json promises: the model with its tokenizer, the history, the predictions."""
+        files = [path for path in sorted(self.model.iterdir()) if path.name != _CARD]
+        return {
+            path.relative_to(self.path).as_posix(): checksum(path) for path in (*files, self.history, self.predictions)
+        }
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -78,21 +119,24 @@ class RunFolder:
         except Timeout:
             raise UserError(f"another process is working on {self.path}: wait for it, or change the run") from None
 
-    def begin(self, config_yaml: str, *, overwrite: bool) -> None:
-        """Write down the configuration; throw away an earlier run that is to be redone.
+    def begin(self, config_yaml: str, *, anew: bool) -> None:
+        """Write down the configuration. What an unfinished run left stays, for this one to go on from.
 
         Args:
             config_yaml: The resolved configuration, as text.
-            overwrite: Throw away what an earlier run left, finished or not.
+            anew: Throw away all that is there.
         """
-        if overwrite:
-            self.result.unlink(missing_ok=True)  # first: a half-removed run must not look finished
+        self.result.unlink(missing_ok=True)  # first: a half-removed run must not look finished
+        sync(self.path)
+        if anew:
+            self.clear_checkpoints()  # next: what is to be redone must not be gone on from
             for path in self.path.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path)
                 elif path.name != _LOCK:
                     path.unlink()
         write_text(self.config, config_yaml)
+        sync(self.path.parent)
 
     @contextlib.contextmanager
     def logged(self, console: Console) -> Iterator[None]:
@@ -129,7 +173,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def replacing(self, folder: Path) -> Iterator[Path]:
-        """Fill a folder beside the one named, then put it in its place.
+        """Fill a folder beside the one named, then put it in its place, on the disk.
 
         Args:
             folder: One of this run's.
@@ -138,28 +182,12 @@ class RunFolder:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         yield temporary
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
+        put_folder(temporary, folder)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json: the run has finished."""
         write_text(self.result, json.dumps(result, indent=2) + "\n")
 
     def clear_checkpoints(self) -> None:
-        """Remove the checkpoints; once the run has finished, nothing goes on from them."""
+        """Remove the checkpoints; once result.json is on the disk, nothing goes on from them."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file.
-        text: Its new content, written as UTF-8.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

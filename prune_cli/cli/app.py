@@ -125,11 +125,14 @@ def predict_(
 
 
 @app.command("show")
-def show_(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+def show_(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Compare its files with their checksums.")] = False,
+) -> None:
     """Show a run: its configuration, its result, and the sparsity of every layer."""
     from prune_cli.cli.showing import run_shown
 
-    Console().print(run_shown(run.expanduser()))
+    Console().print(run_shown(run.expanduser(), verify=verify))
 
 
 @app.command("doctor")

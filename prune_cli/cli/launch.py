@@ -22,6 +22,7 @@ from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
+from prune_cli.errors import Stopped
 from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def launch(
         _hand_to_hydra([*overrides, *options])
     except _JobFailed as failed:
         raise failed.error from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         Console(stderr=True).print("Stopped. The same command goes on from the last checkpoint.")
-        return INTERRUPTED
+        return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED
     return 0
 
 

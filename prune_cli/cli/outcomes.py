@@ -15,8 +15,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from prune_cli.artifacts.run_folder import write_text
 from prune_cli.cli.failures import PROGRAM, USER
+from prune_cli.files import write_text
 
 _STYLES = {"done": "green", "skipped": "yellow", "failed": "bold red"}
 _WORDS = {"done": "done", "skipped": "finished before", "failed": "failed"}

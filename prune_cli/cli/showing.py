@@ -10,31 +10,35 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from prune_cli.artifacts.result import FORMAT
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.report.names import metric_label
 from prune_cli.report.tables import layer_table, summary_table
 
 
-def run_shown(path: Path) -> RenderableType:
-    """Configuration, result and layers of a finished run.
+def run_shown(path: Path, *, verify: bool = False) -> RenderableType:
+    """Configuration, result and layers of a finished run, and whether its files are those that it wrote.
 
     Args:
         path: The run folder.
+        verify: Read the files and compare their checksums, and not sizes alone.
 
     Raises:
-        UserError: If it is no run folder, or its run has not finished.
+        UserError: If it is no run folder, its run has not finished, or a file that was to be verified is another.
     """
     folder = RunFolder(path)
     if not folder.config.is_file():
         there = "it has no config.yaml" if path.is_dir() else "there is no such folder"
         raise UserError(f"{path} is no run folder: {there}")
     result = folder.read_result()
-    if result.get("format") != FORMAT:
-        raise UserError(f"{folder.result} was written by another version of prune (format {result.get('format')})")
     config = folder.config.read_text(encoding="utf-8")
-    return Group(Text(config), summary_table(result, path), layer_table(result["layers"]))
+    broken = list(folder.broken_promises(result, thorough=verify))
+    if broken and verify:
+        raise UserError(*broken)
+    verdict = [Text(problem, style="bold red") for problem in broken]
+    if verify:
+        verdict = [Text(f"{len(result['promised'])} files have the checksums that result.json promises", style="green")]
+    return Group(Text(config), summary_table(result, path), layer_table(result["layers"]), *verdict)
 
 
 def metrics_table(metrics: Mapping[str, float], primary_metric: str) -> Table:

@@ -10,27 +10,59 @@ from pathlib import Path
 from typing import Any, final
 
 from prune_cli.errors import UserError
+from prune_cli.files import write_text
 
 
 @final
 class History:
-    """Records of a run in `history.jsonl`, in the order they were made; every record has a `step`."""
+    """Records of a run, in the order they were made; every record has a `step`.
+
+    They are kept in memory, and `history.jsonl` is their copy for people and programs to read: nothing that a run says at
+    its end rests on a file that may have been cut or edited in the meantime. What a resumed run begins with comes from its
+    checkpoint.
+
+    Attributes:
+        path: The file.
+        records: All records so far, as JSON gives them back.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Name the file; the first record makes it.
+        """Name the file; `begin` makes it.
 
         Args:
             path: File of JSON lines, in an existing folder.
         """
         self.path = path
+        self.records: list[dict[str, Any]] = []
+
+    def begin(self, source: Path | None) -> None:
+        """Take the records that a checkpoint holds, or none, and write the file anew.
+
+        Args:
+            source: The checkpoint's copy of the history; None for a run that begins.
+
+        Raises:
+            UserError: If the copy is broken.
+        """
+        self.records = [] if source is None else self.read(source)
+        self.save(self.path)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record as one line, handed to the operating system before this returns.
+        """Write one record as one line; an evaluation, with all before it, is on the disk before this returns.
 
         A number that JSON cannot hold (a loss that is not finite) becomes null.
         """
+        line = json.dumps(_finite(record), allow_nan=False)
+        self.records.append(json.loads(line))
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(record), allow_nan=False) + "\n")
+            file.write(line + "\n")
+            if any(key.startswith("eval_") for key in record):
+                file.flush()
+                os.fsync(file.fileno())
+
+    def save(self, path: Path) -> None:
+        """Write all records to a file, whole or not at all."""
+        write_text(path, "".join(json.dumps(record) + "\n" for record in self.records))
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
@@ -41,25 +73,6 @@ class History:
         """
         lines = path.read_bytes().split(b"\n")[:-1]
         return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
-
-    def truncate(self, step: int) -> None:
-        """Drop the records of later steps, and a torn last line, in one stroke; call it before a run goes on.
-
-        Args:
-            step: Last step to keep, that of the checkpoint; -1 to keep nothing.
-
-        Raises:
-            UserError: If the history is broken, as in `read`.
-        """
-        if not self.path.exists():
-            return
-        kept = [record for record in self.read(self.path) if record["step"] <= step]
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record) + "\n" for record in kept)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
 
 
 def _parse(line: bytes, place: str) -> dict[str, Any]:

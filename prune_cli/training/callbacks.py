@@ -61,8 +61,6 @@ class PruneCallback(TrainerCallback):
         if self.stop.requested and not last:
             self.due |= {"should_save"}
         if self.pruner.masked:
-            if "should_save" in self.due:
-                self.due.add("should_log")  # a resumed run starts its mean loss at the checkpoint
             for what in self.due:
                 setattr(control, what, True)
             control.should_training_stop |= self.stop.requested and "should_save" in self.due

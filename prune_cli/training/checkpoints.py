@@ -5,123 +5,181 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shutil
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from safetensors.torch import load_file, save_file
+
+from prune_cli.errors import UserError
+from prune_cli.files import checksum, put_folder, sync
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from prune_cli.pruning.pruner import Pruner
+    from prune_cli.tracking.history import History
     from prune_cli.training.teacher import Teacher
 
 log = logging.getLogger(__name__)
 
+_PREFIX = "checkpoint-"  # the Trainer's
 _MANIFEST = "manifest.json"
+_STATE = "run.json"
+_PRUNER = "pruner.safetensors"
+_TEACHER = "teacher.safetensors"
+_HISTORY = "history.jsonl"
+
+
+@final
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint.
+
+    Attributes:
+        path: Its folder.
+        step: Steps finished.
+        state: What belongs to the run and is no tensor: its identity (`run`), `precision`, `teacher`, `mean_loss`.
+    """
+
+    path: Path
+    step: int
+    state: Mapping[str, Any]
+
+    @property
+    def history(self) -> Path:
+        """The history up to this step."""
+        return self.path / _HISTORY
+
+
+def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
+    """Find the newest whole checkpoint of a run; torn ones are passed over with a warning.
+
+    Args:
+        folder: Where the run's checkpoints lie.
+        run_id: Identity of the run.
+
+    Returns:
+        The checkpoint, None where there is none.
+
+    Raises:
+        UserError: If it belongs to another run: going on from it would give a result that is neither's.
+    """
+    for path in _newest_first(folder):
+        if not _whole(path):
+            log.warning("%s is damaged; going back to the checkpoint before it", path)
+            continue
+        state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        if state["run"] != run_id:
+            raise UserError(
+                f"{path} belongs to another run ({state['run']}, and this one is {run_id}): take it out of that folder to"
+                " go on without it, or put back what was there"
+            )
+        return Checkpoint(path, _step(path), state)
+    return None
 
 
 @final
 class Checkpoints:
-    """The checkpoints of one run: model, optimizer, learning rate and random states by the Trainer; pruner and teacher by us.
+    """The checkpoints of one run: model, optimizer, learning rate and random states by the Trainer; the rest by us.
 
     A weight costs 12 bytes (itself and two moments of Adam), a prunable one 12 more (8 without uncertainty, none for a
     criterion that is not smoothed), and 4 more a weight while a former student teaches.
     """
 
-    def __init__(self, folder: Path, *, keep: int, pruner: Pruner, teacher: Teacher | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int,
+        run_id: str,
+        precision: str,
+        pruner: Pruner,
+        teacher: Teacher | None,
+        history: History,
+    ) -> None:
         """Name what is saved.
 
         Args:
             folder: Where the checkpoints lie, each a folder "checkpoint-<step>".
             keep: How many of the newest stay.
+            run_id: Identity of the run.
+            precision: What it is computed in, fp32 or bf16.
             pruner: Its averages, mask and cutoff are saved.
             teacher: Its weights and best metric are saved; None without one.
+            history: Its records are saved, so that a resumed run has them whatever becomes of history.jsonl.
         """
         self.folder = folder
         self.staging_folder = folder / ".staging"
         self.keep = keep
+        self.run_id = run_id
+        self.precision = precision
         self.pruner = pruner
         self.teacher = teacher
+        self.history = history
 
     @contextlib.contextmanager
-    def staging(self, step: int) -> Iterator[Path]:
+    def staging(self, step: int, mean_loss: Mapping[str, float]) -> Iterator[Path]:
         """Write a checkpoint: the caller fills the folder given, then all of it appears at once.
 
         Args:
             step: Steps finished.
+            mean_loss: State of the mean loss that is logged next.
         """
         shutil.rmtree(self.staging_folder, ignore_errors=True)
-        filled = self.staging_folder / f"checkpoint-{step}"
+        filled = self.staging_folder / f"{_PREFIX}{step}"
         filled.mkdir(parents=True)
         yield filled
-        _save_tensors(self.pruner.state_dict(), filled / "pruner.safetensors")
+        _save_tensors(self.pruner.state_dict(), filled / _PRUNER)
         if self.teacher is not None:
-            _save_tensors(self.teacher.weights(), filled / "teacher.safetensors")
-            (filled / "teacher.json").write_text(json.dumps(self.teacher.state()))
-        sums = {path.name: _checksum(path) for path in sorted(filled.iterdir())}
-        (filled / _MANIFEST).write_text(json.dumps(sums))
-        for path in filled.iterdir():  # the disk must have it all before the rename says so
-            _sync(path)
-        final = self.folder / filled.name
-        shutil.rmtree(final, ignore_errors=True)
-        filled.replace(final)
-        _sync(self.folder)
-        for old in self._newest_first()[self.keep :]:
+            _save_tensors(self.teacher.weights(), filled / _TEACHER)
+        state = {
+            "run": self.run_id,
+            "precision": self.precision,
+            "teacher": None if self.teacher is None else self.teacher.state(),
+            "mean_loss": dict(mean_loss),
+        }
+        (filled / _STATE).write_text(json.dumps(state), encoding="utf-8")
+        self.history.save(filled / _HISTORY)
+        sums = {path.name: checksum(path) for path in sorted(filled.iterdir())}
+        (filled / _MANIFEST).write_text(json.dumps(sums), encoding="utf-8")
+        put_folder(filled, self.folder / filled.name)
+        sync(self.folder.parent)  # which the first checkpoint made a folder in
+        for old in _newest_first(self.folder)[self.keep :]:
             shutil.rmtree(old)
 
-    def latest(self) -> Path | None:
-        """The newest whole checkpoint; torn ones are passed over with a warning."""
-        for path in self._newest_first():
-            if _whole(path):
-                return path
-            log.warning("%s is damaged; going back to the checkpoint before it", path)
-        return None
-
-    def restore(self, path: Path) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
         """Give pruner and teacher their state back; the Trainer restores the rest itself.
 
         Args:
-            path: A checkpoint that `latest` found.
+            checkpoint: What `latest_checkpoint` found.
         """
-        self.pruner.load_state_dict(load_file(path / "pruner.safetensors"))
+        self.pruner.load_state_dict(load_file(checkpoint.path / _PRUNER))
         if self.teacher is not None:
-            state = json.loads((path / "teacher.json").read_text())
-            self.teacher.load(state, load_file(path / "teacher.safetensors"))
+            self.teacher.load(checkpoint.state["teacher"], load_file(checkpoint.path / _TEACHER))
 
-    def _newest_first(self) -> list[Path]:
-        paths = self.folder.glob("checkpoint-*")
-        return sorted(paths, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix(_PREFIX))
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    paths = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdecimal()]
+    return sorted(paths, key=_step, reverse=True)
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
-def _checksum(path: Path) -> list[int]:
-    """Size in bytes and CRC-32: against torn and rotten files, not against malice."""
-    crc = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            crc = zlib.crc32(block, crc)
-    return [path.stat().st_size, crc]
-
-
 def _whole(path: Path) -> bool:
+    """Whether all that the manifest promises is there; against torn and rotten files, not against malice."""
     try:
-        sums = json.loads((path / _MANIFEST).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        sums = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
-    return all((path / name).is_file() and _checksum(path / name) == expected for name, expected in sums.items())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if not isinstance(sums, dict) or _STATE not in sums:
+        return False
+    return all((path / name).is_file() and checksum(path / name) == expected for name, expected in sums.items())

@@ -1,41 +1,96 @@
-"""Ctrl-C and termination as a request to stop at the next clean moment."""
+"""Signals as a request to stop at the next clean moment."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import final
 
+from prune_cli.errors import Stopped
+
 log = logging.getLogger(__name__)
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+"""Ctrl-C; `kill` and most batch systems; a terminal that is closed; SLURM's `--signal=USR1@60`."""
 
 
 @final
 class StopRequest:
-    """Whether somebody asked the run to stop."""
+    """Whether a signal asked the run to stop.
+
+    Before training the first signal stops at once, as nothing can be lost. While `put_off` holds, the first is a request,
+    which training answers with a checkpoint and an ending run by ending; a second one stops at once.
+    """
 
     def __init__(self) -> None:
-        """Nobody has."""
-        self.requested = False
+        """No signal has come."""
+        self._signal: int | None = None
+        self._putting_off = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether one has come."""
+        return self._signal is not None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the first SIGINT or SIGTERM as a request, the second as an order."""
+        """Listen for the signals; those that are ignored, as SIGHUP is under nohup, stay so."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals
             return
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows lacks two
+        before = {number: handler for number in numbers if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+        for number in before:
+            signal.signal(number, self._on_signal)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Let the first signal wait, until the caller asks or this ends.
+
+        Raises:
+            Stopped: At the end, if one has come.
+        """
+        self._putting_off = True
+        try:
+            yield
+        finally:
+            self._putting_off = False
+        self.obey()
+
+    def obey(self) -> None:
+        """Stop if a signal has asked for it.
+
+        Raises:
+            Stopped: If so.
+        """
+        if self._signal is not None:
+            raise Stopped(self._signal)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        if number == getattr(signal, "SIGHUP", None):
+            _leave_terminal()
+        first, self._signal = self._signal is None, number
+        if not (first and self._putting_off):
+            raise Stopped(number)
         log.warning("Stopping: a checkpoint is written at the next selection. Once more to stop at once.")
+
+
+def _leave_terminal() -> None:
+    """Write nowhere from now on instead of to a terminal that has been closed, which would fail."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+            if stream.isatty():  # pyright: ignore[reportOptionalMemberAccess]
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
+                os.close(nowhere)

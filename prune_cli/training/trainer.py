@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prune_cli.objectives.base import Objective
     from prune_cli.tasks.base import Prediction, Task
-    from prune_cli.training.checkpoints import Checkpoints
+    from prune_cli.training.checkpoints import Checkpoint, Checkpoints
     from prune_cli.training.evaluation import Evaluation, EvaluationSet
     from prune_cli.training.teacher import Teacher
 
@@ -128,6 +128,7 @@ class PruningTrainer(TaskTrainer):
         evaluation: Evaluation,
         teacher: Teacher | None,
         checkpoints: Checkpoints,
+        checkpoint: Checkpoint | None,
         group_by_length: bool,
         **task: Any,
     ) -> None:
@@ -139,6 +140,7 @@ class PruningTrainer(TaskTrainer):
             evaluation: What is evaluated.
             teacher: Teaches beside the labels; None for the plain task loss.
             checkpoints: Where checkpoints go.
+            checkpoint: The one to go on from; None to begin.
             group_by_length: Fill batches with records of similar length.
             task: The other arguments of TaskTrainer.
         """
@@ -147,8 +149,19 @@ class PruningTrainer(TaskTrainer):
         self.teacher = teacher
         self.predictions: dict[str, list[Prediction]] = {}
         self.checkpoints = checkpoints
+        self.checkpoint = checkpoint
         self.group_by_length = group_by_length
         self.loss_is_scaled_for_ga = False  # every loss here is the mean over a batch
+
+    def learn(self) -> None:
+        """Train up to the last step, from the checkpoint where there is one, or until the callbacks stop it."""
+        if self.checkpoint is None:
+            self.train()
+        elif self.checkpoint.step < self.args.max_steps:
+            self.train(resume_from_checkpoint=str(self.checkpoint.path))
+        else:  # resumed at its end the Trainer would take one step more
+            self._load_from_checkpoint(str(self.checkpoint.path))
+            self.state.global_step = self.checkpoint.step
 
     def compute_loss(
         self,
@@ -209,8 +222,16 @@ class PruningTrainer(TaskTrainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write the Trainer's own checkpoint where nobody looks, add ours, and put it into place in one rename."""
-        with self.checkpoints.staging(self.state.global_step):
+        mean_loss = {"sum": self._tr_loss.item(), "since": self._globalstep_last_logged}
+        with self.checkpoints.staging(self.state.global_step, mean_loss):
             super()._save_checkpoint(model, trial)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Take back the random states and, with them, the mean loss: the Trainer begins a new one, and would log another."""
+        super()._load_rng_state(checkpoint)
+        if self.checkpoint is not None:
+            self._tr_loss.fill_(self.checkpoint.state["mean_loss"]["sum"])
+            self._globalstep_last_logged = self.checkpoint.state["mean_loss"]["since"]
 
     def _get_output_dir(self, trial: Any) -> str:
         """Where the Trainer makes its folder "checkpoint-<step>"."""

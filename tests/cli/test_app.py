@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -54,8 +55,10 @@ def finished(tmp_path: Path) -> Path:
         "seconds": {"total": 3.0, "train": 2.0, "evaluate": 1.0},
         "peak_memory_bytes": 1000,
         "files": {"model/model.safetensors": 64},
+        "promised": {"history.jsonl": {"bytes": 3, "sha256": hashlib.sha256(b"{}\n").hexdigest()}},
     }
     (folder / "result.json").write_text(json.dumps(result))
+    (folder / "history.jsonl").write_text("{}\n")
     return folder
 
 
@@ -155,6 +158,17 @@ def test_show_prints_configuration_result_and_layers(prune: Any, finished: Path)
     assert told.code == 0
     for text in ("# kept [as it is]", finished.name, "0.6250", "4 of 8", "2 x 4", "50.00"):
         assert text in told.out
+
+
+def test_show_verifies_the_files_where_asked(prune: Any, finished: Path) -> None:
+    told = prune("show", str(finished), "--verify")
+    assert (told.code, "1 files have the checksums that result.json promises" in told.out) == (0, True)
+    (finished / "history.jsonl").write_text("[]\n")
+    assert prune("show", str(finished)).code == 0
+    told = prune("show", str(finished), "--verify")
+    assert (told.code, "history.jsonl has other content" in told.err) == (2, True)
+    (finished / "history.jsonl").unlink()
+    assert "history.jsonl is gone" in " ".join(prune("show", str(finished)).out.split())
 
 
 def test_show_says_what_is_wrong_with_a_folder(prune: Any, finished: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from prune_cli.cli.outcomes import saved_jobs
 from prune_cli.config.run_config import RunConfig
-from prune_cli.errors import UserError
+from prune_cli.errors import Stopped, UserError
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def test_no_override_reaches_a_run_that_cannot_work(prune: Any, runs: PretendedR
     [
         (UserError("records are broken", "so is the model"), 2, ["- records are broken", "- so is the model"]),
         (ZeroDivisionError("deep\nbelow"), 1, ["ZeroDivisionError: below", "HYDRA_FULL_ERROR=1"]),
+        (Stopped(15), 143, ["Stopped. The same command goes on from the last checkpoint."]),
         (KeyboardInterrupt(), 130, ["Stopped. The same command goes on from the last checkpoint."]),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

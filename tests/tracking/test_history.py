@@ -14,6 +14,7 @@ from prune_cli.tracking.history import History
 @pytest.fixture
 def history(tmp_path: Path) -> History:
     history = History(tmp_path / "history.jsonl")
+    history.begin(None)
     for step in (10, 20, 20, 30):
         history.append({"step": step, "loss": step / 8})
     return history
@@ -31,6 +32,7 @@ def test_every_record_is_one_line_and_comes_back(history: History) -> None:
 
 def test_a_number_that_is_not_finite_becomes_null(tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
+    history.begin(None)
     history.append({"step": 1, "loss": float("nan"), "layer_sparsity": [0.5, float("inf")]})
     line = history.path.read_text()
     assert json.loads(line, parse_constant=pytest.fail) == {"step": 1, "loss": None, "layer_sparsity": [0.5, None]}
@@ -52,30 +54,44 @@ def test_a_broken_line_elsewhere_is_named(history: History, line: str) -> None:
         History.read(history.path)
 
 
-def test_truncate_keeps_what_the_checkpoint_has_seen(history: History) -> None:
-    with history.path.open("a") as file:
-        file.write('{"step": 40, "lo')
-    history.truncate(20)
-    history.append({"step": 25})
-    assert [record["step"] for record in History.read(history.path)] == [10, 20, 20, 25]
-    assert list(history.path.parent.iterdir()) == [history.path]
+def test_a_resumed_run_has_the_records_of_its_checkpoint_whatever_became_of_the_file(
+    history: History, tmp_path: Path
+) -> None:
+    history.save(tmp_path / "copy.jsonl")
+    history.append({"step": 40})
+    for became in ("", '{"step": 10}\n', "{broken\n", None):
+        if became is None:
+            history.path.unlink()
+        else:
+            history.path.write_text(became)
+        resumed = History(history.path)
+        resumed.begin(tmp_path / "copy.jsonl")
+        resumed.append({"step": 35})
+        assert [record["step"] for record in resumed.records] == [10, 20, 20, 30, 35]
+        assert History.read(history.path) == resumed.records
 
 
-def test_truncate_to_nothing_and_without_a_file(history: History, tmp_path: Path) -> None:
-    history.truncate(-1)
-    assert History.read(history.path) == []
-    absent = History(tmp_path / "absent.jsonl")
-    absent.truncate(10)
-    assert not absent.path.exists()
+def test_a_run_that_begins_has_no_records(history: History) -> None:
+    history.begin(None)
+    assert (history.records, history.path.read_bytes()) == ([], b"")
 
 
-def test_truncate_that_fails_leaves_the_history_alone(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_is_on_the_disk_when_it_is_written(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+    monkeypatch.setattr("prune_cli.tracking.history.os.fsync", lambda _: seen.append(history.path.read_bytes()))
+    history.append({"step": 31, "loss": 0.5})
+    assert seen == []
+    history.append({"step": 32, "eval_f1": 0.5})
+    assert [line.splitlines()[-1] for line in seen] == [b'{"step": 32, "eval_f1": 0.5}']
+
+
+def test_a_save_that_fails_leaves_the_file_alone(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     before = history.path.read_bytes()
 
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("prune_cli.tracking.history.os.fsync", full_disk)
+    monkeypatch.setattr("prune_cli.files.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        history.truncate(10)
+        history.begin(None)
     assert history.path.read_bytes() == before

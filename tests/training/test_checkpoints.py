@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from prune_cli.errors import UserError
 from prune_cli.pruning.criteria import Pins
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
-from prune_cli.training.checkpoints import Checkpoints
+from prune_cli.tracking.history import History
+from prune_cli.training.checkpoints import Checkpoint, Checkpoints, latest_checkpoint
 
 
 @pytest.fixture
@@ -22,59 +24,92 @@ def pruner() -> Pruner:
     return Pruner(weights, criterion=Pins(), schedule=Cubic(), pattern=Unstructured(), sparsity=0.5, total_steps=100)
 
 
+RUN = "0123456789abcdef"
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, pruner: Pruner) -> Checkpoints:
+    history = History(tmp_path / "history.jsonl")
+    history.begin(None)
+    history.append({"step": 9, "loss": 0.5})
+    return Checkpoints(
+        tmp_path / "checkpoints", keep=2, run_id=RUN, precision="bf16", pruner=pruner, teacher=None, history=history
+    )
+
+
+def latest(checkpoints: Checkpoints) -> Checkpoint | None:
+    return latest_checkpoint(checkpoints.folder, RUN)
+
+
 def save(checkpoints: Checkpoints, step: int) -> None:
-    with checkpoints.staging(step) as folder:
+    with checkpoints.staging(step, {"sum": 1.25, "since": step - 1}) as folder:
         (folder / "model.safetensors").write_bytes(b"weights" * 1000)
 
 
-def test_the_newest_are_kept_and_the_newest_is_found(tmp_path: Path, pruner: Pruner) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2, pruner=pruner, teacher=None)
-    assert checkpoints.latest() is None
+def test_the_newest_are_kept_and_the_newest_is_found(checkpoints: Checkpoints) -> None:
+    assert latest(checkpoints) is None
     for step in (9, 10, 101):
         save(checkpoints, step)
-    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-10", "checkpoint-101"]
-    assert checkpoints.latest() == tmp_path / "checkpoint-101"
+    (checkpoints.folder / "checkpoint-abc").mkdir()
+    assert sorted(path.name for path in checkpoints.folder.glob("checkpoint-1*")) == ["checkpoint-10", "checkpoint-101"]
+    found = latest(checkpoints)
+    assert found is not None
+    assert (found.path, found.step) == (checkpoints.folder / "checkpoint-101", 101)
+    assert found.state == {"run": RUN, "precision": "bf16", "teacher": None, "mean_loss": {"sum": 1.25, "since": 100}}
+    assert History.read(found.history) == [{"step": 9, "loss": 0.5}]
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest"])
-def test_a_damaged_one_is_passed_over(
-    tmp_path: Path, pruner: Pruner, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2, pruner=pruner, teacher=None)
+def test_one_of_another_run_is_refused(checkpoints: Checkpoints) -> None:
+    save(checkpoints, 10)
+    with pytest.raises(UserError, match=r"checkpoint-10 belongs to another run \(0123.*take it out"):
+        latest_checkpoint(checkpoints.folder, "another")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest", "other manifest", "garbled manifest"])
+def test_a_damaged_one_is_passed_over(checkpoints: Checkpoints, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     save(checkpoints, 10)
     save(checkpoints, 20)
-    weights = tmp_path / "checkpoint-20" / "model.safetensors"
+    weights = checkpoints.folder / "checkpoint-20" / "model.safetensors"
+    manifest = weights.with_name("manifest.json")
     if damage == "truncate":
         weights.write_bytes(weights.read_bytes()[:-1])
     elif damage == "flip":
         weights.write_bytes(b"W" + weights.read_bytes()[1:])
     elif damage == "remove":
         weights.unlink()
+    elif damage == "no manifest":
+        manifest.unlink()
+    elif damage == "other manifest":
+        manifest.write_text('["model.safetensors"]')
     else:
-        (tmp_path / "checkpoint-20" / "manifest.json").unlink()
+        manifest.write_bytes(b"\xff" + manifest.read_bytes())
     with caplog.at_level(logging.WARNING, "prune_cli"):
-        assert checkpoints.latest() == tmp_path / "checkpoint-10"
+        found = latest(checkpoints)
+    assert found is not None
+    assert found.step == 10
     assert "checkpoint-20 is damaged" in caplog.text
 
 
-def test_one_that_was_never_completed_does_not_show(tmp_path: Path, pruner: Pruner) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2, pruner=pruner, teacher=None)
+def test_one_that_was_never_completed_does_not_show(checkpoints: Checkpoints) -> None:
     save(checkpoints, 10)
-    with pytest.raises(OSError, match="full"), checkpoints.staging(20) as folder:
+    with pytest.raises(OSError, match="full"), checkpoints.staging(20, {}) as folder:
         (folder / "model.safetensors").write_bytes(b"half")
         raise OSError("the disk is full")
-    assert checkpoints.latest() == tmp_path / "checkpoint-10"
+    found = latest(checkpoints)
+    assert found is not None
+    assert found.step == 10
     save(checkpoints, 30)
-    assert checkpoints.latest() == tmp_path / "checkpoint-30"
+    found = latest(checkpoints)
+    assert found is not None
+    assert found.step == 30
 
 
-def test_pruner_state_comes_back(tmp_path: Path, pruner: Pruner) -> None:
+def test_pruner_state_comes_back(checkpoints: Checkpoints, pruner: Pruner) -> None:
     weight = pruner.matrices[0].parameter
     for step in range(21):
         weight.grad = torch.randn_like(weight)
         pruner.before_optimizer_step(step, [0.1])
         pruner.after_optimizer_step(step)
-    checkpoints = Checkpoints(tmp_path, keep=2, pruner=pruner, teacher=None)
     save(checkpoints, 21)
     expected = {name: tensor.clone() for name, tensor in pruner.state_dict().items()}
     weight.grad = torch.randn_like(weight)
@@ -82,7 +117,7 @@ def test_pruner_state_comes_back(tmp_path: Path, pruner: Pruner) -> None:
         pruner.before_optimizer_step(step, [0.1])
         pruner.after_optimizer_step(step)
     assert not torch.equal(pruner.state_dict()["ema.a"], expected["ema.a"])
-    checkpoint = checkpoints.latest()
+    checkpoint = latest(checkpoints)
     assert checkpoint is not None
     checkpoints.restore(checkpoint)
     for name, tensor in pruner.state_dict().items():

@@ -1,0 +1,74 @@
+"""Files that survive a power cut, and how to tell that they have.
+
+What was written is on the disk only once it is synced, and a name only once its folder is. So the order is always: the
+data, the folder that names them, what promises them, its folder; and only then may what they replace be removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import TypedDict
+
+
+class Checksum(TypedDict):
+    """What a file must be to count as whole."""
+
+    bytes: int
+    sha256: str
+
+
+def checksum(path: Path) -> Checksum:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until all that is in a folder is on the disk, then the folder itself."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            sync_tree(path)
+        else:
+            sync(path)
+    sync(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; when this returns it is on the disk.
+
+    Args:
+        path: The file.
+        text: Its new content, written as UTF-8.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def put_folder(temporary: Path, final: Path) -> None:
+    """Put a folder that was filled elsewhere into its place; when this returns it is on the disk.
+
+    Args:
+        temporary: The filled folder, on the same file system.
+        final: Its place; what stands there is removed first.
+    """
+    sync_tree(temporary)
+    shutil.rmtree(final, ignore_errors=True)
+    temporary.replace(final)
+    sync(final.parent)

@@ -1,0 +1,183 @@
+"""A result is never wrong and never lost: what a run begins with, what it promises, and what counts as finished."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.errors import UserError
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.run import Outcome
+from tests.whole_runs import Killed, assert_same_end, dies, do
+
+pytestmark = pytest.mark.slow
+
+STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=10", "criterion.delta_t=5")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return do(tmp_path_factory.mktemp("undisturbed"), *STEPS)
+
+
+def killed(monkeypatch: pytest.MonkeyPatch, folder: Path, where: Any, name: str, call: int, *overrides: str) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, dies(getattr(where, name), call))
+        with pytest.raises(Killed):
+            do(folder, *STEPS, *overrides)
+
+
+def only(folder: Path, pattern: str) -> Path:
+    [found] = folder.rglob(pattern)
+    return found
+
+
+def started_from(caplog: pytest.LogCaptureFixture) -> list[str]:
+    told = [record.getMessage() for record in caplog.records]
+    return [Path(text.split()[3]).name for text in told if text.startswith("going on from")]
+
+
+@pytest.fixture(autouse=True)
+def _log_reaches_pytest(caplog: pytest.LogCaptureFixture):
+    """The package's logger hands nothing on while a run writes its own log."""
+    logger = logging.getLogger("prune_cli")
+    logger.addHandler(caplog.handler)
+    yield
+    logger.removeHandler(caplog.handler)
+
+
+def test_a_training_that_has_finished_goes_straight_to_its_end(
+    undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed(monkeypatch, tmp_path, RunFolder, "finish", 1)
+    assert only(tmp_path, "checkpoint-40")
+    monkeypatch.setattr(Pruner, "before_optimizer_step", lambda *_: pytest.fail("it took a step more"))
+    resumed = do(tmp_path, *STEPS)
+    assert started_from(caplog) == ["checkpoint-40"]
+    assert resumed.result["steps"] == 40
+    assert_same_end(undisturbed, resumed)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "garbage", "[]", '{"format": 1}'])
+def test_a_broken_result_means_unfinished_and_costs_no_checkpoint(
+    undisturbed: Outcome,
+    tmp_path: Path,
+    content: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    killed(monkeypatch, tmp_path, RunFolder, "clear_checkpoints", 1)
+    only(tmp_path, "result.json").write_text(content)
+    resumed = do(tmp_path, *STEPS)
+    assert resumed.status == "done"
+    assert started_from(caplog) == ["checkpoint-40"]
+    assert "result.json" in caplog.text
+    assert_same_end(undisturbed, resumed)
+
+
+@pytest.mark.parametrize(
+    "name", ["model/model.safetensors", "model/tokenizer.json", "history.jsonl", "predictions.jsonl"]
+)
+def test_finished_is_what_has_all_that_it_promises(
+    name: str, undisturbed: Outcome, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / undisturbed.folder.name
+    shutil.copytree(undisturbed.folder, folder)
+    assert do(tmp_path, *STEPS).status == "skipped"
+    broken = folder / name
+    broken.write_bytes(broken.read_bytes()[:-1])
+    assert f"{name.rpartition('/')[2]} has" in str(RunFolder(folder).doubt())
+    redone = do(tmp_path, *STEPS)
+    assert redone.status == "done"
+    assert f"result.json promises {(undisturbed.folder / name).stat().st_size:,}" in caplog.text
+    assert_same_end(undisturbed, redone)
+
+
+def test_what_is_promised_is_told_by_size_and_verified_by_checksum(undisturbed: Outcome, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "copy")
+    shutil.copytree(undisturbed.folder, folder.path)
+    result = folder.read_result()
+    assert {"model/model.safetensors", "model/config.json", "model/tokenizer.json"} <= result["promised"].keys()
+    assert list(folder.broken_promises(result, thorough=True)) == []
+    weights = folder.model / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert folder.doubt() is None
+    [told] = folder.broken_promises(result, thorough=True)
+    assert "model.safetensors has other content than result.json promises" in told
+    (folder.model / "README.md").write_text("a card of my own")  # people may
+    weights.unlink()
+    assert "is gone" in str(folder.doubt())
+
+
+def test_the_history_and_the_best_come_from_the_checkpoint(
+    undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, became in enumerate(["", None, '{"step": 10, "eval_f1": 2.0, "target_sparsity": 0.9}\n', "garbage\n"]):
+        folder = tmp_path / str(number)
+        killed(monkeypatch, folder, Pruner, "before_optimizer_step", 38)
+        history = only(folder, "mrpc-*/history.jsonl")
+        if became is None:
+            history.unlink()
+        else:
+            history.write_text(became)
+        assert_same_end(undisturbed, do(folder, *STEPS))
+
+
+def test_overwriting_is_done_once_and_then_goes_on(
+    undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(undisturbed.folder, tmp_path / undisturbed.folder.name)
+    killed(monkeypatch, tmp_path, Pruner, "before_optimizer_step", 25, "overwrite=true")
+    assert not list(tmp_path.rglob("result.json"))
+    resumed = do(tmp_path, *STEPS, "overwrite=true")
+    assert started_from(caplog) == ["checkpoint-21"]
+    assert_same_end(undisturbed, resumed)
+
+
+def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(monkeypatch, tmp_path / "one", Pruner, "before_optimizer_step", 25)
+    killed(monkeypatch, tmp_path / "two", Pruner, "before_optimizer_step", 25, "seed=1")
+    theirs = only(tmp_path / "two", "checkpoints")
+    shutil.rmtree(theirs)
+    shutil.copytree(only(tmp_path / "one", "checkpoints"), theirs)
+    with pytest.raises(UserError, match="belongs to another run"):
+        do(tmp_path / "two", *STEPS, "seed=1")
+    assert list(theirs.iterdir()), "nothing of it is thrown away"
+
+
+def test_the_precision_that_a_run_began_with_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    capability = "prune_cli.training.arguments.bf16_in_hardware"
+    auto = "trainer.precision=auto"
+    monkeypatch.setattr(capability, lambda device: True)
+    whole = do(tmp_path / "whole", *STEPS, auto)
+    killed(monkeypatch, tmp_path / "moved", Pruner, "before_optimizer_step", 25, auto)
+    monkeypatch.setattr(capability, lambda device: False)  # the run goes on on another machine
+    moved = do(tmp_path / "moved", *STEPS, auto)
+    assert "in bf16" in caplog.text
+    assert moved.result["precision"] == "bf16"
+    assert_same_end(whole, moved)
+
+
+def test_a_run_that_another_process_has_just_finished_is_not_made_again(
+    undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / undisturbed.folder.name
+    original = RunFolder.held
+
+    def late(self: RunFolder) -> Any:
+        shutil.copytree(undisturbed.folder, folder, dirs_exist_ok=True)
+        return original(self)
+
+    monkeypatch.setattr(RunFolder, "held", late)
+    assert do(tmp_path, *STEPS).status == "skipped"
+    assert json.loads((folder / "result.json").read_text()) == undisturbed.result

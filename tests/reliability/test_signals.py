@@ -1,0 +1,117 @@
+"""Every signal that asks a run to stop ends it as Ctrl-C does, at every stage, and the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prune_cli import assembly
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.errors import Stopped
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.run import Outcome
+from prune_cli.training.interrupt import StopRequest
+from tests.whole_runs import assert_same_end, do
+
+pytestmark = pytest.mark.slow
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
+STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=100", "criterion.delta_t=5")
+
+
+@pytest.fixture(scope="module", params=["fp32", "bf16"])
+def precision(request: pytest.FixtureRequest) -> str:
+    return f"trainer.precision={request.param}"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(precision: str, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return do(tmp_path_factory.mktemp("undisturbed"), *STEPS, precision)
+
+
+def signalled(original: Callable[..., Any], number: int, call: int = 1) -> Callable[..., Any]:
+    """The function, with a signal to this process before its n-th call."""
+    calls = 0
+
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            os.kill(os.getpid(), number)
+        return original(*args, **kwargs)
+
+    return replacement
+
+
+def stopped(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, where: Any, name: str, number: int, call: int, *overrides: str
+) -> int:
+    """Start a run and stop it; gives the exit code."""
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, signalled(getattr(where, name), number, call))
+        with pytest.raises(Stopped) as stop:
+            do(folder, *STEPS, *overrides)
+    return stop.value.exit_code
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_in_training_a_checkpoint_is_written_at_the_next_selection(
+    number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stopped(monkeypatch, tmp_path, Pruner, "after_optimizer_step", number, 13, precision) == 128 + number
+    assert [path.name for path in tmp_path.rglob("checkpoint-*")] == ["checkpoint-16"]
+    assert_same_end(undisturbed, do(tmp_path, *STEPS, precision))
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_in_start_up_it_stops_at_once(
+    number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stopped(monkeypatch, tmp_path, assembly, "pruner_for", number, 1, precision) == 128 + number
+    assert not list(tmp_path.rglob("checkpoint-*"))
+    assert_same_end(undisturbed, do(tmp_path, *STEPS, precision))
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_in_the_final_save_the_run_is_finished_first(
+    number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stopped(monkeypatch, tmp_path, RunFolder, "promises", number, 1, precision) == 128 + number
+    again = do(tmp_path, *STEPS, precision)
+    assert again.status == "skipped"
+    assert_same_end(undisturbed, again)
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    original = Pruner.after_optimizer_step
+
+    def twice(self: Pruner, step: int) -> None:
+        original(self, step)
+        taken.append(step)
+        if step in (12, 13):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Pruner, "after_optimizer_step", twice)
+    with pytest.raises(Stopped):
+        do(tmp_path, *STEPS)
+    assert taken[-1] == 13
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+def test_what_is_ignored_stays_ignored_and_all_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        stop = StopRequest()
+        with stop.listening(), stop.put_off():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
