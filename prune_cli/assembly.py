@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
 from prune_cli.errors import UserError
@@ -24,12 +24,15 @@ from prune_cli.training.trainer import TaskTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
     from prune_cli.config.run_config import RunConfig
     from prune_cli.tasks.base import Task
 
 log = logging.getLogger(__name__)
+
+_LOOKED_AT = 100  # records whose words a tokenizer must know
 
 
 def total_steps(config: RunConfig, rows: int) -> int:
@@ -67,16 +70,33 @@ def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTo
     if source.random is not None:
         return models.random_tokenizer(source.random, task.texts(train))
     with _loading(config) as (name, options):
-        return models.load_tokenizer(name, **options)
+        tokenizer = models.load_tokenizer(name, **options)
+    share = models.unknown_share(tokenizer, task.texts(train.select(range(min(_LOOKED_AT, len(train))))))
+    if share == 1:
+        raise UserError(
+            f"model.name={name}: its tokenizer knows none of the words of the first records. Is it there? Put the files that"
+            " came with the model (tokenizer.json, vocab.txt or the like) beside its weights"
+        )
+    if share > 0.5:
+        log.warning(
+            "THE TOKENIZER OF %s DOES NOT KNOW %.0f%% OF THE TOKENS of the first records: is the model one for their"
+            " language? What it does not know all looks the same to it.",
+            name,
+            100 * share,
+        )
+    return tokenizer
 
 
-def model_for(config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def model_for(
+    config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: Dataset | None = None
+) -> PreTrainedModel:
     """The model that a run starts from, with the task's head; weights that are made come from the global random state.
 
     Args:
         config: The run.
         task: Names the head and its labels.
         tokenizer: The model's.
+        encoded: What the model is to read, so that it is known to have an embedding for every token.
 
     Raises:
         UserError: If it cannot be loaded, or not be trained on the task.
@@ -86,10 +106,31 @@ def model_for(config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerBase)
         return models.random_model(source.random, head=task.head, labels=task.labels, tokenizer=tokenizer)
     with _loading(config) as (name, options):
         model = models.load_model(name, head=task.head, labels=task.labels, **options)
+    _check_weights(model, f"model.name={name}")
+    embedded = cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
+    if encoded is not None and (highest := models.highest_token(encoded)) >= embedded:
+        raise UserError(
+            f"model.name={name}: its tokenizer gives the token {highest}, and the model has embeddings for {embedded:,}"
+            " tokens alone: they do not belong together"
+        )
+    if len(tokenizer) > embedded:
+        log.warning(
+            "THE TOKENIZER OF %s HAS %d TOKENS AND THE MODEL %d EMBEDDINGS: do they belong together?",
+            name,
+            len(tokenizer),
+            embedded,
+        )
     objective = objective_of(task, tokenizer)
     if isinstance(objective, Text) and (problem := output_layer_problem(objective, model)):
         raise UserError(f"model.name={name}: {problem}. Choose another model (see `prune list models`)")
     return model
+
+
+def _check_weights(model: PreTrainedModel, source: str) -> None:
+    """Refuse weights that are no numbers, before they are blamed on the training."""
+    for tensor, values in model.named_parameters():
+        if not values.isfinite().all():
+            raise UserError(f"{source}: the weight {tensor} holds infinite or not-a-number values: load another copy")
 
 
 @contextmanager
@@ -196,6 +237,7 @@ def teacher_for(
     if rule.first_teacher is None:
         return Teacher(rule, make)
     first = models.load_model(rule.first_teacher, head=task.head, labels=None)
+    _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
     order = models.label_order(first.config.id2label or {}, task.labels) if task.labels else None
     evaluator = TaskTrainer(
         first,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
+
+from prune_cli.marks import BY_CONTENT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +35,7 @@ class Distillation:
     weight: str | float = "adaptive"
     temperature: float = 2.0
     update: str = "best"
-    first_teacher: str | None = None
+    first_teacher: str | None = field(default=None, metadata=BY_CONTENT)
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

@@ -106,7 +106,7 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, stop: StopRequest, c
     log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(train), steps, folder.path)
 
     transformers.set_seed(config.seed)  # the head's first weights
-    model = assembly.model_for(config, task, tokenizer)
+    model = assembly.model_for(config, task, tokenizer, train)
     pruner = assembly.pruner_for(config, model, steps)
     checkpoint = latest_checkpoint(folder.checkpoints, run_id)
     precision = resolved_precision(options.precision, options.device)

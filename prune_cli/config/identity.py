@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import inspect
 import json
 import re
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prune_cli.config.schema import Config
+from prune_cli.marks import counts
 
 if TYPE_CHECKING:
     from prune_cli.config.run_config import RunConfig
+    from prune_cli.config.schema import ModelConfig
 
-_NO_INFLUENCE = ("output_dir", "overwrite", "tracking", "choices")
-"""Keys that change where results go or what things are called, but no result."""
+_OURS = "prune_cli."
+_ONLY_PRUNING = ("criterion", "schedule", "pattern")
+"""Groups that nothing asks where nothing is pruned."""
 
 
 def identity(config: RunConfig) -> str:
     """Hash what decides the results of a run.
 
-    Records count by their content, not by the folder they lie in. Where results go, how they are tracked and on which
-    device they are computed does not count.
+    Records, models and teachers count by their content, not by the folder they lie in; a class of the user's own counts
+    with its source. A field at its default is left out, so that a new option leaves earlier runs what they were, and so is
+    one that is marked as changing no result (`prune_cli.marks`).
 
     Args:
         config: The run.
@@ -26,12 +36,78 @@ def identity(config: RunConfig) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    values = {key: value for key, value in config.resolved.items() if key not in _NO_INFLUENCE}
-    values["trainer"] = {key: value for key, value in values["trainer"].items() if key != "device"}
-    values["data"] = {key: value for key, value in values["data"].items() if key != "path"}
-    values["records"] = config.data.identity(config.task)
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    parts = ["task", "criterion", "schedule", "pattern", "regularization", "trainer", "model"]
+    said: dict[str, Any] = {
+        name: described(getattr(config, name)) for name in parts if config.sparsity > 0 or name not in _ONLY_PRUNING
+    }
+    said["model"]["weights"] = _weights(config.model)
+    if (teacher := getattr(config.regularization, "first_teacher", None)) is not None:
+        said["regularization"]["first_teacher"] = _fingerprint(Path(teacher))
+    said["records"] = config.data.identity(config.task)
+    said["run"] = {
+        field.name: value
+        for field in dataclasses.fields(Config)
+        if field.name in ("sparsity", "seed") and (value := getattr(config, field.name)) != field.default
+    }
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def described(part: Any) -> dict[str, Any]:
+    """What a built part of the configuration says that counts: its class, and its fields that are not at their default.
+
+    Args:
+        part: A dataclass.
+    """
+    values = {
+        field.name: getattr(part, field.name)
+        for field in dataclasses.fields(part)
+        if counts(field.metadata) and getattr(part, field.name) != _default(field)
+    }
+    cls = type(part)
+    if cls.__module__.startswith(_OURS):
+        return {"class": cls.__name__, **values}
+    return {"class": f"{cls.__module__}.{cls.__qualname__}", "source": _source(cls), **values}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _source(cls: type) -> str:
+    """Hash of the files that a class of the user's own, and those that it builds on, are written in."""
+    known = {*sys.stdlib_module_names, _OURS.rstrip(".")}
+    theirs = [owner for owner in cls.__mro__ if owner.__module__.partition(".")[0] not in known]
+    files = {path for owner in theirs if (path := inspect.getsourcefile(owner)) is not None}
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: Path(path).name):
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
+
+
+def _weights(model: ModelConfig) -> str:
+    """What the model is, wherever it lies; nothing of one that is made at random, which its other fields describe."""
+    from prune_cli.models import fingerprint, located
+
+    if model.random is not None:
+        return ""
+    return fingerprint(
+        located(
+            model.name,
+            revision=model.revision,
+            package=model.package,
+            folder=model.package_folder,
+            gguf_file=model.gguf_file,
+        )
+    )
+
+
+def _fingerprint(folder: Path) -> str:
+    from prune_cli.models import Location, fingerprint
+
+    return fingerprint(Location(name=folder))
 
 
 def run_name(config: RunConfig, run_id: str) -> str:
@@ -42,8 +118,10 @@ def run_name(config: RunConfig, run_id: str) -> str:
         run_id: Its identity.
 
     Returns:
-        For instance `mrpc-minilm-pins-s0.9-1f2e3d4c`; letters, digits, and `. _ -` only.
+        For instance `mrpc-minilm-pins-s0.9-1f2e3d4c`, or `mrpc-minilm-dense-1f2e3d4c` without pruning; letters, digits, and
+        `. _ -` only.
     """
     choices = config.choices
-    parts = [choices["task"], choices["model"], choices["criterion"], f"s{config.sparsity:g}", run_id[:8]]
+    pruned = [choices["criterion"], f"s{config.sparsity:g}"] if config.sparsity > 0 else ["dense"]
+    parts = [choices["task"], choices["model"], *pruned, run_id[:8]]
     return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part) for part in parts)

@@ -11,26 +11,28 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from prune_cli.marks import BY_CONTENT, NO_RESULT
+
 
 @dataclass
 class ModelConfig:
     """A pre-trained model: a folder or an id on the hub, or a random one for tests."""
 
-    name: str | None = None
+    name: str | None = field(default=None, metadata=BY_CONTENT)
     """Hub id or local folder with weights, config and tokenizer."""
     architecture: str | None = None
     """Kind of model: encoder, decoder or encoder-decoder. It is checked against the task before anything is downloaded; a
     config.json or GGUF file that is here already decides instead."""
-    revision: str | None = None
+    revision: str | None = field(default=None, metadata=BY_CONTENT)
     """Commit or tag on the hub; null for the newest."""
-    package: str | None = None
+    package: str | None = field(default=None, metadata=BY_CONTENT)
     """Installed Python package that ships the model; preferred to `name` where it is installed. Never imported."""
-    package_folder: str = "model"
+    package_folder: str = field(default="model", metadata=BY_CONTENT)
     """Folder inside that package."""
-    gguf_file: str | None = None
+    gguf_file: str | None = field(default=None, metadata=BY_CONTENT)
     """GGUF file with config, tokenizer and weights: inside the package's folder if `package` is set, else inside the folder
     `name`; with neither, the path of a file. Without the package that is named, it does not apply."""
-    sha256: str | None = None
+    sha256: str | None = field(default=None, metadata=BY_CONTENT)
     """Expected SHA-256 of the package's model.safetensors or GGUF file, 64 hexadecimal digits."""
     random: dict[str, Any] | None = None
     """Config of a randomly initialized model instead (`model_type` and sizes); its tokenizer is trained on the task's texts."""
@@ -66,17 +68,17 @@ class TrainerConfig:
     """Gradient norm is clipped at this value before scoring, > 0."""
     eval_steps: int = 50
     """Evaluate every so many steps (at the next step with masked weights), > 0."""
-    save_steps: int = 200
+    save_steps: int = field(default=200, metadata=NO_RESULT)
     """Write a checkpoint every so many steps (at the next step with masked weights), > 0."""
-    log_steps: int = 10
+    log_steps: int = field(default=10, metadata=NO_RESULT)
     """Log the mean training loss every so many steps, > 0."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = field(default=2, metadata=NO_RESULT)
     """Checkpoints kept while running, > 0; a finished run keeps none."""
     group_by_length: bool = True
     """Batch records of similar length together: less padding."""
     precision: str = "auto"
     """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
-    device: str = "auto"
+    device: str = field(default="auto", metadata=NO_RESULT)
     """auto: a GPU where there is one; cpu: never a GPU."""
 
 

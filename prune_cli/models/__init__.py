@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from prune_cli.models.architectures import FITTING, WITH_ARTICLE, Architecture, architecture_of, told_architecture
+from prune_cli.models.fingerprints import fingerprint
 from prune_cli.models.heads import label_order
 from prune_cli.models.locations import Location, hub_problems, located, package_folder
 from prune_cli.models.pretrained import blank_copy, load_model, load_tokenizer
 from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
+from prune_cli.models.vocabulary import highest_token, unknown_share
 
 __all__ = [
     "FITTING",
@@ -15,6 +17,8 @@ __all__ = [
     "Location",
     "architecture_of",
     "blank_copy",
+    "fingerprint",
+    "highest_token",
     "hub_problems",
     "label_order",
     "load_model",
@@ -25,4 +29,5 @@ __all__ = [
     "random_tokenizer",
     "told_architecture",
     "trained_tokenizer",
+    "unknown_share",
 ]

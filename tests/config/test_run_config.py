@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import json
 import re
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from prune_cli.config.build import locate
 from prune_cli.config.compose import Composer, choices_of, composer, without_hydra
-from prune_cli.config.identity import identity, run_name
+from prune_cli.config.identity import described, identity, run_name
+from prune_cli.config.options import names
 from prune_cli.config.run_config import RunConfig
+from prune_cli.config.schema import Config, ModelConfig, TrainerConfig
 from prune_cli.errors import UserError
+from prune_cli.marks import NO_RESULT, counts
+from prune_cli.paths import CONF
 from prune_cli.pruning.criteria import Pins
 
 SMALL = ["data=synthetic", "data.train=8", "data.validation=8"]
@@ -142,6 +153,9 @@ def test_an_output_folder_is_asked_for_only_to_write(compose: Composer, tmp_path
         "tracking=none",
         "tracking.tags=[x]",
         "trainer.device=cpu",
+        "trainer.log_steps=1",
+        "trainer.save_steps=7",
+        "trainer.keep_checkpoints=1",
         "overwrite=true",
         "model=bert_base",
         "criterion.beta1=0.85",
@@ -172,6 +186,103 @@ def test_what_changes_results_changes_the_identity(make: Make, identity_of_small
     assert identity(make(*SMALL, override)) != identity_of_small
 
 
+@pytest.mark.parametrize(
+    "override", ["criterion=magnitude", "criterion.beta1=0.5", "schedule.final=0.2", "pattern.regrow=false"]
+)
+def test_without_pruning_what_prunes_does_not_count(make: Make, override: str) -> None:
+    assert identity(make(*SMALL, override)) != identity(make(*SMALL))
+    assert identity(make(*SMALL, "sparsity=0", override)) == identity(make(*SMALL, "sparsity=0"))
+
+
+def model_folder(folder: Path, content: bytes) -> Path:
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text('{"model_type": "bert"}')
+    (folder / "model.safetensors").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("key", ["model.name", "regularization.first_teacher"])
+def test_a_model_folder_counts_by_content(make: Make, tmp_path: Path, key: str) -> None:
+    one, two = model_folder(tmp_path / "one", b"a" * 2_000_000), model_folder(tmp_path / "two", b"a" * 2_000_000)
+    before = identity(make(*SMALL, f"{key}={one}"))
+    assert identity(make(*SMALL, f"{key}={two}")) == before
+    (two / "README.md").write_text("a card")
+    assert identity(make(*SMALL, f"{key}={two}")) == before
+    (two / "model.safetensors").write_bytes(b"a" * 1_999_999 + b"b")
+    assert identity(make(*SMALL, f"{key}={two}")) != before
+    (one / "tokenizer.json").write_text("{}")
+    assert identity(make(*SMALL, f"{key}={one}")) != before
+
+
+def test_a_users_own_class_counts_with_its_source(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "theirs.py"
+    text = """
+from dataclasses import dataclass
+from prune_cli.pruning.criteria import Criterion
+
+@dataclass(frozen=True, kw_only=True)
+class Theirs(Criterion):
+    def score(self, at):
+        return at.weight.abs()
+"""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    overrides = (*SMALL, "criterion=magnitude", "criterion._target_=theirs.Theirs")
+    seen = []
+    for written in (text, text, text.replace("abs()", "abs() ** 2")):
+        source.write_text(written)
+        sys.modules.pop("theirs", None)
+        importlib.invalidate_caches()
+        seen.append(identity(make(*overrides)))
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_a_new_option_at_its_default_changes_nothing() -> None:
+    @dataclass
+    class Now:
+        epochs: float = 10.0
+
+    @dataclass
+    class Later(Now):
+        bells: list[str] = field(default_factory=list)
+        whistles: int | None = None
+        paint: str = field(default="red", metadata=NO_RESULT)
+
+    def said(part: object) -> dict[str, object]:
+        return {name: value for name, value in described(part).items() if name not in ("class", "source")}
+
+    assert said(Now()) == said(Later()) == said(Later(paint="blue")) == {}
+    assert said(Later(whistles=2)) == {"whistles": 2}
+
+
+def test_the_defaults_are_pinned(compose: Composer) -> None:
+    """What is left out of an identity must never mean something else: a new default needs a new field.
+
+    A new option is added to defaults.json; an entry that is there is not changed.
+    """
+    classes: set[type] = {ModelConfig, TrainerConfig}
+    for group in ("task", "criterion", "schedule", "pattern", "regularization"):
+        for name in names(group, [CONF]):
+            node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
+            classes.add(locate(node["_target_"], group))
+    found: dict[str, object] = {"sparsity": Config.sparsity, "seed": Config.seed}
+    for cls in classes:
+        for own in dataclasses.fields(cls):
+            if counts(own.metadata) and own.default is not dataclasses.MISSING:
+                found[f"{cls.__name__}.{own.name}"] = own.default
+    pinned = json.loads((Path(__file__).parent / "defaults.json").read_text(encoding="utf-8"))
+    assert json.loads(json.dumps(found)) == pinned
+
+
+def test_an_identity_is_pinned(make: Make) -> None:
+    small = (*SMALL, "model=tiny_bert")
+    assert [identity(make(*small)), identity(make(*small, "sparsity=0")), identity(make(*small, "seed=1"))] == [
+        "b3c4bf54b252302d",
+        "b094dbe6c3465638",
+        "0fcdc69dc3bd8e7a",
+    ]
+
+
 def test_records_count_by_content_not_by_folder(make: Make, tmp_path: Path) -> None:
     for name, text in (("one", "a"), ("two", "a"), ("three", "b")):
         (tmp_path / name).mkdir()
@@ -191,5 +302,6 @@ def test_the_identity_does_not_depend_on_the_order_of_keys(make: Make) -> None:
 def test_a_run_is_named_by_what_it_is(make: Make) -> None:
     config = make(*SMALL, "sparsity=0.80", "model=tiny_bert")
     assert run_name(config, "0123456789abcdef") == "rte-tiny_bert-pins-s0.8-01234567"
+    assert run_name(make(*SMALL, "sparsity=0"), "0" * 16) == "rte-bert_base-dense-00000000"
     assert run_name(make(*SMALL, "sparsity=1"), "0" * 16).startswith("rte-bert_base-pins-s1-")
     assert run_name(make(*SMALL, "model.name='someone/a-b(c'"), "0" * 16).startswith("rte-a_b_c-pins-s0.9-")
