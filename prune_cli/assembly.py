@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
+from prune_cli.data.encoded import highest_token, only_label
 from prune_cli.errors import UserError
 from prune_cli.objectives import objective_of
 from prune_cli.objectives.text import Text, output_layer_problem
@@ -53,6 +54,22 @@ def total_steps(config: RunConfig, rows: int) -> int:
     if config.sparsity > 0 and (problems := config.schedule.problems(steps, config.criterion.delta_t)):
         raise UserError(*problems)
     return steps
+
+
+def warn_of_records(task: Task, encoded: Dataset) -> None:
+    """Say aloud what may be meant, but seldom is.
+
+    Args:
+        task: The task.
+        encoded: The training records.
+    """
+    if "train" in task.evaluation_splits:
+        log.warning(
+            "THE MODEL IS EVALUATED ON THE RECORDS THAT IT LEARNS (task.evaluation_splits=%s): metrics say nothing of others.",
+            [*task.evaluation_splits],
+        )
+    if "labels" in encoded.column_names and (only := only_label(encoded)) is not None:
+        log.warning("ALL TRAINING RECORDS HAVE THE SAME LABEL (%s): there is nothing to learn.", only)
 
 
 def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTokenizerBase:
@@ -108,7 +125,7 @@ def model_for(
         model = models.load_model(name, head=task.head, labels=task.labels, **options)
     _check_weights(model, f"model.name={name}")
     embedded = cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
-    if encoded is not None and (highest := models.highest_token(encoded)) >= embedded:
+    if encoded is not None and (highest := highest_token(encoded)) >= embedded:
         raise UserError(
             f"model.name={name}: its tokenizer gives the token {highest}, and the model has embeddings for {embedded:,}"
             " tokens alone: they do not belong together"

@@ -86,7 +86,7 @@ def run(config: RunConfig, console: Console) -> Outcome:
         with folder.logged(console):
             if broken is not None:
                 log.warning("%s", broken)
-            return _run(config, run_id, folder, stop, console)
+            return _run(config, run_id, folder, stop, console, anew=finished)
 
 
 def _skipped(folder: RunFolder) -> Outcome:
@@ -94,7 +94,9 @@ def _skipped(folder: RunFolder) -> Outcome:
     return Outcome(folder.path, "skipped", folder.read_result())
 
 
-def _run(config: RunConfig, run_id: str, folder: RunFolder, stop: StopRequest, console: Console) -> Outcome:
+def _run(
+    config: RunConfig, run_id: str, folder: RunFolder, stop: StopRequest, console: Console, *, anew: bool
+) -> Outcome:
     options = config.trainer
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -103,6 +105,7 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, stop: StopRequest, c
     tokenizer = assembly.tokenizer_for(config, task, records["train"])
     train = task.encode(records["train"], tokenizer, training=True)
     steps = assembly.total_steps(config, len(train))
+    assembly.warn_of_records(task, train)
     log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(train), steps, folder.path)
 
     transformers.set_seed(config.seed)  # the head's first weights
@@ -135,7 +138,7 @@ def _run(config: RunConfig, run_id: str, folder: RunFolder, stop: StopRequest, c
     progress = TrainingProgress(console, total_steps=steps, primary_metric=task.primary_metric)
     for record in earlier:
         progress(record)
-    tracker = _tracker(config, run_id, folder) if config.tracking.wandb else None
+    tracker = _tracker(config, run_id, folder, earlier, anew=anew) if config.tracking.wandb else None
     sinks = [history.append, progress, *([] if tracker is None else [tracker.log])]
     callbacks: list[transformers.TrainerCallback] = [
         PruneCallback(
@@ -230,7 +233,9 @@ def _saved_model(config: RunConfig, task: Task, folder: Path) -> tuple[TaskTrain
     return TaskTrainer(model, arguments, task=task, objective=objective, tokenizer=tokenizer), tokenizer
 
 
-def _tracker(config: RunConfig, run_id: str, folder: RunFolder) -> WandbTracker:
+def _tracker(
+    config: RunConfig, run_id: str, folder: RunFolder, earlier: Sequence[Mapping[str, Any]], *, anew: bool
+) -> WandbTracker:
     choices, tracking = config.choices, config.tracking
     tracker = WandbTracker(
         folder=folder.path,
@@ -243,6 +248,8 @@ def _tracker(config: RunConfig, run_id: str, folder: RunFolder) -> WandbTracker:
         job_type="prune" if config.sparsity > 0 else "dense",
         config=config.resolved,
         timeout=tracking.timeout,
+        anew=anew,
+        earlier=earlier,
     )
     if (place := tracker.start()) is not None:
         log.info("W&B: %s", place)

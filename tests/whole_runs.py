@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,21 @@ from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.run import Outcome, run
 
+SYNTHETIC = ("data=synthetic", "data.train=160", "data.validation=48")
 SMALL = (
-    "task=mrpc model=tiny_bert data=synthetic data.train=160 data.validation=48 tracking=none trainer.precision=fp32"
+    "task=mrpc model=tiny_bert tracking=none trainer.precision=fp32"
     " trainer.max_steps=60 trainer.batch_size=8 trainer.learning_rate=1e-3 trainer.eval_steps=20 trainer.save_steps=15"
 ).split()
 
 
-def config_of(folder: Path, *overrides: str) -> RunConfig:
+def config_of(folder: Path, *overrides: str, data: Sequence[str] = SYNTHETIC) -> RunConfig:
     with composer() as composed:
-        cfg = composed([*SMALL, f"output_dir={folder}", *overrides])
+        cfg = composed([*SMALL, *data, f"output_dir={folder}", *overrides])
     return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
 
 
-def do(folder: Path, *overrides: str) -> Outcome:
-    return run(config_of(folder, *overrides), Console(quiet=True))
+def do(folder: Path, *overrides: str, data: Sequence[str] = SYNTHETIC) -> Outcome:
+    return run(config_of(folder, *overrides, data=data), Console(quiet=True))
 
 
 def weights_of(outcome: Outcome) -> dict[str, torch.Tensor]:

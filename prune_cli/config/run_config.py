@@ -110,7 +110,9 @@ class RunConfig:
             problems += parts["data"].problems(parts["task"])
         if ask_source and "model" in parts and not unfit:
             problems += model_on_hub_problems(parts["model"])
-        if writes:
+        if writes and not values["output_dir"].strip():
+            problems.append("output_dir is empty: give the folder in which runs make theirs, such as output_dir=runs")
+        elif writes:
             problems += output_problems(output_dir)
         if problems:
             raise UserError(*dict.fromkeys(problems))

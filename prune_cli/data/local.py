@@ -152,17 +152,36 @@ def _read_jsonl(file: Path) -> Split:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         return Unreadable(f"broken JSON, {error.msg} at column {error.colno}")
     except UnicodeDecodeError as error:
         return Unreadable(f"not UTF-8, byte {error.start + 1} of the line")
+    except _Repeated as error:
+        return Unreadable(str(error))
+
+
+class _Repeated(ValueError):
+    """A name that should be there once is there twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; the parser itself would take the last of two values of one name without a word."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Repeated(f"{_repeated([name for name, _ in pairs])} more than once in one object")
+    return made
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted({name for name in names if names.count(name) > 1}))
 
 
 def _read_csv(file: Path, columns: Mapping[str, type]) -> Sequence[Any]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         try:
+            _refuse_repeated(file, reader.fieldnames or [])
             return [_typed(row, columns) for row in reader]
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{file}: broken CSV after line {reader.line_num}: {error}.") from error
@@ -188,6 +207,13 @@ def _read_parquet(file: Path) -> Sequence[Any]:
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.ParquetFile(file).read().to_pylist()
+        table = pyarrow.parquet.ParquetFile(file).read()
+        _refuse_repeated(file, table.column_names)
+        return table.to_pylist()
     except pyarrow.ArrowException as error:
         raise UserError(f"{file}: not a readable parquet file: {error}.") from error
+
+
+def _refuse_repeated(file: Path, columns: Sequence[str]) -> None:
+    if repeated := _repeated(columns):
+        raise UserError(f"{file}: more than one column {repeated}: which of them is meant? Keep one.")

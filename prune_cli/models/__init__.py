@@ -8,7 +8,7 @@ from prune_cli.models.heads import label_order
 from prune_cli.models.locations import Location, hub_problems, located, package_folder
 from prune_cli.models.pretrained import blank_copy, load_model, load_tokenizer
 from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
-from prune_cli.models.vocabulary import highest_token, unknown_share
+from prune_cli.models.vocabulary import unknown_share
 
 __all__ = [
     "FITTING",
@@ -18,7 +18,6 @@ __all__ = [
     "architecture_of",
     "blank_copy",
     "fingerprint",
-    "highest_token",
     "hub_problems",
     "label_order",
     "load_model",

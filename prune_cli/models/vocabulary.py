@@ -1,4 +1,4 @@
-"""Whether a tokenizer knows the words of the records, and the model the tokens of the tokenizer."""
+"""Whether a tokenizer knows the words of the records."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
 _MARKS = "\u2581\u0120#"  # of a word's beginning or continuation: SentencePiece, byte-level BPE, WordPiece
-_IDS = ("input_ids", "source_ids", "target_ids")
 
 
 def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> float:
@@ -29,15 +27,3 @@ def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> f
             else:
                 known += bool(token.strip(_MARKS))
     return unknown / (known + unknown) if known else 1.0
-
-
-def highest_token(encoded: Dataset) -> int:
-    """The highest token number in encoded records.
-
-    Args:
-        encoded: What a task's `encode` made.
-    """
-    import pyarrow.compute as compute
-
-    columns = [encoded.data.column(name) for name in _IDS if name in encoded.column_names]
-    return max(compute.max(compute.list_flatten(column)).as_py() or 0 for column in columns)  # pyright: ignore

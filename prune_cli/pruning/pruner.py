@@ -14,7 +14,7 @@ from prune_cli.pruning.averaging import SmoothedImportance
 from prune_cli.pruning.criteria import Criterion, SmoothedCriterion, WeightSlice
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.schedules import Schedule
-from prune_cli.pruning.selection import Cutoff, Scores
+from prune_cli.pruning.selection import Cutoff, InvalidScores, NotFinite, Scores
 
 _SLICE = 1 << 18  # weights handled at a time on a CPU: the temporaries of 2^18 float32 stay in its caches
 
@@ -96,6 +96,7 @@ class Pruner:
         self.cutoff: Cutoff | None = None
         self.masks: list[Bool[Tensor, " _"]] | None = None
         self.masked = True
+        self._looked = False
 
     def before_optimizer_step(self, step: int, learning_rates: Sequence[float]) -> None:
         """Score the weights by their clipped gradients and average the scores.
@@ -103,6 +104,10 @@ class Pruner:
         Args:
             step: Steps finished before this one.
             learning_rates: What the step is about to apply, one for each matrix.
+
+        Raises:
+            InvalidScores: If the criterion gives no score for each weight or, looked at in the first step alone, because
+                looking waits for the device, one that is no number.
         """
         if self.target == 0:
             return
@@ -110,7 +115,11 @@ class Pruner:
             weight, grad = matrix.flat(), _gradient(matrix).view(-1)
             for lo, hi in matrix.slices():
                 at = WeightSlice(weight[lo:hi], grad[lo:hi], learning_rate, matrix.start + lo)
-                average.update(self.criterion.score(at), step, lo, hi)
+                score = self._score(at, matrix.name)
+                if not self._looked and not score.isfinite().all():
+                    raise InvalidScores(self._culprit(matrix.name))
+                average.update(score, step, lo, hi)
+        self._looked = True
 
     def after_optimizer_step(self, step: int) -> None:
         """Remove weights where the schedule says so.
@@ -119,7 +128,7 @@ class Pruner:
             step: Steps finished before this one.
 
         Raises:
-            InvalidScores: If training has diverged.
+            InvalidScores: If training has diverged, or the criterion gives no number.
         """
         if self.target > 0 and self.schedule.selects(step, self.total_steps, self.criterion.delta_t):
             sparsity = self.schedule.sparsity(step, self.total_steps, self.target)
@@ -177,6 +186,31 @@ class Pruner:
         c = self.criterion
         return [SmoothedImportance(m.flat(), delta_t=c.delta_t, beta1=c.beta1, beta2=c.beta2) for m in self.matrices]
 
+    def _score(self, at: WeightSlice, name: str) -> Tensor:
+        score = self.criterion.score(at)
+        if score.shape != at.weight.shape:
+            raise InvalidScores(
+                f"{type(self.criterion).__name__}.score gives {list(score.shape)} for {list(at.weight.shape)} weights of {name}:"
+                " it must give each weight its own score"
+            )
+        return score
+
+    def _culprit(self, name: str) -> str:
+        """Why a score or an importance is no number: weights and gradients are looked at once it has happened."""
+        for what, tensors in (
+            ("weights", [matrix.parameter.detach() for matrix in self.matrices]),
+            ("gradients", [grad for matrix in self.matrices if (grad := matrix.parameter.grad) is not None]),
+        ):
+            if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+                return (
+                    f"the importance of {name} has infinite or not-a-number values, for there are such {what}: training has"
+                    " diverged. Lower trainer.learning_rate, or use trainer.precision=fp32"
+                )
+        return (
+            f"{type(self.criterion).__name__}.score gives infinite or not-a-number values for {name}, where weights and"
+            " gradients are finite: mend the criterion"
+        )
+
     def _importance(self) -> Iterator[Scores]:
         """The importance of all weights, slice by slice, in order of position."""
         for index, matrix in enumerate(self.matrices):
@@ -186,14 +220,17 @@ class Pruner:
                 if self.averages:
                     values = self.averages[index].importance(lo, hi)
                 else:
-                    values = self.criterion.score(WeightSlice(weight[lo:hi], None, 0.0, start))
+                    values = self._score(WeightSlice(weight[lo:hi], None, 0.0, start), matrix.name)
                 yield Scores(values, start, matrix.name)
 
     def _select(self, remove: int, step: int) -> None:
         """Find the cutoff, unless neither the importance nor the count has changed since the last one."""
         unchanged = self.averages and remove == self.removed and step % self.criterion.delta_t != 0
         if not unchanged:
-            self.cutoff = self.pattern.select(self._importance, remove)
+            try:
+                self.cutoff = self.pattern.select(self._importance, remove)
+            except NotFinite as error:
+                raise InvalidScores(self._culprit(error.name)) from error
             self.removed = remove
 
     def _remove(self) -> None:

@@ -20,7 +20,20 @@ _EVERYWHERE = 1 << 62  # past every position
 
 
 class InvalidScores(ValueError):
+    """A score is missing, infinite or not a number."""
+
+
+class NotFinite(InvalidScores):
     """A score is infinite or not a number."""
+
+    def __init__(self, name: str) -> None:
+        """Name the weight matrix.
+
+        Args:
+            name: The one whose scores they are.
+        """
+        super().__init__(f"the importance of {name} has infinite or not-a-number values")
+        self.name = name
 
 
 class Scores(NamedTuple):
@@ -93,7 +106,7 @@ def find_cutoff(scores: Callable[[], Iterator[Scores]], remove: int) -> Cutoff |
         The cutoff, or None where nothing is to be removed.
 
     Raises:
-        InvalidScores: If a score is infinite or not a number; the message names its matrix.
+        NotFinite: If a score is infinite or not a number; the message names its matrix.
     """
     if remove == 0:
         return None
@@ -123,10 +136,7 @@ def _histogram_of_high_digits(scores: Callable[[], Iterator[Scores]]) -> Int[Ten
         counts = torch.bincount(digits, minlength=_DIGIT).cpu()
         # exponents of infinities and not-a-numbers fill the ends of the histogram
         if counts[: _DIGIT // 2 - 0x7F80].any() or counts[_DIGIT // 2 + 0x7F80 :].any():
-            raise InvalidScores(
-                f"the importance of {part.name} has infinite or not-a-number values: training has diverged."
-                " Lower trainer.learning_rate, or use trainer.precision=fp32"
-            )
+            raise NotFinite(part.name)
         total += counts
     return total
 

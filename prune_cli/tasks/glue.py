@@ -76,6 +76,8 @@ class TextClassification:
             problems.append(f"task.text_columns={list(self.text_columns)}: name one column of text, or two for pairs.")
         if len(self.labels) == 1:
             problems.append("task.labels has one class only: name at least two, or none for a regression.")
+        if repeated := sorted({label for label in self.labels if self.labels.count(label) > 1}):
+            problems.append(f"task.labels has {', '.join(repeated)} more than once: a class needs a name of its own.")
         for name in self.metrics:
             if name not in self._known_metrics:
                 problems.append(
@@ -192,6 +194,12 @@ class TextClassification:
         # A fast tokenizer keeps the cut as state: the caller's would save it, and fail if used by two threads at once.
         tokenizer = deepcopy(tokenizer)
         cut = min(self.max_length, tokenizer.model_max_length)
+        least = tokenizer.num_special_tokens_to_add(pair=len(self.text_columns) > 1) + len(self.text_columns)
+        if cut < least:
+            raise UserError(
+                f"task.max_length={self.max_length}, cut to {cut} tokens, leaves nothing of the text beside the special tokens:"
+                f" give at least {least}, better the length of a sentence."
+            )
         parts = []
         for start in range(0, len(records), ENCODED_AT_ONCE):
             part = records[start : start + ENCODED_AT_ONCE]

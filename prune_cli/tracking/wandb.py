@@ -75,6 +75,8 @@ class WandbTracker:
         job_type: str,
         config: Mapping[str, Any],
         timeout: float,
+        anew: bool = False,
+        earlier: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Take what the run is called; nothing of W&B is touched before `start`.
 
@@ -89,6 +91,9 @@ class WandbTracker:
             job_type: W&B job type.
             config: The resolved configuration, plain dicts and lists; secrets are hidden here.
             timeout: Seconds that the start may take, and the end, > 0.
+            anew: Replace the W&B run of this id, because the run itself is made anew.
+            earlier: Records of the history from before the run was interrupted. W&B is given those that it lacks: offline
+                all of them, since what a killed process had logged may not have reached its file.
         """
         self._folder = folder
         self._timeout = timeout
@@ -96,7 +101,7 @@ class WandbTracker:
         self._init_arguments: dict[str, Any] = {
             "dir": str(folder),
             "id": run_id,
-            "resume": "allow",
+            "resume": None if anew else "allow",
             "name": name,
             "project": project,
             "entity": entity,
@@ -105,6 +110,8 @@ class WandbTracker:
             "job_type": job_type,
             "reinit": "create_new",  # never the run that an earlier job left open
         }
+        self._earlier = tuple(earlier)
+        self._rows = 0
         self._queue: queue.SimpleQueue[Mapping[str, Any] | _Finish] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="wandb-tracker", daemon=True)
         self._start_is_over = threading.Event()
@@ -228,8 +235,10 @@ class WandbTracker:
         run.define_metric("step", hidden=True)
         for name, axis in STEP_METRICS.items():
             run.define_metric(name, step_metric=axis)
+        for record in self._earlier:
+            self._log_row(run, record)
         while not isinstance(item := self._queue.get(), _Finish):
-            run.log(history_row(item))
+            self._log_row(run, item)
         if item.result is None:
             run.finish(exit_code=1)
             return
@@ -239,6 +248,12 @@ class WandbTracker:
             run.log({"samples": wandb.Table(columns=columns, data=[*sample_rows(item.samples)])})
         run.summary.update(summary(item.result))
         run.finish(exit_code=0)
+
+    def _log_row(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Log a record, unless W&B has it from before the run was interrupted: the same run makes the same rows again."""
+        self._rows += 1
+        if self._rows > run.starting_step:
+            run.log(history_row(record))
 
 
 def _set_up() -> Settings:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from prune_cli.errors import UserError
+from prune_cli.pruning.selection import InvalidScores
 
 if TYPE_CHECKING:
     import torch
@@ -42,15 +46,17 @@ class PruneCallback(TrainerCallback):
     ) -> None:
         """Score: gradients are clipped, weights and learning rate are those of the step about to be taken."""
         rates = [group["lr"] for group in kwargs["optimizer"].param_groups]
-        self.pruner.before_optimizer_step(
-            state.global_step, [rates[group] for group in self._groups(kwargs["optimizer"])]
-        )
+        with _told():
+            self.pruner.before_optimizer_step(
+                state.global_step, [rates[group] for group in self._groups(kwargs["optimizer"])]
+            )
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Select and remove."""
-        self.pruner.after_optimizer_step(state.global_step)
+        with _told():
+            self.pruner.after_optimizer_step(state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Log, evaluate and save what is due once the weights are masked; the last step is, and evaluates."""
@@ -72,6 +78,15 @@ class PruneCallback(TrainerCallback):
             group_of = {id(p): i for i, group in enumerate(optimizer.param_groups) for p in group["params"]}
             self.groups = [group_of[id(matrix.parameter)] for matrix in self.pruner.matrices]
         return self.groups
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """The engine, which knows torch alone, raises errors of its own; the user can mend these."""
+    try:
+        yield
+    except InvalidScores as error:
+        raise UserError(str(error)) from error
 
 
 @final

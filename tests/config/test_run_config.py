@@ -139,6 +139,13 @@ def test_a_teacher_that_is_not_there_is_refused(make: Make) -> None:
     assert told.startswith("regularization.first_teacher is missing: give regularization.first_teacher=...")
 
 
+@pytest.mark.parametrize("given", ["", "' '"])
+def test_an_empty_output_folder_is_refused(make: Make, given: str) -> None:
+    assert problems_of(make, f"output_dir={given}") == (
+        "output_dir is empty: give the folder in which runs make theirs, such as output_dir=runs",
+    )
+
+
 def test_an_output_folder_is_asked_for_only_to_write(compose: Composer, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cfg = without_hydra(compose(["task=rte", "data=synthetic", f"output_dir={tmp_path / 'file'}"]))

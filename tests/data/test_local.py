@@ -248,3 +248,27 @@ def test_real_data(glue_task, real_data: Path, name: str, train: int, validation
 def test_real_hidden_labels_are_found(glue_task, real_data: Path, name: str):
     with pytest.raises(UserError, match=r"test\.jsonl:1: `label` is -1(\.0)?, .*hidden label"):
         Local(str(real_data / name)).load(glue_task(name, evaluation_splits=["test"]))
+
+
+@pytest.mark.parametrize("line", ['{"label": 1, "label": 0}', '{"nested": {"a": 1, "a": 2}, "label": 1}'])
+def test_a_name_twice_in_one_object_is_told(folder: Path, glue_task, line: str):
+    with (folder / "train.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UserError, match=r"train\.jsonl:\d+: `(label|a)` more than once in one object"):
+        Local(str(folder)).load(glue_task("mrpc"))
+
+
+def test_a_column_twice_is_told(folder: Path, glue_task):
+    import pyarrow
+    import pyarrow.parquet
+
+    (folder / "train.jsonl").unlink()
+    columns = [pyarrow.array(["a"]), pyarrow.array(["b"]), pyarrow.array([1]), pyarrow.array([0])]
+    table = pyarrow.Table.from_arrays(columns, names=["sentence1", "sentence2", "label", "label"])
+    pyarrow.parquet.write_table(table, folder / "train.parquet")
+    with pytest.raises(UserError, match=r"train\.parquet: more than one column `label`"):
+        Local(str(folder)).load(glue_task("mrpc"))
+    (folder / "train.parquet").unlink()
+    (folder / "train.csv").write_text("sentence1,sentence2,label,sentence1\na,b,1,c\n")
+    with pytest.raises(UserError, match=r"train\.csv: more than one column `sentence1`"):
+        Local(str(folder)).load(glue_task("mrpc"))

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from prune_cli.errors import UserError
-from prune_cli.models import highest_token, unknown_share
+from prune_cli.models import unknown_share
 from prune_cli.run import Outcome
 from tests.whole_runs import do
 
@@ -50,11 +49,6 @@ def test_a_tokenizer_of_characters_needs_no_files(kind: str, tmp_path: Path) -> 
     (tmp_path / "config.json").write_text('{"model_type": "t5"}')
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
     assert unknown_share(AutoTokenizer.from_pretrained(tmp_path), ["Hello world"]) == 0
-
-
-def test_highest() -> None:
-    assert highest_token(Dataset.from_dict({"input_ids": [[1, 5], [], [3]], "length": [900, 0, 0]})) == 5
-    assert highest_token(Dataset.from_dict({"source_ids": [[1]], "target_ids": [[8]]})) == 8
 
 
 @pytest.mark.slow

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import torch
 from torch import nn
 
 from prune_cli.pruning import pruner as pruner_module
-from prune_cli.pruning.criteria import Criterion, Magnitude, Pins, Random, Sensitivity
+from prune_cli.pruning.criteria import Criterion, Magnitude, Pins, Random, Sensitivity, SmoothedCriterion
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
@@ -180,8 +183,70 @@ def test_diverged_training_names_the_matrix() -> None:
     pruner = make_pruner(weights, Magnitude())
     with torch.no_grad():
         weights["b"][3, 3] = float("nan")
-    with pytest.raises(InvalidScores, match="importance of b has"):
+    with pytest.raises(InvalidScores, match=r"importance of b has.*such weights: training has diverged"):
         pruner.after_optimizer_step(119)
+
+
+def test_diverged_gradients_name_the_matrix() -> None:
+    weights = make_weights()
+    pruner = make_pruner(weights, Pins())
+    for weight in weights.values():
+        weight.grad = torch.ones_like(weight)
+    weights["b"].grad = torch.full_like(weights["b"], float("inf"))
+    with pytest.raises(InvalidScores, match=r"importance of b has.*such gradients: training has diverged"):
+        pruner.before_optimizer_step(0, [0.1] * 3)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Odd(SmoothedCriterion):
+    """A criterion of somebody's own that is wrong."""
+
+    gives: Callable[[torch.Tensor], torch.Tensor]
+
+    def score(self, at):  # as users write it: without annotations that would be checked
+        return self.gives(at.weight)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class OddAtSelection(Criterion):
+    """The same without gradients."""
+
+    gives: Callable[[torch.Tensor], torch.Tensor]
+
+    def score(self, at):
+        return self.gives(at.weight)
+
+
+WRONG_SHAPES = [lambda w: w.sum(), lambda w: w[:-1], lambda w: w[:, None], lambda w: w[:1]]
+
+
+@pytest.mark.parametrize("gives", WRONG_SHAPES)
+def test_scores_of_the_wrong_shape_name_the_criterion(gives: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    weights = make_weights()
+    for weight in weights.values():
+        weight.grad = torch.ones_like(weight)
+    with pytest.raises(
+        InvalidScores, match=r"Odd\.score gives .* weights of a: it must give each weight its own score"
+    ):
+        make_pruner(weights, Odd(gives=gives)).before_optimizer_step(0, [0.1] * 3)
+    with pytest.raises(InvalidScores, match=r"OddAtSelection\.score gives .* weights of a"):
+        make_pruner(weights, OddAtSelection(gives=gives)).after_optimizer_step(119)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_name_the_criterion(value: float) -> None:
+    weights = make_weights()
+    for weight in weights.values():
+        weight.grad = torch.ones_like(weight)
+    gives = lambda w: torch.full_like(w, value)  # noqa: E731
+    with pytest.raises(
+        InvalidScores, match=r"Odd\.score gives infinite or not-a-number values for a.*mend the criterion"
+    ):
+        make_pruner(weights, Odd(gives=gives)).before_optimizer_step(0, [0.1] * 3)
+    with pytest.raises(InvalidScores, match=r"OddAtSelection\.score gives infinite .* for a.*mend the criterion"):
+        make_pruner(weights, OddAtSelection(gives=gives)).after_optimizer_step(119)
 
 
 def test_missing_gradient_names_the_matrix() -> None:

@@ -181,3 +181,13 @@ def test_a_run_that_another_process_has_just_finished_is_not_made_again(
     monkeypatch.setattr(RunFolder, "held", late)
     assert do(tmp_path, *STEPS).status == "skipped"
     assert json.loads((folder / "result.json").read_text()) == undisturbed.result
+
+
+def test_what_may_be_meant_but_seldom_is_is_told_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split in ("train", "validation"):
+        record = {"sentence1": "this is one", "sentence2": "this is another", "label": int(split == "validation")}
+        (tmp_path / f"{split}.jsonl").write_text((json.dumps(record) + "\n") * 32)
+    local = ("data=local", f"data.path={tmp_path}")
+    do(tmp_path / "runs", "trainer.max_steps=2", "sparsity=0", "task.evaluation_splits=[train]", data=local)
+    assert "ALL TRAINING RECORDS HAVE THE SAME LABEL (0)" in caplog.text
+    assert "EVALUATED ON THE RECORDS THAT IT LEARNS" in caplog.text

@@ -76,6 +76,7 @@ def test_a_task_is_frozen(glue_task: Build):
         ("mrpc", {"text_columns": []}, r"task.text_columns=\[\]"),
         ("stsb", {"label_range": [5, 0]}, r"task.label_range=\[5.0, 0.0\]"),
         ("mrpc", {"max_length": 2}, "task.max_length=2: must be above 2"),
+        ("mrpc", {"labels": ["a", "b", "a"]}, "task.labels has a more than once"),
         ("mrpc", {"evaluation_splits": []}, "task.evaluation_splits is empty"),
         ("mrpc", {"evaluation_records": 0}, "task.evaluation_records=0: give at least 1"),
     ],
@@ -221,3 +222,17 @@ def test_nearly_equal_float32_scores_correlate(glue_task: Build):
 
 def test_texts_come_column_after_column(glue_task: Build):
     assert glue_task("mrpc").texts(pairs(1, 0)) == ["a cat sat", "a cat sat", "a dog ran off", "a dog ran off"]
+
+
+@pytest.mark.parametrize(("task", "least"), [("mrpc", 5), ("cola", 3)])
+def test_an_input_of_special_tokens_alone_is_refused(tiny_tokenizer, glue_task, task: str, least: int):
+    tokenizer = tiny_tokenizer(["so it is"])
+    columns = {name: ["so it is"] for name in glue_task(task).text_columns}
+    records = Dataset.from_dict({**columns, "label": [1]})
+    assert len(glue_task(task, max_length=least).encode(records, tokenizer, training=True)) == 1
+    if least > 3:
+        with pytest.raises(UserError, match=r"task\.max_length=4.* leaves nothing of the text.*give at least 5"):
+            glue_task(task, max_length=4).encode(records, tokenizer, training=True)
+    tokenizer.model_max_length = least - 1
+    with pytest.raises(UserError, match=f"cut to {least - 1} tokens, leaves nothing"):
+        glue_task(task).encode(records, tokenizer, training=True)

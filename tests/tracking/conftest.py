@@ -75,12 +75,12 @@ def wandb_records() -> Callable[[Path], list[Any]]:
 
 
 def read_wandb_run(folder: Path) -> list[Any]:
-    """Read the one W&B run that was logged offline beneath a folder.
+    """Read the W&B run that was logged offline beneath a folder last.
 
     W&B's file is a LevelDB log (https://github.com/google/leveldb/blob/main/doc/log_format.md) of protocol buffers, its
     first block beginning with seven bytes of W&B's own.
     """
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    path = max(folder.glob("wandb/offline-run-*/*.wandb"))  # their names begin with the time
     data = path.read_bytes()
     record_class = vars(wandb_internal_pb2)["Record"]  # made at run time: type checkers do not see it
     position, block, header = 7, 32 * 1024, 7

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -23,9 +24,11 @@ ReadRun = Callable[[Path], list[Any]]
 
 @pytest.fixture
 def make_tracker(tmp_path: Path) -> MakeTracker:
-    def make(run: str = "first", timeout: float = 60.0, config: dict[str, Any] | None = None) -> WandbTracker:
+    def make(
+        run: str = "first", timeout: float = 60.0, config: dict[str, Any] | None = None, **options: Any
+    ) -> WandbTracker:
         folder = tmp_path / run
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         return WandbTracker(
             folder=folder,
             run_id=f"{run}-id",
@@ -37,6 +40,7 @@ def make_tracker(tmp_path: Path) -> MakeTracker:
             job_type="run",
             config=config or {"seed": 1},
             timeout=timeout,
+            **options,
         )
 
     return make
@@ -106,6 +110,79 @@ def test_an_offline_run_can_be_read_back(
     }
     assert [record.exit.exit_code for record in records if record.HasField("exit")] == [0]
     assert b"do-not-tell" not in b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+EARLIER = [{"step": step, "loss": step / 8} for step in (10, 20, 30)]
+
+
+def test_offline_a_resumed_run_is_given_all_that_came_before(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    tmp_path: Path,
+    wandb_records: ReadRun,
+    result: dict[str, Any],
+) -> None:
+    isolated_wandb.setenv("WANDB_MODE", "offline")
+    tracker = make_tracker(earlier=EARLIER)
+    tracker.start()
+    tracker.log({"step": 40, "loss": 5.0})
+    tracker.finish(result)
+    rows = [row["train/loss"] for row in history(wandb_records(tmp_path / "first")) if "train/loss" in row]
+    assert rows == [1.25, 2.5, 3.75, 5.0]
+
+
+@pytest.mark.parametrize(("there", "sent"), [(0, [10, 20, 30, 40]), (2, [30, 40]), (3, [40]), (4, [])])
+def test_online_a_resumed_run_is_given_what_it_lacks(make_tracker: MakeTracker, there: int, sent: list[int]) -> None:
+    logged: list[int] = []
+    run: Any = SimpleNamespace(starting_step=there, log=lambda row: logged.append(row["step"]))
+    tracker = make_tracker(earlier=EARLIER)
+    for record in [*EARLIER, {"step": 40, "loss": 5.0}]:  # as `_serve` hands them on
+        tracker._log_row(run, record)
+    assert logged == sent
+
+
+def test_a_run_that_is_made_anew_replaces_the_one_at_wandb(make_tracker: MakeTracker) -> None:
+    assert make_tracker(anew=True)._init_arguments["resume"] is None
+    assert make_tracker()._init_arguments["resume"] == "allow"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from prune_cli.pruning.pruner import Pruner
+from tests.whole_runs import do
+
+step, original = 0, Pruner.before_optimizer_step
+def killed(*arguments):
+    global step
+    step += 1
+    if step == 45:
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(*arguments)
+if sys.argv[2] == "killed":
+    Pruner.before_optimizer_step = killed
+print(do(Path(sys.argv[1]), "tracking=wandb", "trainer.log_steps=2").folder)
+"""
+
+
+@pytest.mark.slow
+def test_after_a_kill_all_rows_arrive(
+    isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, project_root: Path, wandb_records: ReadRun
+) -> None:
+    isolated_wandb.setenv("WANDB_MODE", "offline")
+
+    def started(how: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", KILLED, str(tmp_path / "runs"), how]
+        return subprocess.run(command, cwd=project_root, capture_output=True, text=True, check=False)
+
+    assert started("killed").returncode == -signal.SIGKILL
+    resumed = started("resumed")
+    assert resumed.returncode == 0, resumed.stderr
+    folder = Path(resumed.stdout.splitlines()[-1])
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    rows = [row for row in history(wandb_records(folder)) if "step" in row]
+    assert [row["step"] for row in rows] == [line["step"] for line in lines]
+    assert len(rows) == 21  # more than the killed run, or the resumed one alone, has made
 
 
 def test_runs_of_one_process_stay_apart_and_a_failed_one_is_marked(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from prune_cli.errors import UserError
+from prune_cli.pruning.selection import InvalidScores
 from prune_cli.training.callbacks import PruneCallback
 
 
@@ -75,3 +78,21 @@ def test_a_request_to_stop_saves_at_the_next_masked_step(asked: int, stopped: in
 
 def test_a_request_at_the_last_step_lets_the_run_finish() -> None:
     assert events(stop_at=40)["should_training_stop"] == []
+
+
+@pytest.mark.parametrize("call", ["before_optimizer_step", "after_optimizer_step"])
+def test_what_the_engine_refuses_is_told_as_the_users(call: str) -> None:
+    def refuses(*_: Any) -> None:
+        raise InvalidScores("mend the criterion")
+
+    pruner: Any = SimpleNamespace(
+        before_optimizer_step=lambda *_: None, after_optimizer_step=lambda *_: None, matrices=[]
+    )
+    setattr(pruner, call, refuses)
+    callback = PruneCallback(pruner, StopStandIn(), log_steps=1, eval_steps=1, save_steps=1)  # type: ignore[arg-type]
+    arguments: Any = TrainingArguments("unused", use_cpu=True)
+    with pytest.raises(UserError, match="mend the criterion"):  # either call
+        callback.on_pre_optimizer_step(
+            arguments, TrainerState(), TrainerControl(), optimizer=SimpleNamespace(param_groups=[])
+        )
+        callback.on_optimizer_step(arguments, TrainerState(), TrainerControl())
