@@ -11,7 +11,7 @@ ARGS ?=
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 WANDB_MODE=offline TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format type bench clean
+.PHONY: help install demo test lint format type soak bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ type: $(STAMP) ## check types alone
 format: $(STAMP) ## mend style and format where it can be done by machine
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+soak: $(STAMP) ## kill runs at 50 random moments and compare them with undisturbed ones (three minutes; ARGS="--kills 500")
+	$(TEST_ENV) $(BIN)/python -m tests.reliability $(ARGS)
 
 bench: $(STAMP) ## run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
