@@ -1,6 +1,6 @@
 """What pruning costs beside the training step: MiniLM shapes, random weights and records, paired in one run.
 
-usage: python benchmarks/step.py [TOKENS]   (default: 64 tokens a record, 32 records a step)
+usage: python benchmarks/step.py [PRECISION] [TOKENS]   (fp32, bf16 or auto, the default; 64 tokens a record, 32 records a step)
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.pruning.scope import prunable_weights
+from prune_cli.training.arguments import resolved_precision
 
 STEPS = 60
 BATCH = 32
 
 
-def measure(criterion: Criterion, tokens: int) -> dict[str, list[float]]:
+def measure(criterion: Criterion, precision: str, tokens: int) -> dict[str, list[float]]:
     """Milliseconds of each part of each step, by phase."""
     torch.manual_seed(0)
     config = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
@@ -39,7 +40,9 @@ def measure(criterion: Criterion, tokens: int) -> dict[str, list[float]]:
         ids = torch.randint(1000, 30_000, (BATCH, tokens))
         labels = torch.randint(0, 2, (BATCH,))
         marks = [time.perf_counter()]
-        model(input_ids=ids, labels=labels).loss.backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         marks.append(time.perf_counter())
         pruner.before_optimizer_step(step, [5e-5] * len(pruner.matrices))
@@ -58,10 +61,11 @@ def measure(criterion: Criterion, tokens: int) -> dict[str, list[float]]:
 
 def main() -> None:
     """Print one line a criterion and phase."""
-    tokens = int(sys.argv[1]) if len(sys.argv) > 1 else 64
-    print(f"{torch.get_num_threads()} threads, {BATCH} x {tokens} tokens, float32, {STEPS} steps")
+    precision = resolved_precision(sys.argv[1] if len(sys.argv) > 1 else "auto", "cpu")
+    tokens = int(sys.argv[2]) if len(sys.argv) > 2 else 64
+    print(f"{torch.get_num_threads()} threads, {BATCH} x {tokens} tokens, {precision}, {STEPS} steps")
     for criterion in (Pins(), Magnitude()):
-        times = measure(criterion, tokens)
+        times = measure(criterion, precision, tokens)
         training = statistics.median(times.pop("training step"))
         for phase, values in times.items():
             mean = statistics.mean(values)  # a selection comes every tenth step in the ramp: the mean is what it costs
