@@ -7,7 +7,6 @@ The pruning itself is `prune_cli.pruning.pruner`, called around every optimizer 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,11 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from prune_cli import assembly, models
-from prune_cli.artifacts import environment, result
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import identity, run_name
 from prune_cli.data.records import asked
-from prune_cli.files import write_text
+from prune_cli.finish import finish
 from prune_cli.objectives import objective_of
-from prune_cli.report import figures, model_card, samples
 from prune_cli.tracking.history import History
 from prune_cli.tracking.wandb import WandbTracker
 from prune_cli.training.arguments import resolved_precision
@@ -37,7 +34,7 @@ from prune_cli.training.progress import TrainingProgress
 from prune_cli.training.trainer import PruningTrainer, TaskTrainer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
     from prune_cli.tasks.base import Prediction, Task
@@ -80,7 +77,7 @@ def run(config: RunConfig, console: Console) -> Outcome:
     with stop.listening(), folder.held():
         broken = folder.doubt() if folder.result.exists() else None
         finished = folder.result.exists() and broken is None
-        if finished and not config.overwrite:  # by another process, while this one waited for nothing
+        if finished and not config.overwrite:  # by another process in the meantime
             return _skipped(folder)
         folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), anew=finished)
         with folder.logged(console):
@@ -170,7 +167,7 @@ def _run(
                 trainer.learn()
             if trainer.state.global_step < steps:
                 stop.obey()  # the callback stopped it, with a checkpoint
-            finished, picked = _finish(config, run_id, folder, trainer, model, tokenizer)
+            finished, picked = finish(config, run_id, folder, trainer, model, tokenizer)
             folder.finish(finished)
             folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)
@@ -254,65 +251,3 @@ def _tracker(
     if (place := tracker.start()) is not None:
         log.info("W&B: %s", place)
     return tracker
-
-
-def _finish(
-    config: RunConfig,
-    run_id: str,
-    folder: RunFolder,
-    trainer: PruningTrainer,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Save the model, its predictions and the pictures; give the content of result.json and some of the predictions."""
-    task, pruner = trainer.task, trainer.checkpoints.pruner
-    with folder.replacing(folder.model) as saved:
-        model.save_pretrained(saved)
-        tokenizer.save_pretrained(saved)
-        zeros = result.count_zeros(saved, {matrix.name for matrix in pruner.matrices})
-        history = trainer.checkpoints.history.records
-        last = result.evaluations(history, task.primary_metric)[-1]
-        summary = {
-            "format": result.FORMAT,
-            "name": folder.path.name,
-            "id": run_id,
-            "choices": dict(config.choices),
-            "seed": config.seed,
-            "primary_metric": task.primary_metric,
-            "metric": last[f"eval_{task.primary_metric}"],
-            "metrics": result.metrics_of(last),
-            "best_at_target": result.best_at_target(history, task.primary_metric, pruner.target_now),
-            "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
-            "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
-            "layers": result.layers(pruner, zeros),
-            "steps": last["step"],
-            "epochs": last["epoch"],
-            "precision": trainer.checkpoints.precision,
-            "seconds": result.seconds(history),
-            "steps_per_second": last["step"] / result.seconds(history)["train"],
-            "peak_memory_bytes": environment.peak_memory_bytes(),
-            "files": {f"model/{path.name}": path.stat().st_size for path in sorted(saved.glob("*.safetensors"))},
-            "versions": environment.versions(),
-            "git_commit": environment.git_commit(),
-            "machine": environment.machine(),
-        }
-        write_text(saved / "README.md", model_card.model_card(summary, config.resolved))
-    with folder.replacing(folder.figures) as pictures:
-        figures.metric_and_sparsity(
-            history,
-            task.primary_metric,
-            pictures / "metric.png",
-            folder.path.name,
-            teacher_metric=summary["teacher_metric"],
-        )
-        figures.layer_sparsity(summary["layers"], pictures / "layers.png", folder.path.name)
-    rows = [
-        {"split": split, **record, "prediction": prediction}
-        for split, predictions in trainer.final_predictions().items()
-        for record, prediction in zip(trainer.evaluation.examples[split].to_list(), predictions, strict=True)
-    ]
-    write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    picked = samples.spread(rows)
-    write_text(folder.samples, samples.as_markdown(picked, folder.path.name))
-    trainer.checkpoints.history.save(folder.history)
-    return {**summary, "promised": folder.promises()}, picked

@@ -1,0 +1,91 @@
+"""What a finished training leaves behind: the model, its predictions, pictures, and the content of result.json."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from prune_cli.artifacts import environment, result
+from prune_cli.files import write_text
+from prune_cli.report import figures, model_card, samples
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from prune_cli.artifacts.run_folder import RunFolder
+    from prune_cli.config.run_config import RunConfig
+    from prune_cli.training.trainer import PruningTrainer
+
+
+def finish(
+    config: RunConfig,
+    run_id: str,
+    folder: RunFolder,
+    trainer: PruningTrainer,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Save the model, its predictions and the pictures, all of it on the disk when this returns.
+
+    Args:
+        config: The run.
+        run_id: Its identity.
+        folder: Where it all goes.
+        trainer: Has trained.
+        model: The pruned model.
+        tokenizer: The model's.
+
+    Returns:
+        The content of result.json, and some of the predictions.
+    """
+    task, pruner = trainer.task, trainer.checkpoints.pruner
+    with folder.replacing(folder.model) as saved:
+        model.save_pretrained(saved)
+        tokenizer.save_pretrained(saved)
+        zeros = result.count_zeros(saved, {matrix.name for matrix in pruner.matrices})
+        history = trainer.checkpoints.history.records
+        last = result.evaluations(history, task.primary_metric)[-1]
+        summary = {
+            "format": result.FORMAT,
+            "name": folder.path.name,
+            "id": run_id,
+            "choices": dict(config.choices),
+            "seed": config.seed,
+            "primary_metric": task.primary_metric,
+            "metric": last[f"eval_{task.primary_metric}"],
+            "metrics": result.metrics_of(last),
+            "best_at_target": result.best_at_target(history, task.primary_metric, pruner.target_now),
+            "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
+            "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
+            "layers": result.layers(pruner, zeros),
+            "steps": last["step"],
+            "epochs": last["epoch"],
+            "precision": trainer.checkpoints.precision,
+            "seconds": result.seconds(history),
+            "steps_per_second": last["step"] / result.seconds(history)["train"],
+            "peak_memory_bytes": environment.peak_memory_bytes(),
+            "files": {f"model/{path.name}": path.stat().st_size for path in sorted(saved.glob("*.safetensors"))},
+            "versions": environment.versions(),
+            "git_commit": environment.git_commit(),
+            "machine": environment.machine(),
+        }
+        write_text(saved / "README.md", model_card.model_card(summary, config.resolved))
+    with folder.replacing(folder.figures) as pictures:
+        figures.metric_and_sparsity(
+            history,
+            task.primary_metric,
+            pictures / "metric.png",
+            folder.path.name,
+            teacher_metric=summary["teacher_metric"],
+        )
+        figures.layer_sparsity(summary["layers"], pictures / "layers.png", folder.path.name)
+    rows = [
+        {"split": split, **record, "prediction": prediction}
+        for split, predictions in trainer.final_predictions().items()
+        for record, prediction in zip(trainer.evaluation.examples[split].to_list(), predictions, strict=True)
+    ]
+    write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    picked = samples.spread(rows)
+    write_text(folder.samples, samples.as_markdown(picked, folder.path.name))
+    trainer.checkpoints.history.save(folder.history)
+    return {**summary, "promised": folder.promises()}, picked
