@@ -32,6 +32,7 @@ class StopRequest:
         """No signal has come."""
         self._signal: int | None = None
         self._putting_off = False
+        self._terminals: list[int] = []
 
     @property
     def requested(self) -> bool:
@@ -46,6 +47,7 @@ class StopRequest:
             return
         numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows lacks two
         before = {number: handler for number in numbers if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+        self._terminals = _terminals()
         for number in before:
             signal.signal(number, self._on_signal)
         try:
@@ -79,18 +81,25 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if number == getattr(signal, "SIGHUP", None):
-            _leave_terminal()
+            _leave(self._terminals)
         first, self._signal = self._signal is None, number
         if not (first and self._putting_off):
             raise Stopped(number)
         log.warning("Stopping: a checkpoint is written at the next selection. Once more to stop at once.")
 
 
-def _leave_terminal() -> None:
-    """Write nowhere from now on instead of to a terminal that has been closed, which would fail."""
+def _terminals() -> list[int]:
+    """Descriptors of what is written to a terminal; one that has been closed would not say so any more."""
+    found: list[int] = []
     for stream in (sys.__stdout__, sys.__stderr__):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
-            if stream.isatty():  # pyright: ignore[reportOptionalMemberAccess]
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
-                os.close(nowhere)
+        if stream is not None and not stream.closed and stream.isatty():
+            found.append(stream.fileno())
+    return found
+
+
+def _leave(terminals: list[int]) -> None:
+    """Write nowhere from now on instead of to a terminal that has been closed, which would fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in terminals:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,3 +119,38 @@ def test_what_is_ignored_stays_ignored_and_all_is_as_before(monkeypatch: pytest.
     finally:
         signal.signal(signal.SIGHUP, ignored)
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from prune_cli.errors import Stopped
+from prune_cli.run import run
+from tests.whole_runs import config_of
+
+try:
+    run(config_of(Path(sys.argv[1]), "trainer.max_steps=5000", "trainer.save_steps=10000"), Console(stderr=True))
+except Stopped as stop:
+    sys.exit(stop.exit_code)
+"""
+
+
+def test_a_terminal_that_is_closed_ends_the_run_with_a_checkpoint(tmp_path: Path, project_root: Path) -> None:
+    terminal, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path)],
+        cwd=project_root,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # a session's own terminal is the one that hangs up
+    )
+    os.close(theirs)
+    shown = b""
+    while b"/5000" not in shown or b" 0/5000" in shown[-400:]:  # the bar moves: it trains
+        shown += os.read(terminal, 1 << 16)
+    os.close(terminal)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    assert len(list(tmp_path.rglob("checkpoint-*"))) == 1
