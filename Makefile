@@ -42,8 +42,9 @@ format: $(STAMP) ## mend style and format where it can be done by machine
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: $(STAMP) ## kill runs at 50 random moments and compare them with undisturbed ones (three minutes; ARGS="--kills 500")
+soak: $(STAMP) ## kill runs at 50 random moments (ARGS="--kills 500"), cut the power at every one: about eight minutes
 	$(TEST_ENV) $(BIN)/python -m tests.reliability $(ARGS)
+	POWER_CUTS=100000 $(TEST_ENV) $(BIN)/python -m pytest -n 2 tests/reliability/test_power.py
 
 bench: $(STAMP) ## run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

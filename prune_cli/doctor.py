@@ -172,7 +172,7 @@ def check_torch() -> Iterator[Check]:
         yield Check(f"GPU {index}", "ok", f"{device.name}, {_gib(device.total_memory):.0f} GiB, {bf16}")
     place = "GPU" if on_gpu("auto") else "CPU"
     why = f"the {place} that runs train on has {'it' if bf16_in_hardware('auto') else 'no bf16'} in hardware"
-    yield Check("trainer.precision=auto", "ok", f"takes {resolved_precision('auto', 'auto')}: {why}")
+    yield Check("precision", "ok", f"trainer.precision=auto takes {resolved_precision('auto', 'auto')}: {why}")
 
 
 def check_machine(folder: Path) -> Iterator[Check]:
