@@ -70,7 +70,7 @@ class RunFolder:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
-        if not isinstance(result, dict) or "format" not in result:
+        if not isinstance(result, dict) or not {"format", "metric"} <= result.keys():
             raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
         if result["format"] != FORMAT:
             raise UserError(
@@ -85,9 +85,9 @@ class RunFolder:
             result: Its content.
             thorough: Compare checksums too, and not sizes alone.
         """
-        promised: Mapping[str, Checksum] | None = result.get("promised")
-        if promised is None:
-            yield f"{self.result} promises no files, so an earlier version of prune wrote it: {_AGAIN}"
+        promised: Mapping[str, Checksum] = result.get("promised") or {}
+        if self.history.name not in promised:
+            yield f"{self.result} does not promise what a run leaves, so an earlier version of prune wrote it: {_AGAIN}"
             return
         for name, expected in promised.items():
             path = self.path / name

@@ -87,16 +87,9 @@ class Teacher:
             self.best = metric
         if self.rule.update == "never" or (self.rule.update == "best" and not beaten):
             return False
-        self.replace(student)
+        self._take(_tensors(student))
         self.version += 1
         return True
-
-    def replace(self, student: PreTrainedModel) -> None:
-        """Copy the student's weights into the teacher."""
-        if self.model is None or not self._own:  # a first teacher may have another architecture
-            self.model = _frozen(self.make())
-            self._own, self._label_order = True, None
-        _fill(self.model, _tensors(student))
 
     def state(self) -> dict[str, Any]:
         """The small part of the state, for JSON."""
@@ -111,9 +104,7 @@ class Teacher:
         """
         self.version, self.best = state["version"], state["best"]
         if state["own"]:
-            self.model = _frozen(self.make())
-            self._own, self._label_order = True, None
-            _fill(self.model, weights)
+            self._take(weights)
 
     def weights(self) -> dict[str, Tensor]:
         """Tensors of a teacher that was the student once; a first teacher is read from its own folder again."""
@@ -121,15 +112,18 @@ class Teacher:
             return {}
         return _tensors(self.model)
 
+    @torch.no_grad()
+    def _take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Become a copy of a student, whose tensors these are."""
+        if self.model is None or not self._own:  # a first teacher may have another architecture
+            self.model = _frozen(self.make())
+            self._own, self._label_order = True, None
+        for name, tensor in _tensors(self.model).items():
+            tensor.copy_(tensors[name])
+
 
 def _frozen(model: PreTrainedModel) -> PreTrainedModel:
     return model.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def _fill(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> None:
-    for name, tensor in _tensors(model).items():
-        tensor.copy_(tensors[name])
 
 
 def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
