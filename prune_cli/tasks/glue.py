@@ -196,9 +196,10 @@ class TextClassification:
         cut = min(self.max_length, tokenizer.model_max_length)
         least = tokenizer.num_special_tokens_to_add(pair=len(self.text_columns) > 1) + len(self.text_columns)
         if cut < least:
+            shorter = "" if cut == self.max_length else f", of which the model takes {cut},"
             raise UserError(
-                f"task.max_length={self.max_length}, cut to {cut} tokens, leaves nothing of the text beside the special tokens:"
-                f" give at least {least}, better the length of a sentence."
+                f"task.max_length={self.max_length}{shorter} leaves nothing of the text beside the special tokens: give at "
+                f"least {least}, better the length of a sentence."
             )
         parts = []
         for start in range(0, len(records), ENCODED_AT_ONCE):

@@ -234,5 +234,5 @@ def test_an_input_of_special_tokens_alone_is_refused(tiny_tokenizer, glue_task, 
         with pytest.raises(UserError, match=r"task\.max_length=4.* leaves nothing of the text.*give at least 5"):
             glue_task(task, max_length=4).encode(records, tokenizer, training=True)
     tokenizer.model_max_length = least - 1
-    with pytest.raises(UserError, match=f"cut to {least - 1} tokens, leaves nothing"):
+    with pytest.raises(UserError, match=f"of which the model takes {least - 1}, leaves nothing"):
         glue_task(task).encode(records, tokenizer, training=True)
