@@ -262,10 +262,10 @@ def test_a_new_option_at_its_default_changes_nothing() -> None:
     assert said(Later(whistles=2)) == {"whistles": 2}
 
 
-def test_the_defaults_are_pinned(compose: Composer) -> None:
-    """What is left out of an identity must never mean something else: a new default needs a new field.
+def test_the_defaults_are_pinned() -> None:
+    """What is left out of an identity must never mean something else: another default is another field.
 
-    A new option is added to defaults.json; an entry that is there is not changed.
+    defaults.json holds every default that there has been; those of a new option or class are added when it has landed.
     """
     classes: set[type] = {ModelConfig, TrainerConfig}
     for group in ("task", "criterion", "schedule", "pattern", "regularization"):
@@ -278,7 +278,8 @@ def test_the_defaults_are_pinned(compose: Composer) -> None:
             if counts(own.metadata) and own.default is not dataclasses.MISSING:
                 found[f"{cls.__name__}.{own.name}"] = own.default
     pinned = json.loads((Path(__file__).parent / "defaults.json").read_text(encoding="utf-8"))
-    assert json.loads(json.dumps(found)) == pinned
+    now = json.loads(json.dumps(found))
+    assert {name: now.get(name, "gone") for name in pinned} == pinned
 
 
 def test_an_identity_is_pinned(make: Make) -> None:
