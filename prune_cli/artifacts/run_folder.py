@@ -8,7 +8,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeGuard, final
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -85,9 +85,9 @@ class RunFolder:
             result: Its content.
             thorough: Compare checksums too, and not sizes alone.
         """
-        promised: Mapping[str, Checksum] = result.get("promised") or {}
-        if self.history.name not in promised:
-            yield f"{self.result} does not promise what a run leaves, so an earlier version of prune wrote it: {_AGAIN}"
+        promised = result.get("promised")
+        if not _promises(promised) or self.history.name not in promised:
+            yield f"{self.result} does not promise what a run leaves, it is broken or of an earlier version of prune: {_AGAIN}"
             return
         for name, expected in promised.items():
             path = self.path / name
@@ -191,3 +191,9 @@ class RunFolder:
     def clear_checkpoints(self) -> None:
         """Remove the checkpoints; once result.json is on the disk, nothing goes on from them."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+def _promises(value: object) -> TypeGuard[Mapping[str, Checksum]]:
+    """Whether a part of a file has the form of promises."""
+    wanted = Checksum.__required_keys__
+    return isinstance(value, dict) and all(isinstance(part, dict) and part.keys() == wanted for part in value.values())

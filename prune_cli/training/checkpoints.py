@@ -147,7 +147,9 @@ class Checkpoints:
         (filled / _MANIFEST).write_text(json.dumps(sums), encoding="utf-8")
         put_folder(filled, self.folder / filled.name)
         sync(self.folder.parent)  # which the first checkpoint made a folder in
-        for old in _newest_first(self.folder)[self.keep :]:
+        # One of a later step is damaged, or the run would have gone on from it: it takes no place among those that stay
+        sound = [path for path in _newest_first(self.folder) if _step(path) <= step]
+        for old in sound[self.keep :]:
             shutil.rmtree(old)
 
     def restore(self, checkpoint: Checkpoint) -> None:

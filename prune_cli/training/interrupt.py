@@ -25,7 +25,7 @@ class StopRequest:
     """Whether a signal asked the run to stop.
 
     Before training the first signal stops at once, as nothing can be lost. While `put_off` holds, the first is a request,
-    which training answers with a checkpoint and an ending run by ending; a second one stops at once.
+    which training answers with a checkpoint and an ending run by ending; a second one, unless it is a hang-up, stops at once.
     """
 
     def __init__(self) -> None:
@@ -80,8 +80,11 @@ class StopRequest:
             raise Stopped(self._signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number == getattr(signal, "SIGHUP", None):
+        hang_up = number == getattr(signal, "SIGHUP", None)
+        if hang_up:
             _leave(self._terminals)
+        if self._putting_off and self._signal is not None and hang_up:
+            return  # the shell and the kernel each send one, and systemd one behind SIGTERM: nobody insists
         first, self._signal = self._signal is None, number
         if not (first and self._putting_off):
             raise Stopped(number)

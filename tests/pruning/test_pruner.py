@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -240,7 +241,7 @@ def test_scores_that_are_no_numbers_name_the_criterion(value: float) -> None:
     weights = make_weights()
     for weight in weights.values():
         weight.grad = torch.ones_like(weight)
-    gives = lambda w: torch.full_like(w, value)  # noqa: E731
+    gives = partial(torch.full_like, fill_value=value)
     with pytest.raises(
         InvalidScores, match=r"Odd\.score gives infinite or not-a-number values for a.*mend the criterion"
     ):

@@ -31,9 +31,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tests.reliability.power import CHANGES
 from tests.whole_runs import do
 
-CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree")
 TIMED = ("seconds", "evaluation_seconds")
 PHASES = ("start-up", "steps and evaluations", "writing a checkpoint", "final save", "tidying", "after the end")
 

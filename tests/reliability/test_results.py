@@ -99,6 +99,16 @@ def test_finished_is_what_has_all_that_it_promises(
     assert_same_end(undisturbed, redone)
 
 
+@pytest.mark.parametrize(
+    "promised", [3, [], {}, {"history.jsonl": 3}, {"history.jsonl": {"bytez": 3, "sha256": ""}}, {"model": {}}]
+)
+def test_promises_that_cannot_be_read_are_none(promised: object, undisturbed: Outcome, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "copy")
+    shutil.copytree(undisturbed.folder, folder.path)
+    folder.result.write_text(json.dumps({**undisturbed.result, "promised": promised}))
+    assert "result.json does not promise what a run leaves" in str(folder.doubt())
+
+
 def test_what_is_promised_is_told_by_size_and_verified_by_checksum(undisturbed: Outcome, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "copy")
     shutil.copytree(undisturbed.folder, folder.path)

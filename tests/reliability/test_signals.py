@@ -108,6 +108,27 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_hang_up_never_insists(
+    first: signal.Signals, undisturbed: Outcome, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell and the kernel each send one when a terminal is closed, and systemd sends one behind SIGTERM."""
+    original = Pruner.after_optimizer_step
+
+    def both(self: Pruner, step: int) -> None:
+        original(self, step)
+        if step in (12, 13):
+            os.kill(os.getpid(), first if step == 12 else signal.SIGHUP)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pruner, "after_optimizer_step", both)
+        with pytest.raises(Stopped) as stop:
+            do(tmp_path, *STEPS, precision)
+    assert stop.value.exit_code == 128 + first
+    assert [path.name for path in tmp_path.rglob("checkpoint-*")] == ["checkpoint-16"]
+    assert_same_end(undisturbed, do(tmp_path, *STEPS, precision))
+
+
 def test_what_is_ignored_stays_ignored_and_all_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does

@@ -90,6 +90,20 @@ def test_a_damaged_one_is_passed_over(checkpoints: Checkpoints, damage: str, cap
     assert "checkpoint-20 is damaged" in caplog.text
 
 
+def test_a_damaged_later_one_does_not_take_the_place_of_a_sound_one(checkpoints: Checkpoints) -> None:
+    checkpoints.keep = 1
+    save(checkpoints, 60)
+    (checkpoints.folder / "checkpoint-60" / "model.safetensors").write_bytes(b"rotten")
+    assert latest(checkpoints) is None  # so the run begins again
+    for step in (15, 30):
+        save(checkpoints, step)
+        found = latest(checkpoints)
+        assert found is not None
+        assert found.step == step
+    save(checkpoints, 60)
+    assert [path.name for path in checkpoints.folder.glob("checkpoint-*")] == ["checkpoint-60"]
+
+
 def test_one_that_was_never_completed_does_not_show(checkpoints: Checkpoints) -> None:
     save(checkpoints, 10)
     with pytest.raises(OSError, match="full"), checkpoints.staging(20, {}) as folder:
