@@ -35,6 +35,10 @@ from prune_cli import assembly
 from prune_cli import run as runs
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
+from prune_cli.heads.base import Head
+from prune_cli.heads.spans import Spans
+from prune_cli.heads.text import Text
+from prune_cli.heads.tokens import Tokens
 from prune_cli.training.sampler import EpochSampler
 from prune_cli.training.trainer import PruningTrainer
 
@@ -74,17 +78,17 @@ def configuration(task: str, data: Path, folder: str, *overrides: str) -> RunCon
     return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
 
 
-def plain_collator(head: str, tokenizer: Any, model: Any) -> Any:
+def plain_collator(head: Head[Any], tokenizer: Any, model: Any) -> Any:
     """The library's own collator over our encoded records."""
-    if head == "tokens":
+    if isinstance(head, Tokens):
         own = DataCollatorForTokenClassification(tokenizer)
-    elif head == "text":
+    elif isinstance(head, Text):
         own = DataCollatorForSeq2Seq(tokenizer, model=model, padding=True)
     else:
         own = DataCollatorWithPadding(tokenizer)
 
     def collate(features: list[dict[str, Any]]) -> Any:
-        if head == "text":  # one sequence, its source not learned
+        if isinstance(head, Text):  # one sequence, its source not learned
             tokenizer.padding_side = "right"
             return own([
                 {"input_ids": f["source_ids"] + f["target_ids"], "labels": [-100] * len(f["source_ids"]) + f["target_ids"]}
@@ -92,7 +96,7 @@ def plain_collator(head: str, tokenizer: Any, model: Any) -> Any:
             ])  # fmt: skip
         kept = [*tokenizer.model_input_names, "labels"]
         rows = [{name: feature[name] for name in kept if name in feature} for feature in features]
-        if head == "spans":
+        if isinstance(head, Spans):
             for row in rows:
                 row["start_positions"], row["end_positions"] = row.pop("labels")
         return own(rows)

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 from prune_cli import models
 from prune_cli.data.encoded import highest_token, only_label
 from prune_cli.errors import UserError
-from prune_cli.objectives import objective_of
-from prune_cli.objectives.text import Text, output_layer_problem
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.scope import prunable_weights
 from prune_cli.regularizers import Distillation
@@ -137,8 +135,7 @@ def model_for(
             len(tokenizer),
             embedded,
         )
-    objective = objective_of(task, tokenizer)
-    if isinstance(objective, Text) and (problem := output_layer_problem(objective, model)):
+    if (problem := task.head.problem(model, tokenizer)) is not None:
         raise UserError(f"model.name={name}: {problem}. Choose another model (see `prune list models`)")
     return model
 
@@ -255,15 +252,8 @@ def teacher_for(
         return Teacher(rule, make)
     first = models.load_model(rule.first_teacher, head=task.head, labels=None)
     _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
-    order = models.label_order(first.config.id2label or {}, task.labels) if task.labels else None
-    evaluator = TaskTrainer(
-        first,
-        arguments,
-        task=task,
-        objective=objective_of(task, tokenizer),
-        tokenizer=tokenizer,
-        label_order=order,
-    )
+    models.in_order(first, task.labels, "regularization.first_teacher")
+    evaluator = TaskTrainer(first, arguments, task=task, tokenizer=tokenizer)
     metric = evaluator.score(evaluation.sets(whole=False))[0][task.primary_metric]
     log.info("first teacher: %s %.4f", task.primary_metric, metric)
-    return Teacher(rule, make, first=first, first_metric=metric, label_order=order)
+    return Teacher(rule, make, first=first, first_metric=metric)

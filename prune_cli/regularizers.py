@@ -11,6 +11,8 @@ from prune_cli.marks import BY_CONTENT
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from prune_cli.heads.decisions import Choice, Decisions, Number
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -48,51 +50,49 @@ class Distillation:
         if self.update == "never" and self.first_teacher is None:
             raise ValueError("first_teacher is missing: with update=never give the folder of a fine-tuned model")
 
-    def losses(self, student: Tensor, teacher: Tensor, labels: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Loss of each of a batch of decisions, whatever they are: records, tokens, starts of spans.
+    def loss(self, student: Decisions, teacher: Decisions) -> Tensor:
+        """Loss of a batch of decisions, whatever they are: records, tokens, starts and ends of answers.
 
             a_b  = 1 - H(p_b) / log C
             loss = a_b * tau^2 * KL(q_b^tau || p_b^tau) + (1 - a_b) * CE_b
 
         p is the student's and q the teacher's distribution; no gradient flows through a_b. With a fixed weight a_b is that
-        weight.
+        weight. A number has no distribution, so no confidence: its loss is a * (student - teacher)^2 + (1 - a) * (student -
+        label)^2, and "adaptive" weighs both alike (0.5).
 
         Args:
-            student: The student's logits, [decisions, classes].
-            teacher: The teacher's logits, [decisions, classes], without gradient.
-            labels: The right class of each, [decisions].
-            classes: C of each decision, [decisions], where the logits of some classes are masked by large negative numbers;
-                None where all classes count.
+            student: The student's decisions.
+            teacher: The teacher's for the same, without gradient.
 
         Returns:
-            [decisions].
+            The sum over the decisions, a scalar.
         """
+        import torch
+
+        pairs = zip(student, teacher, strict=True)
+        return torch.stack([self._loss(mine, taught) for mine, taught in pairs]).sum()
+
+    def _loss(self, student: Choice | Number, teacher: Choice | Number) -> Tensor:
+        from prune_cli.heads.decisions import Choice, Number, in_pieces
+
+        if isinstance(student, Number) and isinstance(teacher, Number):
+            values, taught = student.values.float(), teacher.values.float()
+            a = 0.5 if self.weight == "adaptive" else float(self.weight)
+            return (a * (values - taught) ** 2 + (1 - a) * (values - student.labels) ** 2).sum()
+        assert isinstance(student, Choice) and isinstance(teacher, Choice), "both come from the same head"
+        return in_pieces(self._choices, student, teacher)
+
+    def _choices(self, student: Choice, teacher: Choice | None) -> Tensor:
         from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-        student, teacher = student.float(), teacher.float()
+        assert teacher is not None
+        p, q = student.logits.float(), teacher.logits.float()
         tau = self.temperature
-        labelled = cross_entropy(student, labels, reduction="none")
-        log_p, log_q = log_softmax(student / tau, -1), log_softmax(teacher / tau, -1)
+        labelled = cross_entropy(p, student.labels, reduction="none")
+        log_p, log_q = log_softmax(p / tau, -1), log_softmax(q / tau, -1)
         taught = kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1).mul(tau**2)
-        a = confidence(student, classes) if self.weight == "adaptive" else float(self.weight)
-        return a * taught + (1 - a) * labelled
-
-    def regression_loss(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        """Loss over a batch of numbers: squared distances to the teacher's prediction and to the label.
-
-        A number has no class distribution, so no confidence: "adaptive" weighs both alike (0.5).
-
-        Args:
-            student: The student's predictions, [records].
-            teacher: The teacher's predictions, [records], without gradient.
-            labels: The right values, [records].
-
-        Returns:
-            The mean loss, a scalar.
-        """
-        student, teacher = student.float(), teacher.float()
-        a = 0.5 if self.weight == "adaptive" else float(self.weight)
-        return (a * (student - teacher) ** 2 + (1 - a) * (student - labels) ** 2).mean()
+        a = confidence(p, student.classes) if self.weight == "adaptive" else float(self.weight)
+        return (a * taught + (1 - a) * labelled).sum()
 
 
 def confidence(logits: Tensor, classes: Tensor | None = None) -> Tensor:

@@ -22,7 +22,6 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import identity, run_name
 from prune_cli.data.records import asked
 from prune_cli.finish import finish
-from prune_cli.objectives import objective_of
 from prune_cli.tracking.history import History
 from prune_cli.tracking.wandb import WandbTracker
 from prune_cli.training.arguments import resolved_precision
@@ -154,7 +153,6 @@ def _run(
         checkpoint=checkpoint,
         group_by_length=options.group_by_length,
         task=task,
-        objective=objective_of(task, tokenizer),
         tokenizer=tokenizer,
         train=train,
         callbacks=callbacks,
@@ -222,12 +220,12 @@ def _saved_model(config: RunConfig, task: Task, folder: Path) -> tuple[TaskTrain
     """A Trainer that evaluates a saved model, and the model's tokenizer; the task takes the model's labels if it has none."""
     tokenizer = models.load_tokenizer(folder)
     model = models.load_model(folder, head=task.head, labels=None)
-    if task.head == "tokens" and not task.labels:
+    if not task.labels:
         names = cast("Mapping[int, str]", model.config.id2label)
         task = task.fitted([], [names[number] for number in range(len(names))])
+    models.in_order(model, task.labels, f"the model of {folder}")
     arguments = assembly.arguments(config, RunFolder(folder).checkpoints, steps=1)
-    objective = objective_of(task, tokenizer)
-    return TaskTrainer(model, arguments, task=task, objective=objective, tokenizer=tokenizer), tokenizer
+    return TaskTrainer(model, arguments, task=task, tokenizer=tokenizer), tokenizer
 
 
 def _tracker(

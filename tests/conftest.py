@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from prune_cli.config.build import build
-from prune_cli.tasks.glue import TextClassification
+from prune_cli.tasks.text_classification import TextClassification
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,7 +15,7 @@ from prune_cli.config.build import build, construct
 from prune_cli.config.options import Option, options
 from prune_cli.config.schema import ModelConfig
 from prune_cli.errors import UserError
-from prune_cli.tasks.glue import TextClassification
+from prune_cli.tasks.text_classification import TextClassification
 
 TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 

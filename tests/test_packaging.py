@@ -80,7 +80,7 @@ def test_the_wheel_lists_the_tasks_of_its_own_conf(installed: Path, tmp_path: Pa
 def test_the_wheel_composes_a_configuration(installed: Path, tmp_path: Path) -> None:
     shown = _run_installed(installed, tmp_path, "-m", "prune_cli", "run", "task=mrpc", "sparsity=0.5", "--cfg", "job")
     assert "sparsity: 0.5" in shown
-    assert "prune_cli.tasks.glue" in shown
+    assert "prune_cli.tasks.text_classification" in shown
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list", "tasks"], ["run", "--help"]])

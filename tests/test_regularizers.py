@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from prune_cli.heads.decisions import Choice, Number, task_loss
 from prune_cli.regularizers import Distillation, confidence
+
+
+def loss_of(
+    rule: Distillation,
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    labels: torch.Tensor,
+    classes: torch.Tensor | None = None,
+) -> torch.Tensor:
+    return rule.loss([Choice(student, labels, classes)], [Choice(teacher, labels, classes)])
 
 
 def reference(student: np.ndarray, teacher: np.ndarray, labels: np.ndarray, tau: float, weight: float | None) -> float:
@@ -30,7 +41,7 @@ def test_same_as_the_formula(weight: float | str, classes: int) -> None:
     student, teacher = generator.normal(size=(2, 50, classes)) * 3
     labels = generator.integers(0, classes, 50)
     rule = Distillation(weight=weight, temperature=2.0)
-    loss = rule.losses(torch.tensor(student), torch.tensor(teacher), torch.tensor(labels)).mean()
+    loss = loss_of(rule, torch.tensor(student), torch.tensor(teacher), torch.tensor(labels)) / len(labels)
     expected = reference(student, teacher, labels, 2.0, None if weight == "adaptive" else float(weight))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
@@ -39,7 +50,7 @@ def test_by_hand() -> None:
     # certain student (a = 1) that agrees with its teacher: nothing to learn. Uniform student (a = 0): log 2.
     student = torch.tensor([[200.0, 0.0], [0.0, 0.0]])
     teacher = torch.tensor([[200.0, 0.0], [5.0, 0.0]])
-    loss = Distillation().losses(student, teacher, torch.tensor([1, 0])).mean()
+    loss = loss_of(Distillation(), student, teacher, torch.tensor([1, 0])) / 2
     assert loss.item() == pytest.approx(math.log(2) / 2)
 
 
@@ -49,9 +60,9 @@ def test_masked_classes_count_for_nothing() -> None:
     labels = torch.tensor([0, 1, 2, 0])
     wide = torch.full((4, 5), -1e30)
     rule = Distillation()
-    alone = rule.losses(student, teacher, labels)
+    alone = loss_of(rule, student, teacher, labels)
     student, teacher = torch.cat([student, wide], dim=1), torch.cat([teacher, wide], dim=1)
-    torch.testing.assert_close(rule.losses(student, teacher, labels, torch.tensor([3, 3, 3, 3])), alone)
+    torch.testing.assert_close(loss_of(rule, student, teacher, labels, torch.tensor([3, 3, 3, 3])), alone)
 
 
 def test_no_gradient_through_the_confidence_or_the_teacher() -> None:
@@ -60,11 +71,11 @@ def test_no_gradient_through_the_confidence_or_the_teacher() -> None:
     labels = torch.tensor([0, 1])
     fixed = confidence(student)
     assert not fixed.requires_grad
-    Distillation().losses(student, teacher.detach(), labels).mean().backward()
+    (loss_of(Distillation(), student, teacher.detach(), labels) / 2).backward()
     adaptive = student.grad
     student.grad = None
     parts = [
-        Distillation(weight=a.item()).losses(student[i : i + 1], teacher[i : i + 1].detach(), labels[i : i + 1]).sum()
+        loss_of(Distillation(weight=a.item()), student[i : i + 1], teacher[i : i + 1].detach(), labels[i : i + 1])
         for i, a in enumerate(fixed)
     ]
     (sum(parts) / 2).backward()  # type: ignore[union-attr]
@@ -75,9 +86,21 @@ def test_no_gradient_through_the_confidence_or_the_teacher() -> None:
 def test_regression_weighs_squared_distances() -> None:
     student, teacher, labels = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 2.0]), torch.tensor([1.0, 4.0])
     # to the teacher 1 and 0, to the labels 0 and 4
-    assert Distillation(weight="adaptive").regression_loss(student, teacher, labels).item() == 0.5 * 0.5 + 0.5 * 2
-    assert Distillation(weight=1.0).regression_loss(student, teacher, labels).item() == 0.5
-    assert Distillation(weight=0.0).regression_loss(student, teacher, labels).item() == 2.0
+    mine, taught = [Number(student, labels)], [Number(teacher, labels)]
+    assert Distillation(weight="adaptive").loss(mine, taught).item() == 0.5 * 1 + 0.5 * 4
+    assert Distillation(weight=1.0).loss(mine, taught).item() == 1.0
+    assert Distillation(weight=0.0).loss(mine, taught).item() == 4.0
+    assert task_loss(mine).item() == 4.0
+
+
+def test_two_decisions_a_record_add_up() -> None:
+    student, teacher = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    labels, rule = torch.tensor([0, 1, 2, 0]), Distillation()
+    mine, taught = (
+        [Choice(logits[half], labels[half]) for half in (slice(0, 2), slice(2, 4))] for logits in (student, teacher)
+    )
+    torch.testing.assert_close(rule.loss(mine, taught), loss_of(rule, student, teacher, labels))
+    torch.testing.assert_close(task_loss(mine), task_loss([Choice(student, labels)]))
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
 
     Nothing is said of a model that has problems of its own, or of which nobody knows what it is.
     """
-    from prune_cli.models import FITTING, WITH_ARTICLE
+    from prune_cli.models import WITH_ARTICLE
 
     if next(model_problems(model), None) is not None:
         return
@@ -164,7 +164,7 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
     except UserError as error:
         yield from error.problems
         return
-    fitting = FITTING[task.head]
+    fitting = task.head.auto_classes
     if architecture is None or architecture in fitting:
         return
     options = {name: _option(name) for name in names("model", [CONF])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from prune_cli.data.records import Split, Unreadable
 DOCUMENT = b"-DOCSTART-"  # the word of a line that only says where a document begins
 
 
-def read_conll(file: Path) -> Split:
+def read_conll(file: Path, columns: Mapping[str, type]) -> Split:
     """Read a file with a word a line: the word in the first column, its tag in the last, a blank line behind each sentence.
 
     Columns are parted by tabs where a line has some, else by blanks. Lines of -DOCSTART- are left out.

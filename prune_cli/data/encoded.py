@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.heads import IGNORED
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
 _IDS = ("input_ids", "source_ids", "target_ids")
-_IGNORED = -100  # label of what is not learned
 
 
 def highest_token(encoded: Dataset) -> int:
@@ -19,8 +20,8 @@ def highest_token(encoded: Dataset) -> int:
     """
     import pyarrow.compute as compute
 
-    columns = [encoded.data.column(name) for name in _IDS if name in encoded.column_names]
-    return max(compute.max(compute.list_flatten(column)).as_py() or 0 for column in columns)  # pyright: ignore
+    columns = [_flat(encoded.data.column(name)) for name in _IDS if name in encoded.column_names]
+    return max(compute.max(column).as_py() or 0 for column in columns)  # pyright: ignore
 
 
 def only_label(encoded: Dataset) -> float | None:
@@ -29,11 +30,18 @@ def only_label(encoded: Dataset) -> float | None:
     Args:
         encoded: What a task's `encode` made, with labels.
     """
+    import pyarrow.compute as compute
+
+    labels = _flat(encoded.data.column("labels"))
+    seen = {value for value in compute.unique(labels).to_pylist() if value != IGNORED}  # pyright: ignore
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _flat(column: Any) -> Any:
+    """The numbers of a column, of lists of lists too."""
     import pyarrow
     import pyarrow.compute as compute
 
-    labels: Any = encoded.data.column("labels")
-    while pyarrow.types.is_list(labels.type):
-        labels = compute.list_flatten(labels)  # pyright: ignore
-    seen = {value for value in compute.unique(labels).to_pylist() if value != _IGNORED}  # pyright: ignore
-    return seen.pop() if len(seen) == 1 else None
+    while pyarrow.types.is_list(column.type):
+        column = compute.list_flatten(column)  # pyright: ignore
+    return column

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from prune_cli.tasks.base import Task
+
+log = logging.getLogger(__name__)
 
 SHOWN = 5  # problems of a split that are told one by one
 
@@ -56,18 +59,21 @@ def checked(
     Raises:
         UserError: If a record is unusable; it names the first few of every split and counts the rest.
     """
-    task = task.fitted([row for row in splits["train"].rows if isinstance(row, Mapping)], labels)
+    rows = [row for row in splits["train"].rows if isinstance(row, Mapping)]
+    task = task.fitted(rows, labels)
     datasets, problems = {}, []
     for name, split in splits.items():
         datasets[name], found = _build(task, split)
         problems += found
     if problems:
         raise UserError(*problems)
+    for note in task.notes(rows):
+        log.warning("%s: %s.", splits["train"].origin, note)
     return task, datasets
 
 
 def asked(task: Task, row: Mapping[str, Any], number: int) -> Mapping[str, Any]:
-    """A raw record as a prediction needs it: the task's input columns and no other.
+    """A raw record as a prediction needs it: without answers.
 
     Args:
         task: Says which columns there must be.
@@ -87,13 +93,15 @@ def asked(task: Task, row: Mapping[str, Any], number: int) -> Mapping[str, Any]:
     reason = reason or next((f"`{name}` is empty" for name in columns if not adapted[name]), None)
     if reason:
         raise UserError(f"record {number + 1}: {reason}.")
-    return {name: adapted[name] for name in columns}
+    return adapted
 
 
 def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
     from datasets import Dataset
 
     adapted = [_adapted(task, row) for row in split.rows]
+    for number, first in _repeated(task.key, split.rows):
+        adapted[number] = Unreadable(f"`{task.key}` is that of {split.where(first)}: two records are one, or need two")
     reasons = {number: row.reason for number, row in enumerate(adapted) if isinstance(row, Unreadable)}
     numbers = [number for number in range(len(adapted)) if number not in reasons]
     sound = [row for row in adapted if not isinstance(row, Unreadable)]
@@ -106,6 +114,15 @@ def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
     if not split.rows:
         problems.append(f"{split.origin}: no records.")
     return dataset, problems
+
+
+def _repeated(key: str | None, rows: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    """Numbers of rows whose key an earlier row has, and of that row."""
+    first: dict[Any, int] = {}
+    for number, row in enumerate(rows):
+        value = row.get(key) if key is not None and isinstance(row, Mapping) else None
+        if isinstance(value, str | int) and first.setdefault(value, number) != number:
+            yield number, first[value]
 
 
 def _adapted(task: Task, row: Any) -> Mapping[str, Any] | Unreadable:

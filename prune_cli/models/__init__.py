@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from prune_cli.models.architectures import FITTING, WITH_ARTICLE, Architecture, architecture_of, told_architecture
+from prune_cli.models.architectures import WITH_ARTICLE, Architecture, architecture_of, told_architecture
 from prune_cli.models.fingerprints import fingerprint
-from prune_cli.models.heads import label_order
+from prune_cli.models.heads import in_order
 from prune_cli.models.locations import Location, hub_problems, located, package_folder
 from prune_cli.models.pretrained import blank_copy, load_model, load_tokenizer
 from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
 from prune_cli.models.vocabulary import unknown_share
 
 __all__ = [
-    "FITTING",
     "WITH_ARTICLE",
     "Architecture",
     "Location",
@@ -19,7 +18,7 @@ __all__ = [
     "blank_copy",
     "fingerprint",
     "hub_problems",
-    "label_order",
+    "in_order",
     "load_model",
     "load_tokenizer",
     "located",

@@ -1,4 +1,4 @@
-"""The kinds of language model, and which of them a task can use."""
+"""The kinds of language model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from prune_cli.errors import UserError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from prune_cli.tasks.base import Head
-
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 """What a Transformer is made of: BERT, GPT-2 and T5 are an example of each."""
 
@@ -20,15 +18,6 @@ WITH_ARTICLE: Mapping[Architecture, str] = {
     "decoder": "a decoder",
     "encoder-decoder": "an encoder-decoder",
 }
-
-FITTING: Mapping[Head, tuple[Architecture, ...]] = {
-    "classification": ("encoder",),
-    "regression": ("encoder",),
-    "tokens": ("encoder",),
-    "spans": ("encoder",),
-    "text": ("decoder", "encoder-decoder"),
-}
-"""Which models can have a task's head."""
 
 
 def architecture_of(config: PretrainedConfig, otherwise: Architecture | None = None) -> Architecture:

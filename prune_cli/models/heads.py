@@ -7,23 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.errors import UserError
-from prune_cli.models.architectures import FITTING, WITH_ARTICLE
+from prune_cli.models.architectures import WITH_ARTICLE
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from prune_cli.heads.base import Head
     from prune_cli.models.architectures import Architecture
-    from prune_cli.tasks.base import Head
-
-_AUTO_CLASSES: Mapping[tuple[Head, Architecture], str] = {
-    ("classification", "encoder"): "AutoModelForSequenceClassification",
-    ("regression", "encoder"): "AutoModelForSequenceClassification",
-    ("tokens", "encoder"): "AutoModelForTokenClassification",
-    ("spans", "encoder"): "AutoModelForQuestionAnswering",
-    ("text", "decoder"): "AutoModelForCausalLM",
-    ("text", "encoder-decoder"): "AutoModelForSeq2SeqLM",
-}
 
 
-def auto_class(head: Head, architecture: Architecture, model: str) -> Any:
+def auto_class(head: Head[Any], architecture: Architecture, model: str) -> Any:
     """The class of transformers that makes a model with a head.
 
     Args:
@@ -36,41 +29,43 @@ def auto_class(head: Head, architecture: Architecture, model: str) -> Any:
     """
     import transformers
 
-    if architecture not in FITTING[head]:
-        needed = " or ".join(WITH_ARTICLE[kind] for kind in FITTING[head])
-        raise UserError(
-            f"{model} is {WITH_ARTICLE[architecture]}, and the task ({head}) needs {needed}: choose another model"
-        )
-    return getattr(transformers, _AUTO_CLASSES[head, architecture])
+    if architecture not in head.auto_classes:
+        needed = " or ".join(WITH_ARTICLE[kind] for kind in head.auto_classes)
+        raise UserError(f"{model} is {WITH_ARTICLE[architecture]}, and the task needs {needed}: choose another model")
+    return getattr(transformers, head.auto_classes[architecture])
 
 
-def head_options(head: Head, labels: Sequence[str]) -> dict[str, Any]:
-    """What a configuration of transformers says of a head.
+def in_order(model: PreTrainedModel, labels: Sequence[str], source: str) -> PreTrainedModel:
+    """A model whose classes stand in the order of a task, as those that were fine-tuned elsewhere may not.
 
     Args:
-        head: Kind of output.
-        labels: Names of the classes in label order, empty where there are none.
+        model: Loaded with its own labels; its outputs are reordered behind it, its weights stay as they are.
+        labels: The task's classes in label order, empty where there are none.
+        source: What the model is called, for the message.
+
+    Raises:
+        UserError: If the model was trained for other classes.
     """
-    if head == "text":
-        return {}
-    if head == "spans":
-        return {"num_labels": 2}  # start and end
-    if head == "regression":
-        return {"num_labels": 1, "problem_type": "regression"}
-    names = {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
-    return names if head == "tokens" else {**names, "problem_type": "single_label_classification"}
+    order = label_order(model.config.id2label or {}, labels, source) if labels else None
+    if order is not None and order != sorted(order):
+
+        def reorder(_: Any, __: Any, output: Any) -> Any:
+            output.logits = output.logits[..., order]
+            return output
+
+        model.register_forward_hook(reorder)
+    return model
 
 
-def label_order(model_labels: Mapping[int, str] | Mapping[str, str], task_labels: Sequence[str]) -> list[int] | None:
+def label_order(
+    model_labels: Mapping[int, str] | Mapping[str, str], task_labels: Sequence[str], source: str
+) -> list[int] | None:
     """Where each class of the task stands among a model's outputs.
 
     Args:
         model_labels: The model's `id2label`.
         task_labels: The task's classes in label order.
+        source: What the model is called, for the message.
 
     Returns:
         For each class of the task the model's output, or None where the model names no classes (LABEL_0, ...): it is then
@@ -86,7 +81,7 @@ def label_order(model_labels: Mapping[int, str] | Mapping[str, str], task_labels
         return None
     if sorted(names) != sorted(wanted):
         raise UserError(
-            f"regularization.first_teacher predicts {names}, but the task has the classes {wanted}:"
+            f"{source} predicts {names}, but the task has the classes {wanted}:"
             " give a model that was fine-tuned on this task"
         )
     return [names.index(label) for label in wanted]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli.models.architectures import architecture_of
-from prune_cli.models.heads import auto_class, head_options
+from prune_cli.models.heads import auto_class
 from prune_cli.models.locations import Location, gguf_metadata
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from prune_cli.heads.base import Head
     from prune_cli.models.architectures import Architecture
-    from prune_cli.tasks.base import Head
 
 _EACH_DIGIT_ALONE = ("smollm", "starcoder", "refact", "command-r", "codeshell")
 """Pre-tokenizers of llama.cpp that cut out every digit before they split like GPT-2."""
@@ -62,7 +62,7 @@ def load_tokenizer(
 def load_model(
     name: str | Path,
     *,
-    head: Head,
+    head: Head[Any],
     labels: Sequence[str] | None,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -87,7 +87,7 @@ def load_model(
     from transformers import GgufConfig
 
     source = _source(name, revision, trust_remote_code, gguf_file)
-    config = _config(name, source, **({} if labels is None else head_options(head, labels)))
+    config = _config(name, source, **({} if labels is None else head.options(labels)))
     auto = auto_class(head, architecture_of(config, architecture), str(name))
     # Otherwise a model of GGUF counts as quantized, which can neither be trained nor saved.
     unpacked = {} if gguf_file is None else {"quantization_config": GgufConfig(dequantize=True)}

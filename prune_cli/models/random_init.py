@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.models.architectures import architecture_of
-from prune_cli.models.heads import auto_class, head_options
+from prune_cli.models.heads import auto_class
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from prune_cli.heads.base import Head
     from prune_cli.models.architectures import Architecture
-    from prune_cli.tasks.base import Head
 
 
 def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrainedTokenizerBase:
@@ -34,7 +34,7 @@ def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrai
 
 
 def random_model(
-    config: Mapping[str, Any], *, head: Head, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase
+    config: Mapping[str, Any], *, head: Head[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase
 ) -> PreTrainedModel:
     """Make a model with random weights, from the global random state.
 
@@ -57,7 +57,7 @@ def random_model(
         # A text begins after padding, as T5's do; none is made to end, as BART's would be by another token's number.
         special |= {"decoder_start_token_id": tokenizer.pad_token_id, "forced_eos_token_id": None}
     auto = auto_class(head, architecture, f"model.random.model_type={config['model_type']}")
-    return auto.from_config(_config({**special, **config, **head_options(head, labels)}))
+    return auto.from_config(_config({**special, **config, **head.options(labels)}))
 
 
 def _config(values: Mapping[str, Any]) -> PretrainedConfig:

@@ -1,34 +1,34 @@
-"""The protocol that every task follows."""
+"""What every task is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from random import Random
+from typing import TYPE_CHECKING, Any, Self
+
+from prune_cli.data.formats import TABLES
+from prune_cli.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-Head = Literal["classification", "regression", "tokens", "spans", "text"]
-"""Kind of output: a class or a number a record, a class a token, a stretch of the input, a text. See `prune_cli.objectives`."""
+    from prune_cli.data.formats import Reader
+    from prune_cli.heads.base import Head
+    from prune_cli.world.facts import World
+
+Row = Mapping[str, Any]
+"""A record: a value a column."""
 
 Prediction = Mapping[str, Any]
 """What a model says about one record, in words and numbers that JSON can hold."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Generation:
-    """How texts are generated.
-
-    Attributes:
-        max_new_tokens: Tokens of a generated text at most, > 0.
-        beams: Beams of the search, > 0; 1 is greedy.
-    """
-
-    max_new_tokens: int
-    beams: int
+Inventor = Callable[[], tuple[Any, list[Row]]]
+"""Makes a synthetic record: what it asks, by which repetitions are told, and its rows: one, or one an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class HubDataset:
     """Where a task's records lie on the Hugging Face hub.
 
     Attributes:
-        path: Repository of the data set, "owner/name".
+        path: Repository of the data set, "owner/name"; empty where there is none.
         config: Configuration within it, None for the only one.
         revision: Commit that is read, so that a run can be repeated.
     """
@@ -46,68 +46,91 @@ class HubDataset:
     revision: str = "main"
 
 
-class Task(Protocol):
-    """A supervised task: from records to model inputs, from model outputs to predictions, from predictions to metrics.
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A supervised task: from records to model inputs, from a head's outputs to predictions, from predictions to metrics.
 
-    Implementations are frozen dataclasses whose fields are the task's YAML.
+    A task is a frozen dataclass, whose fields are those of its YAML. Each adds its own to these.
+
+    Attributes:
+        name: Short name, that of the YAML file.
+        primary_metric: The one by which runs are compared, on the first of `evaluation_splits`; higher is better.
+        max_length: Longest model input in tokens; longer ones are cut or split.
+        evaluation_splits: Splits that are evaluated, the one behind the primary metric first.
+        evaluation_records: How many records of a split are evaluated during training, > 0; null for all, as at the end.
+        hub_path: Repository of the data set on the Hugging Face hub, "owner/name"; empty where there is none.
+        hub_config: Configuration within it, None for the only one.
+        hub_revision: Commit that is read.
     """
 
-    @property
-    def name(self) -> str:
-        """Short name, that of its YAML file."""
-        ...
+    name: str
+    primary_metric: str
+    max_length: int
+    evaluation_splits: tuple[str, ...] = ("validation",)
+    evaluation_records: int | None = None
+    hub_path: str = ""
+    hub_config: str | None = None
+    hub_revision: str = "main"
+
+    if TYPE_CHECKING:  # a field where labels are configured, which no property may stand behind
+
+        @property
+        def labels(self) -> tuple[str, ...]:
+            """Names of the classes in label order; empty where there are none, or until `fitted` has read them from records."""
+            ...
+
+    def __post_init__(self) -> None:
+        """Check the fields against each other.
+
+        Raises:
+            UserError: If a field cannot be; it names all that cannot.
+        """
+        for field in dataclasses.fields(self):
+            if isinstance(value := getattr(self, field.name), list):  # YAML has lists only
+                object.__setattr__(self, field.name, tuple(value))
+        problems = list(self._problems())
+        if not self.evaluation_splits:
+            problems.append("task.evaluation_splits is empty: name at least one split.")
+        if self.evaluation_records is not None and self.evaluation_records < 1:
+            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
+        if problems:
+            raise UserError(*problems)
 
     @property
-    def head(self) -> Head:
-        """Which kind of output the model needs."""
-        ...
+    @abstractmethod
+    def head(self) -> Head[Any]:
+        """What the model puts out, and what is decided there."""
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes in label order; empty where there are none, or until `fitted` has read them from the records."""
-        ...
+    @abstractmethod
+    def columns(self) -> Mapping[str, type]:
+        """Columns that a record has after `adapt`, with the type of their values."""
 
     @property
-    def primary_metric(self) -> str:
-        """Key of `score` by which runs are compared; higher is better."""
-        ...
+    @abstractmethod
+    def inputs(self) -> tuple[str, ...]:
+        """Columns that a prediction needs, in the order in which `prune predict` takes them; the others hold answers."""
 
     @property
-    def max_length(self) -> int:
-        """Longest model input in tokens; longer ones are cut or split."""
-        ...
-
-    @property
-    def generation(self) -> Generation | None:
-        """How texts are generated; None for every head but `text`."""
-        ...
+    def key(self) -> str | None:
+        """Column that tells raw records apart, where they have it: no two of a split may share its value. None for no such."""
+        return None
 
     @property
     def hub(self) -> HubDataset:
         """Where `data=hub` finds the records."""
-        ...
+        return HubDataset(path=self.hub_path, config=self.hub_config, revision=self.hub_revision)
 
     @property
-    def columns(self) -> Mapping[str, type]:
-        """Columns that a record has after `adapt`, with the type of their values."""
-        ...
+    def formats(self) -> Mapping[str, Reader]:
+        """What reads the files of `data=local`, by their ending: the first is the one that messages name."""
+        return TABLES
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Columns that a prediction needs, in the order in which `prune predict` takes them; the others hold answers."""
-        ...
+    @abstractmethod
+    def _problems(self) -> Iterator[str]:
+        """What is wrong with the fields beyond their types."""
 
-    @property
-    def evaluation_splits(self) -> tuple[str, ...]:
-        """Splits that are evaluated, the one behind the primary metric first."""
-        ...
-
-    @property
-    def evaluation_records(self) -> int | None:
-        """How many records of a split are evaluated during training, > 0; None for all, as at the end."""
-        ...
-
-    def adapt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def adapt(self, row: Row) -> Row:
         """Bring a raw record, of the hub or of a file, into the task's columns; one that has them already stays as it is.
 
         A prediction's record has the columns of `inputs` alone: the others are then left out.
@@ -115,9 +138,9 @@ class Task(Protocol):
         Raises:
             ValueError: If it cannot be; the message says why, without naming the record.
         """
-        ...
+        return {column: row[column] for column in self.columns if column in row}
 
-    def fitted(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None) -> Self:
+    def fitted(self, rows: Sequence[Row], labels: Sequence[str] | None) -> Self:
         """Settle what the records decide: the label set, where the configuration does not give it.
 
         Args:
@@ -130,22 +153,35 @@ class Task(Protocol):
         Raises:
             UserError: If they contradict the configuration.
         """
-        ...
+        return self
 
     def check(self, records: Dataset) -> list[tuple[int, str]]:
         """Find records that cannot be used, before anything is loaded.
 
         Returns:
-            Pairs of record number (from 0) and what is wrong with it; empty when all is well.
+            Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
         """
-        ...
+        rows = zip(*(records[column][:] for column in self.columns), strict=True)
+        found = (
+            (number, self._record_problem(dict(zip(self.columns, row, strict=True)))) for number, row in enumerate(rows)
+        )
+        return [(number, reason) for number, reason in found if reason is not None]
+
+    @abstractmethod
+    def _record_problem(self, record: Row) -> str | None:
+        """What is wrong with a record that has `columns`, each None or of its type; None where it can be used."""
+
+    def notes(self, rows: Sequence[Row]) -> list[str]:
+        """What is worth saying aloud of raw training records that can be used, but are read otherwise than they are written."""
+        return []
 
     def examples(self, records: Dataset) -> Dataset:
         """The records as they are evaluated: those that ask the same of the model become one, with all their answers."""
-        ...
+        return records
 
+    @abstractmethod
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
-        """Turn records into model inputs, unpadded; one record may give several.
+        """Turn records into model inputs, unpadded; one record may give several. They live in memory, not in a cache.
 
         Args:
             records: Those to learn from or, through `examples`, to evaluate; without answers where a prediction is asked for.
@@ -153,11 +189,14 @@ class Task(Protocol):
             training: Whether they are learned from.
 
         Returns:
-            The columns that the collator of the head's objective reads (prune_cli/objectives), `length` (tokens), `record`
-            (number of the record, from 0, ascending) and whatever `predictions` needs.
-        """
-        ...
+            The columns that the head's collator reads, `length` (tokens), `record` (number of the record, from 0, ascending)
+            and whatever `predictions` needs.
 
+        Raises:
+            UserError: If the tokenizer cannot do what the task needs.
+        """
+
+    @abstractmethod
     def predictions(
         self,
         outputs: tuple[np.ndarray, ...],
@@ -168,8 +207,8 @@ class Task(Protocol):
         """Say what a model's outputs mean.
 
         Args:
-            outputs: What the head's objective gives, each array with one row an input, in the order of `encoded`; rows are
-                padded with -100.
+            outputs: The head's predictions, each array with one row an input, in the order of `encoded`; rows are padded with
+                -100.
             encoded: What `encode` made of the records, with `training=False`.
             records: The records; only their `inputs` are read.
             tokenizer: The model's.
@@ -180,7 +219,6 @@ class Task(Protocol):
         Raises:
             UserError: If an output is not finite: training has diverged.
         """
-        ...
 
     def score(self, predictions: Sequence[Prediction], records: Dataset, split: str) -> dict[str, float]:
         """Compute the task's official metrics over one whole split.
@@ -188,10 +226,52 @@ class Task(Protocol):
         Args:
             predictions: One a record.
             records: What `examples` made of the split.
-            split: Name of the split, for metrics that are named after it.
+            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart: `f1_test`,
+                `accuracy_mismatched` for `validation_mismatched`.
         """
-        ...
+        suffix = "" if split == self.evaluation_splits[0] else "_" + split.removeprefix("validation_")
+        return {f"{name}{suffix}": value for name, value in self._metrics(predictions, records).items()}
 
+    @abstractmethod
+    def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
+        """The metrics by name."""
+
+    @abstractmethod
+    def right(self, prediction: Prediction, record: Row) -> bool:
+        """Whether a prediction is what a person would call right, to show some of both kinds; no metric.
+
+        Args:
+            prediction: What a model says.
+            record: With its answers.
+        """
+
+    @abstractmethod
     def texts(self, records: Dataset) -> list[str]:
         """All text of the records; a tokenizer can be trained on it."""
-        ...
+
+    def inventor(self, world: World, random: Random) -> Inventor | None:
+        """What makes synthetic records of the task's shape; None where nothing does.
+
+        Args:
+            world: What they are about.
+            random: What they are drawn with.
+        """
+        return None
+
+
+def refuse_diverged(broken: int, total: int, what: str) -> None:
+    """Stop where outputs are no numbers.
+
+    Args:
+        broken: How many are not finite.
+        total: Of how many.
+        what: Of what.
+
+    Raises:
+        UserError: If there are any.
+    """
+    if broken:
+        raise UserError(
+            f"Training diverged: outputs for {broken} of {total} {what} are not finite. "
+            "Lower trainer.learning_rate, or set trainer.precision=fp32."
+        )

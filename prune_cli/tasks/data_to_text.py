@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, final
+from random import Random
+from typing import TYPE_CHECKING, Any, final
 
 from prune_cli.errors import UserError
-from prune_cli.tasks.base import Generation, Head, HubDataset, Prediction
+from prune_cli.heads import IGNORED
+from prune_cli.tasks.base import Inventor, Prediction, Row, Task
 from prune_cli.tasks.text_metrics import text_scores
+from prune_cli.world.stories import StoryTeller, triple
 
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+    from prune_cli.heads.base import Head
+    from prune_cli.world.facts import Fact, World
+
 SOURCE, REFERENCES, TARGET = "source", "references", "target"  # columns; the last is GEM's, a lone reference
 SLOT = "{source}"  # where a prompt takes the facts
 METRICS = ("bleu", "chrf_plus_plus", "rouge_l")  # those that are always there, higher is better
-IGNORED = -100  # padding of outputs
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # where the words of birthPlace and UTCOffset meet
@@ -29,85 +34,45 @@ ATTRIBUTE = re.compile(r"([^\[\],]+)\[([^\[\]]*)\]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataToText(ABC):
+class DataToText(Task):
     """Facts, and texts that say them: one task for decoders and encoder-decoders.
 
     Attributes:
-        name: Short name, that of the YAML file.
         prompt: What a model reads, with "{source}" where the facts stand. A decoder writes on from its end.
-        primary_metric: The one by which runs are compared, on the first of `evaluation_splits`.
         max_length: Tokens of a model input at most, > 0; of longer ones the last facts are cut, never the end of the prompt.
         max_source: Characters of the facts at most, > 0; more is a mistake in the file.
         max_new_tokens: Tokens of a text at most, > 1, the token that ends it among them; longer references are cut.
         beams: Beams of the search for a text, > 0; 1 is greedy.
-        evaluation_splits: Splits that are evaluated, the one behind the primary metric first.
-        evaluation_records: How many records of a split are evaluated during training, > 0; null for all, as at the end.
-        hub_path: Repository of the data set on the Hugging Face hub, "owner/name".
-        hub_config: Configuration within it, None for the only one.
-        hub_revision: Commit that is read.
     """
 
-    name: str
-    hub_path: str
-    hub_config: str | None = None
-    hub_revision: str = "main"
     prompt: str = "{source}\nText:"
     primary_metric: str = "bleu"
     max_length: int = 256
     max_source: int = 20_000
     max_new_tokens: int = 96
     beams: int = 1
-    evaluation_splits: tuple[str, ...] = ("validation",)
     evaluation_records: int | None = 200
 
-    def __post_init__(self) -> None:
-        """Check the fields.
-
-        Raises:
-            UserError: If a field cannot be; it names all that cannot.
-        """
-        object.__setattr__(self, "evaluation_splits", tuple(self.evaluation_splits))  # YAML has lists only
-        problems = list(self._problems())
-        if problems:
-            raise UserError(*problems)
-
-    def _problems(self) -> Sequence[str]:
-        problems = [
-            f"task.{field}={value}: give at least {least}."
-            for field, least in (("max_length", 1), ("max_source", 1), ("max_new_tokens", 2), ("beams", 1))
-            if (value := getattr(self, field)) < least
-        ]
+    def _problems(self) -> Iterator[str]:
+        for field, least in {"max_length": 1, "max_source": 1, "max_new_tokens": 2, "beams": 1}.items():
+            if (value := getattr(self, field)) < least:
+                yield f"task.{field}={value}: give at least {least}."
         if self.prompt.count(SLOT) != 1:
-            problems.append(f"task.prompt={self.prompt!r}: it must have {SLOT} once, where the facts stand.")
+            yield f"task.prompt={self.prompt!r}: it must have {SLOT} once, where the facts stand."
         if self.primary_metric not in METRICS:
-            problems.append(
-                f"task.primary_metric={self.primary_metric} cannot tell the better of two runs; {', '.join(METRICS)} can."
-            )
-        if not self.evaluation_splits:
-            problems.append("task.evaluation_splits is empty: name at least one split.")
-        if self.evaluation_records is not None and self.evaluation_records < 1:
-            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
-        return problems
+            yield f"task.primary_metric={self.primary_metric} cannot tell the better of two runs; {', '.join(METRICS)} can."
 
     @property
-    def head(self) -> Head:
+    def head(self) -> Head[Any]:
         """A text."""
-        return "text"
+        from prune_cli.heads.text import Text
+
+        return Text(max_new_tokens=self.max_new_tokens, beams=self.beams)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """There are no classes."""
         return ()
-
-    @property
-    def generation(self) -> Generation | None:
-        """As the fields say."""
-        return Generation(max_new_tokens=self.max_new_tokens, beams=self.beams)
-
-    @property
-    def hub(self) -> HubDataset:
-        """Where `data=hub` finds the records."""
-        return HubDataset(path=self.hub_path, config=self.hub_config, revision=self.hub_revision)
 
     @property
     def columns(self) -> Mapping[str, type]:
@@ -120,7 +85,7 @@ class DataToText(ABC):
         return (SOURCE,)
 
     @abstractmethod
-    def _source(self, row: Mapping[str, Any]) -> str:
+    def _source(self, row: Row) -> str:
         """The facts of a raw record in one line; one that is a `source` already comes out as it is.
 
         Raises:
@@ -128,10 +93,14 @@ class DataToText(ABC):
         """
 
     @abstractmethod
-    def _references(self, row: Mapping[str, Any]) -> Any:
+    def _references(self, row: Row) -> Any:
         """The references of a raw record, None where it has no column of them."""
 
-    def adapt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    @abstractmethod
+    def _told(self, facts: Sequence[Fact], texts: Sequence[str]) -> list[Row]:
+        """Raw records of invented facts about one subject, and texts that say them."""
+
+    def adapt(self, row: Row) -> Row:
         """Write the facts in one line, and gather the references.
 
         Raises:
@@ -145,23 +114,9 @@ class DataToText(ABC):
             adapted[REFERENCES] = references
         return adapted
 
-    def fitted(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None) -> Self:
-        """The task itself: there are no labels."""
-        return self
-
-    def check(self, records: Dataset) -> list[tuple[int, str]]:
-        """Find records without facts or without text.
-
-        Returns:
-            Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
-        """
-        problems = []
-        for number, row in enumerate(zip(records[SOURCE][:], records[REFERENCES][:], strict=True)):
-            if reason := self._problem(*row):
-                problems.append((number, reason))
-        return problems
-
-    def _problem(self, source: str, references: Sequence[str]) -> str | None:
+    def _record_problem(self, record: Row) -> str | None:
+        """No facts, or no text."""
+        source, references = record[SOURCE], record[REFERENCES]
         if not source:
             return "no facts"
         if len(source) > self.max_source:
@@ -246,20 +201,22 @@ class DataToText(ABC):
         texts = tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [{"text": text.strip()} for text in texts]
 
-    def score(self, predictions: Sequence[Prediction], records: Dataset, split: str) -> dict[str, float]:
-        """Compare texts with all references, over one whole split.
+    def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
+        return text_scores([made["text"] for made in predictions], records[REFERENCES][:])
 
-        Args:
-            predictions: One a record.
-            records: What `examples` made of the split.
-            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart: `bleu_test`.
+    def right(self, prediction: Prediction, record: Row) -> bool:
+        """Whether it is one of the references, word for word."""
+        return prediction["text"] in record[REFERENCES]
 
-        Returns:
-            What `text_scores` says: 0 to 100, where other tasks have fractions.
-        """
-        scores = text_scores([made["text"] for made in predictions], records[REFERENCES][:])
-        suffix = "" if split == self.evaluation_splits[0] else "_" + split.removeprefix("validation_")
-        return {f"{name}{suffix}": value for name, value in scores.items()}
+    def inventor(self, world: World, random: Random) -> Inventor:
+        """A few facts about one subject, and two or three ways to say them."""
+        stories = StoryTeller(world, random)
+
+        def invent() -> tuple[Any, list[Row]]:
+            facts = stories.facts()
+            return str(facts), self._told(facts, stories.texts(facts, random.choice((2, 3))))
+
+        return invent
 
     def texts(self, records: Dataset) -> list[str]:
         """What a model reads of each record, then all references."""
@@ -275,14 +232,17 @@ class WebNlg(DataToText):
     Columns are `modified_triple_sets` and `lex`, or `triples` (`input` in GEM) and `references`.
     """
 
-    def _source(self, row: Mapping[str, Any]) -> str:
+    def _source(self, row: Row) -> str:
         if "modified_triple_sets" in row:
             sets = _members(row["modified_triple_sets"], "mtriple_set")  # one a record
             return triples_in_line(sets[0] if sets else [])
         return triples_in_line(_first(row, "triples", "input", SOURCE))
 
-    def _references(self, row: Mapping[str, Any]) -> Any:
+    def _references(self, row: Row) -> Any:
         return _members(row["lex"], "text") if "lex" in row else _plain_references(row)
+
+    def _told(self, facts: Sequence[Fact], texts: Sequence[str]) -> list[Row]:
+        return [{"triples": [" | ".join(triple(fact)) for fact in facts], "references": texts}]
 
 
 @final
@@ -293,11 +253,15 @@ class Dart(DataToText):
     Columns are `tripleset` and `annotations` (in GEM `references` and `target`).
     """
 
-    def _source(self, row: Mapping[str, Any]) -> str:
+    def _source(self, row: Row) -> str:
         return triples_in_line(_first(row, "tripleset", "triples", SOURCE))
 
-    def _references(self, row: Mapping[str, Any]) -> Any:
+    def _references(self, row: Row) -> Any:
         return _members(row["annotations"], "text") if "annotations" in row else _plain_references(row)
+
+    def _told(self, facts: Sequence[Fact], texts: Sequence[str]) -> list[Row]:
+        triples = [[subject, predicate.upper(), value] for subject, predicate, value in map(triple, facts)]
+        return [{"tripleset": triples, "annotations": {"source": ["synthetic"] * len(texts), "text": texts}}]
 
 
 @final
@@ -308,11 +272,16 @@ class E2eNlg(DataToText):
     Columns are `meaning_representation` and `human_reference` (in GEM `references` and `target`).
     """
 
-    def _source(self, row: Mapping[str, Any]) -> str:
+    def _source(self, row: Row) -> str:
         return attributes_in_line(_first(row, "meaning_representation", SOURCE))
 
-    def _references(self, row: Mapping[str, Any]) -> Any:
+    def _references(self, row: Row) -> Any:
         return [row["human_reference"]] if "human_reference" in row else _plain_references(row)
+
+    def _told(self, facts: Sequence[Fact], texts: Sequence[str]) -> list[Row]:
+        slots = [("name", facts[0].subject), *((triple(fact)[1], fact.object) for fact in facts)]
+        meaning = ", ".join(f"{key}[{value}]" for key, value in slots)
+        return [{"meaning_representation": meaning, "human_reference": text} for text in texts]
 
 
 class _TextEncoder:
@@ -448,7 +417,7 @@ def _parted(fact: str) -> list[str]:
     return [fact] if fact.count("|") == 2 else [part for part in fact.split(";") if part.strip()]
 
 
-def _first(row: Mapping[str, Any], *names: str) -> Any:
+def _first(row: Row, *names: str) -> Any:
     """The first of these columns that there is."""
     for name in names:
         if name in row:
@@ -457,7 +426,7 @@ def _first(row: Mapping[str, Any], *names: str) -> Any:
     raise ValueError(f"no column of facts, {' or '.join(f'`{name}`' for name in names)}; there are {there}")
 
 
-def _plain_references(row: Mapping[str, Any]) -> Any:
+def _plain_references(row: Row) -> Any:
     """The references as GEM has them: a list, empty in its training records, and a text that stands for it."""
     references, text = row.get(REFERENCES), row.get(TARGET)
     return [text] if not references and text is not None else references

@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from prune_cli.data.conll import read_conll
+from prune_cli.data.formats import TABLES, Reader
 from prune_cli.errors import UserError
-from prune_cli.tasks.base import Generation, Head, HubDataset, Prediction
-from prune_cli.tasks.tags import OUTSIDE, entities_of, entity_scores, label_problems, label_set, plain, types_of
+from prune_cli.heads import IGNORED
+from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
+from prune_cli.tasks.tags import (
+    BY_TYPE,
+    OUTSIDE,
+    entities_of,
+    entity_scores,
+    label_problems,
+    label_set,
+    plain,
+    types_of,
+)
+from prune_cli.world.stories import StoryTeller
 
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+    from prune_cli.heads.base import Head
+    from prune_cli.world.facts import Kind, World
+
 TOKENS, TAGS = "tokens", "ner_tags"  # columns, named as on the hub
+TEXT = "text"  # column of a plain text that a prediction is asked for
+FORMATS: Mapping[str, Reader] = MappingProxyType(
+    {ending: reader for ending, reader in TABLES.items() if ending != ".csv"}
+    | dict.fromkeys((".conll", ".txt", ".bio"), read_conll)
+)
+ENTITY_TYPES: Mapping[Kind, tuple[str, ...]] = {
+    "person": ("PER", "PERSON", "person"),
+    "place": ("LOC", "GPE", "LOCATION", "location"),
+    "company": ("ORG", "ORGANIZATION", "corporation"),
+    "work": ("MISC", "WORK_OF_ART", "creative-work"),
+}
+"""What label sets call the kinds of things of the synthetic world; the first where the label set is read from the records."""
 METRICS = ("f1", "precision", "recall", "accuracy")
-IGNORED = -100  # label of sub-tokens that are not learned, and padding of outputs
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 # Words and marks of a plain text, much as corpora have them: "U.S.", "1,000", "O'Neill" and "AT&T" are one, "Ann's" is two
 WORDS = re.compile(
@@ -29,73 +59,51 @@ WORDS = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenTagging:
+class TokenTagging(Task):
     """Words, and a tag of each.
 
+    What is too long for the model is read in windows that overlap; each word is read where it has the most text around it.
+
     Attributes:
-        name: Short name, that of the YAML file.
         labels: The tags in label order, O, B-X and I-X; none to read them from the records.
-        primary_metric: The one by which runs are compared, on the first of `evaluation_splits`.
-        max_length: Longest model input in sub-word tokens, > 2; what is beyond is not learned, and tagged O.
-        evaluation_splits: Splits that are evaluated, the one behind the primary metric first.
-        evaluation_records: How many records of a split are evaluated during training, > 0; null for all, as at the end.
-        hub_path: Repository of the data set on the Hugging Face hub, "owner/name"; empty where there is none.
-        hub_config: Configuration within it, None for the only one.
-        hub_revision: Commit that is read.
+        max_length: Longest model input in sub-word tokens, > 2; longer records are read in several.
+        stride: Tokens, >= 0, that two neighbouring windows share; never more than half of a window.
     """
 
-    name: str
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()  # pyright: ignore[reportIncompatibleMethodOverride]  # configured, or read from records
     primary_metric: str = "f1"
     max_length: int = 256
-    evaluation_splits: tuple[str, ...] = ("validation",)
-    evaluation_records: int | None = None
-    hub_path: str = ""
-    hub_config: str | None = None
-    hub_revision: str = "main"
+    stride: int = 64
 
-    def __post_init__(self) -> None:
-        """Check the fields against each other.
-
-        Raises:
-            UserError: If a field cannot be; it names all that cannot.
-        """
-        for field in ("labels", "evaluation_splits"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))  # YAML has lists only
-        problems = list(self._problems())
-        if problems:
-            raise UserError(*problems)
-
-    def _problems(self) -> Sequence[str]:
-        problems = label_problems(self.labels, f"task.labels={_listed(self.labels)}") if self.labels else []
-        metrics = (*METRICS, *(f"f1_{kind}" for kind in types_of(self.labels)))
-        of_a_type = self.primary_metric.startswith("f1_")  # which types there are, records may have yet to tell
+    def _problems(self) -> Iterator[str]:
+        if self.labels:
+            yield from label_problems(self.labels, f"task.labels={_listed(self.labels)}")
+        metrics = (*METRICS, *(f"{name}_{kind}" for kind in types_of(self.labels) for name in BY_TYPE))
+        # Which types there are, records may have yet to tell
+        of_a_type = self.primary_metric.startswith(tuple(f"{name}_" for name in BY_TYPE))
         if self.primary_metric not in metrics and (self.labels or not of_a_type):
-            problems.append(
-                f"task.primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(metrics)}."
-            )
+            yield f"task.primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(metrics)}."
         if self.max_length <= 2:
-            problems.append(f"task.max_length={self.max_length}: must be above 2, for text beside the special tokens.")
-        if not self.evaluation_splits:
-            problems.append("task.evaluation_splits is empty: name at least one split.")
-        if self.evaluation_records is not None and self.evaluation_records < 1:
-            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
-        return problems
+            yield f"task.max_length={self.max_length}: must be above 2, for text beside the special tokens."
+        if self.stride < 0:
+            yield f"task.stride={self.stride}: give at least 0."
 
     @property
-    def head(self) -> Head:
+    def head(self) -> Head[Any]:
         """A class a token."""
-        return "tokens"
+        from prune_cli.heads.tokens import Tokens
+
+        return Tokens()
 
     @property
-    def generation(self) -> Generation | None:
-        """Nothing is generated."""
-        return None
+    def formats(self) -> Mapping[str, Reader]:
+        """Columns of words and tags too, and no CSV: a list does not fit into a cell."""
+        return FORMATS
 
     @property
-    def hub(self) -> HubDataset:
-        """Where `data=hub` finds the records."""
-        return HubDataset(path=self.hub_path, config=self.hub_config, revision=self.hub_revision)
+    def key(self) -> str:
+        """The hub's number of a sentence."""
+        return "id"
 
     @property
     def columns(self) -> Mapping[str, type]:
@@ -117,7 +125,7 @@ class TokenTagging:
         inside = {label: number for label, number in self._numbers.items() if label.startswith("I-")}
         return {number: self._numbers[f"B-{label[2:]}"] for label, number in inside.items()}
 
-    def adapt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def adapt(self, row: Row) -> Row:
         """Split a plain text into words where a prediction is asked for, and turn tags into label numbers of IOB2.
 
         Tags may be names or numbers, in IOB2 or IOB1, where I-X begins an entity and B-X only one that follows another of its
@@ -129,7 +137,7 @@ class TokenTagging:
         adapted = {column: row[column] for column in self.columns if column in row}
         tokens, tags = adapted.get(TOKENS), adapted.get(TAGS)
         if isinstance(tokens, str) and TAGS not in row:
-            adapted[TOKENS] = WORDS.findall(tokens)
+            adapted |= {TOKENS: WORDS.findall(tokens), TEXT: tokens}
         if isinstance(tokens, list) and (wrong := [token for token in tokens if not isinstance(token, str)]):
             raise ValueError(f"`{TOKENS}` holds {wrong[0]!r}, not text")
         if isinstance(tags, list):
@@ -154,7 +162,7 @@ class TokenTagging:
             before = number
         return result
 
-    def fitted(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None) -> Self:
+    def fitted(self, rows: Sequence[Row], labels: Sequence[str] | None) -> Self:
         """Settle the label set: the configured one, else the one that comes along, else that of the tags' names.
 
         Args:
@@ -180,19 +188,18 @@ class TokenTagging:
             return self
         return dataclasses.replace(self, labels=_labels_of(rows) if labels is None else tuple(labels))
 
-    def check(self, records: Dataset) -> list[tuple[int, str]]:
-        """Find records without words, or whose tags do not fit them or the label set.
+    def notes(self, rows: Sequence[Row]) -> list[str]:
+        """Entities that do not begin with B-X: files of IOB1 have many, others should have none."""
+        begun = sum(_begun_inside([self._name(tag) for tag in tags]) for row in rows if (tags := row.get(TAGS)))
+        read = "of the training records begin with I-X, as in IOB1: they are read as if they began with B-X"
+        return [f"{begun} entities {read}"] if begun else []
 
-        Returns:
-            Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
-        """
-        problems = []
-        for number, (tokens, tags) in enumerate(zip(records[TOKENS][:], records[TAGS][:], strict=True)):
-            if reason := self._problem(tokens, tags):
-                problems.append((number, reason))
-        return problems
+    def _name(self, tag: Any) -> str:
+        return self.labels[tag] if type(tag) is int else str(tag)
 
-    def _problem(self, tokens: Sequence[str] | None, tags: Sequence[int] | None) -> str | None:
+    def _record_problem(self, record: Row) -> str | None:
+        """No words, or tags that do not fit them or the label set."""
+        tokens, tags = record[TOKENS], record[TAGS]
         if not tokens:
             return f"no words in `{TOKENS}`"
         if "" in tokens:
@@ -206,50 +213,77 @@ class TokenTagging:
                 return f"`{TAGS}` holds {tag}, outside 0 to {len(self.labels) - 1} ({', '.join(self.labels)})"
         return None
 
-    def examples(self, records: Dataset) -> Dataset:
-        """The records themselves."""
-        return records
-
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
-        """Turn records into model inputs, unpadded, one each.
+        """Turn each record into one model input, or into several that overlap, unpadded.
 
-        The first sub-word token of a word has the word's label, all others -100.
+        The first sub-word token of a word has the word's label, all others -100. To learn from, each window has the labels of
+        all its words.
 
         Returns:
             What the tokenizer makes (`input_ids`, `attention_mask`, for some models `token_type_ids`), `labels` (left out where
-            the records have none), `length` (tokens), `record` and `words`: where the first sub-word token of each word
-            stands, -1 for a word that has none or is cut off. It lives in memory; nothing is cached on disk.
+            the records have none), `length` (tokens), `record`, and `words` and `positions`: which words of the record have
+            their first sub-word token in this window, and where; unless training, each word in one window alone, that where it
+            has the most tokens on both sides. A word of which a tokenizer makes nothing is in none.
+
+        Raises:
+            UserError: If the tokenizer does not know which token is of which word.
         """
         from copy import deepcopy
 
         from datasets import Dataset, concatenate_datasets
 
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"task {self.name} must know which word each token is of, and {type(tokenizer).__name__} does not say: "
+                "give a model with a fast tokenizer (tokenizer.json)."
+            )
         # A fast tokenizer keeps the cut as state: the caller's would save it, and fail if used by two threads at once.
         tokenizer = deepcopy(tokenizer)
-        cut = min(self.max_length, tokenizer.model_max_length)
+        tokenizer.truncation_side = "right"
         parts = []
         for start in range(0, len(records), ENCODED_AT_ONCE):
-            part = records[start : start + ENCODED_AT_ONCE]
-            inputs = tokenizer(
-                # Byte-level tokenizers take a word without a blank for the rest of a longer one; to the others it is nothing.
-                [[f" {token}" for token in tokens] for tokens in part[TOKENS]],
-                is_split_into_words=True,
-                truncation=True,
-                max_length=cut,
-                return_attention_mask=True,
-            )
-            lengths = [len(tokens) for tokens in inputs["input_ids"]]
-            words = [_first_of_each(inputs.word_ids(row), len(tokens)) for row, tokens in enumerate(part[TOKENS])]
-            columns = {**inputs, "length": lengths, "record": [*range(start, start + len(lengths))], "words": words}
-            if TAGS in part:
-                columns["labels"] = [_spread(*row) for row in zip(part[TAGS], words, lengths, strict=True)]
+            columns = self._windows(records[start : start + ENCODED_AT_ONCE], start, tokenizer, training)
             parts.append(Dataset.from_dict(columns))
         encoded = concatenate_datasets(parts)
-        if training:  # a mean over no labelled token is no number
-            encoded = encoded.select(
-                [row for row, words in enumerate(encoded["words"][:]) if any(word >= 0 for word in words)]
-            )
+        if training:  # there is nothing to learn where no token has a label
+            encoded = encoded.select([row for row, words in enumerate(encoded["words"][:]) if words])
         return encoded
+
+    def _windows(
+        self, part: Mapping[str, Any], begin: int, tokenizer: PreTrainedTokenizerBase, training: bool
+    ) -> dict[str, Any]:
+        """Encode some of the records, the first of which has the number `begin`."""
+        size = min(self.max_length, tokenizer.model_max_length)
+        shared = min(self.stride, (size - tokenizer.num_special_tokens_to_add()) // 2)
+        inputs = tokenizer(
+            # Byte-level tokenizers take a word without a blank for the rest of a longer one; to the others it is nothing.
+            [[f" {token}" for token in tokens] for tokens in part[TOKENS]],
+            is_split_into_words=True,
+            truncation=True,
+            max_length=size,
+            stride=shared,
+            return_overflowing_tokens=True,
+            return_attention_mask=True,
+        )
+        owners = inputs.pop("overflow_to_sample_mapping")
+        word_ids = [inputs.word_ids(row) for row in range(len(owners))]
+        lengths = [len(tokens) for tokens in inputs["input_ids"]]
+        starts = _word_starts(word_ids, owners, shared)
+        if not training:
+            starts = _in_one_window(starts, owners, lengths)
+        columns = {
+            **inputs,
+            "length": lengths,
+            "record": [begin + owner for owner in owners],
+            "words": [list(words) for words in starts],
+            "positions": [list(words.values()) for words in starts],
+        }
+        if TAGS in part:
+            columns["labels"] = [
+                _spread({position: part[TAGS][owner][word] for word, position in words.items()}, length)
+                for owner, words, length in zip(owners, starts, lengths, strict=True)
+            ]
+        return columns
 
     def predictions(
         self,
@@ -261,64 +295,78 @@ class TokenTagging:
         """A tag a word, and the entities that they make.
 
         Args:
-            outputs: One array: the most probable class of each sub-word token, [records, tokens], -100 on padding and where
-                the logits are not finite.
+            outputs: The most probable class of each sub-word token and its probability, [inputs, tokens] each, -100 on padding
+                and where the logits are not finite.
             encoded: What `encode` made of the records.
             records: The records.
             tokenizer: The model's.
 
         Returns:
-            `entities`: `type`, `text` (words joined by blanks), `start` and `end`, positions of the first word and behind the
-            last; an I-X that continues no entity of type X is part of none, as in the strict mode of seqeval. Then `tokens`,
-            the words, and `tags`, one each, O for a word that the model has not seen.
+            `entities`: `type`, `text`, `start` and `end`, its first character and that behind its last, in the text that was
+            given or, for words, in the words joined by blanks; and `score`, the mean probability of its words' tags. An I-X that
+            continues no entity of type X is part of none, as in the strict mode of seqeval. Then `tokens`, the words, and `tags`,
+            one each, O for a word of which the tokenizer makes nothing.
 
         Raises:
             UserError: If an output is not finite: training has diverged.
         """
-        (classes,) = outputs
-        # Tokens stand at the right end of their batch under left padding; behind it are the widths of other batches
-        starts = (classes != IGNORED).argmax(axis=1) if tokenizer.padding_side == "left" else [0] * len(classes)
-        chosen = [
-            [int(row[start + word]) if word >= 0 else self._numbers[OUTSIDE] for word in words]
-            for row, start, words in zip(classes, starts, encoded["words"][:], strict=True)
-        ]
-        if broken := sum(IGNORED in numbers for numbers in chosen):
-            raise UserError(
-                f"Training diverged: outputs for {broken} of {len(chosen)} records are not finite. "
-                "Lower trainer.learning_rate, or set trainer.precision=fp32."
-            )
-        made = []
-        for tokens, numbers in zip(records[TOKENS][:], chosen, strict=True):
-            tags = [self.labels[number] for number in numbers]
-            entities = [
-                {"type": kind, "text": " ".join(tokens[start:end]), "start": start, "end": end}
-                for kind, start, end in entities_of(tags)
-            ]
-            made.append({"entities": entities, TOKENS: tokens, "tags": tags})
-        return made
+        classes, probabilities = outputs
+        tokens = records[TOKENS][:]
+        chosen = [[self._numbers[OUTSIDE]] * len(words) for words in tokens]
+        scores = [[1.0] * len(words) for words in tokens]
+        columns = [encoded[name][:] for name in ("record", "words", "positions")]
+        for row, (owner, words, positions) in enumerate(zip(*columns, strict=True)):
+            for word, position in zip(words, positions, strict=True):
+                chosen[owner][word] = int(classes[row, position])
+                scores[owner][word] = float(probabilities[row, position])
+        refuse_diverged(sum(IGNORED in numbers for numbers in chosen), len(chosen), "records")
+        texts = records[TEXT][:] if TEXT in records.column_names else [None] * len(tokens)
+        return [self._prediction(*each) for each in zip(tokens, texts, chosen, scores, strict=True)]
 
-    def score(self, predictions: Sequence[Prediction], records: Dataset, split: str) -> dict[str, float]:
-        """Compute precision, recall and F1 of entities, also by type, and the accuracy of tags, over one whole split.
+    def _prediction(
+        self, tokens: Sequence[str], text: str | None, numbers: Sequence[int], scores: Sequence[float]
+    ) -> Prediction:
+        tags = [self.labels[number] for number in numbers]
+        text = " ".join(tokens) if text is None else text
+        places = _places(tokens, text)
+        entities = []
+        for kind, first, behind in entities_of(tags):
+            start, end = places[first][0], places[behind - 1][1]
+            score = math.fsum(scores[first:behind]) / (behind - first)
+            entities.append({"type": kind, "text": text[start:end], "start": start, "end": end, "score": score})
+        return {"entities": entities, TOKENS: tokens, "tags": tags}
 
-        Args:
-            predictions: One a record.
-            records: The records.
-            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart: `f1_test`.
-
-        Returns:
-            What `entity_scores` says.
-        """
+    def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         right = [[self.labels[number] for number in numbers] for numbers in records[TAGS][:]]
-        scores = entity_scores(right, [made["tags"] for made in predictions], types_of(self.labels))
-        suffix = "" if split == self.evaluation_splits[0] else "_" + split.removeprefix("validation_")
-        return {f"{name}{suffix}": value for name, value in scores.items()}
+        return entity_scores(right, [made["tags"] for made in predictions], types_of(self.labels))
+
+    def right(self, prediction: Prediction, record: Row) -> bool:
+        """Whether all entities are found, and no other."""
+        return entities_of(prediction["tags"]) == entities_of([self.labels[number] for number in record[TAGS]])
+
+    def inventor(self, world: World, random: Random) -> Inventor:
+        """Texts of a few facts, their names marked by what kind of thing they name."""
+        stories = StoryTeller(world, random)
+        known = {label[2:] for label in self.labels} or {names[0] for names in ENTITY_TYPES.values()}
+        types = {kind: next((name for name in names if name in known), None) for kind, names in ENTITY_TYPES.items()}
+
+        def invent() -> tuple[Any, list[Row]]:
+            facts = stories.facts()
+            words, things = stories.tagged(stories.text(facts), facts)
+            tags = [OUTSIDE] * len(words)
+            for start, end, kind in things:
+                if name := types.get(kind):
+                    tags[start:end] = [f"B-{name}", *[f"I-{name}"] * (end - start - 1)]
+            return tuple(words), [{TOKENS: words, TAGS: tags}]
+
+        return invent
 
     def texts(self, records: Dataset) -> list[str]:
         """The words of each record, joined by blanks."""
         return [" ".join(tokens) for tokens in records[TOKENS][:]]
 
 
-def _labels_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _labels_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """The label set of tags that are names; empty where there are no tags."""
     tags = [tag for row in rows if isinstance(row.get(TAGS), list) for tag in row[TAGS]]
     if any(type(tag) is int for tag in tags):
@@ -336,22 +384,84 @@ def _labels_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return labels if names else ()
 
 
-def _first_of_each(word_ids: Sequence[int | None], count: int) -> list[int]:
-    """Where the first token of each of so many words stands, -1 where it has none."""
-    words = [-1] * count
-    for position, word in enumerate(word_ids):
-        if word is not None and words[word] < 0:
-            words[word] = position
-    return words
+def _begun_inside(tags: Sequence[str]) -> int:
+    """How many entities begin with I-X, which IOB2 does not know.
+
+    >>> _begun_inside(["I-PER", "I-PER", "O", "B-LOC", "I-PER", "L-PER"])
+    2
+    """
+    known = [plain(tag) for tag in tags]
+    before = [OUTSIDE, *known]
+    return sum(tag[:2] == "I-" and previous[2:] != tag[2:] for previous, tag in zip(before, known, strict=False))
 
 
-def _spread(tags: Sequence[int], words: Sequence[int], length: int) -> list[int]:
-    """The tag of each word at its position, -100 at all others."""
-    labels = [IGNORED] * length
-    for tag, position in zip(tags, words, strict=True):
-        if position >= 0:
-            labels[position] = tag
-    return labels
+def _word_starts(word_ids: Sequence[Sequence[int | None]], owners: Sequence[int], shared: int) -> list[dict[int, int]]:
+    """Where in each window the first token of each word stands; not of a word that has begun before the window.
+
+    Args:
+        word_ids: Number of the word that each token is of, None for special tokens; one sequence a window.
+        owners: Number of the record that each window is of; those of a record follow each other.
+        shared: Tokens that two neighbouring windows of a record share.
+
+    Returns:
+        Positions by word, for each window.
+
+    >>> _word_starts([[None, 0, 1, 1, None], [None, 1, 1, 2, None]], [0, 0], 1)
+    [{0: 1, 1: 2}, {2: 3}]
+    """
+    starts: list[dict[int, int]] = []
+    offset, begun = 0, dict[int, int]()  # tokens of the record before this window, and where in the record words begin
+    for row, ids in enumerate(word_ids):
+        if row and owners[row] == owners[row - 1]:
+            offset += sum(word is not None for word in word_ids[row - 1]) - shared
+        else:
+            offset, begun = 0, {}
+        places: dict[int, int] = {}
+        tokens = ((position, word) for position, word in enumerate(ids) if word is not None)
+        for number, (position, word) in enumerate(tokens, start=offset):
+            if begun.setdefault(word, number) == number:
+                places[word] = position
+        starts.append(places)
+    return starts
+
+
+def _in_one_window(
+    starts: Sequence[dict[int, int]], owners: Sequence[int], lengths: Sequence[int]
+) -> list[dict[int, int]]:
+    """Each word in that window alone where it has the most tokens around it, on the side that has fewer; of ties the first.
+
+    >>> _in_one_window([{0: 1, 1: 2, 2: 3}, {1: 1, 2: 2, 3: 3}], [0, 0], [5, 5])
+    [{0: 1, 1: 2}, {2: 2, 3: 3}]
+    """
+    best: dict[tuple[int, int], tuple[int, int]] = {}
+    for row, (owner, places) in enumerate(zip(owners, starts, strict=True)):
+        for word, position in places.items():
+            around = min(position, lengths[row] - 1 - position)
+            if around > best.get((owner, word), (-1, row))[0]:
+                best[owner, word] = around, row
+    return [
+        {word: position for word, position in places.items() if best[owner, word][1] == row}
+        for row, (owner, places) in enumerate(zip(owners, starts, strict=True))
+    ]
+
+
+def _spread(tags: Mapping[int, int], length: int) -> list[int]:
+    """The tags at their positions, -100 at all others."""
+    return [tags.get(position, IGNORED) for position in range(length)]
+
+
+def _places(tokens: Sequence[str], text: str) -> list[tuple[int, int]]:
+    """Where in a text its words stand one after the other: the first character of each, and that behind its last.
+
+    >>> _places(["Ann", "'s", "a"], "Ann's  a")
+    [(0, 3), (3, 5), (7, 8)]
+    """
+    places, behind = [], 0
+    for token in tokens:
+        start = text.index(token, behind)
+        behind = start + len(token)
+        places.append((start, behind))
+    return places
 
 
 def _listed(labels: Sequence[str]) -> str:

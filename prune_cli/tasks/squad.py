@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from random import Random
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from prune_cli.data.formats import TABLES, Reader
+from prune_cli.data.squad_json import read_squad
 from prune_cli.errors import UserError
-from prune_cli.tasks.base import Generation, Head, HubDataset, Prediction
+from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
 from prune_cli.tasks.squad_metrics import answer_scores
+from prune_cli.world.stories import StoryTeller
 
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+    from prune_cli.heads.base import Head
+    from prune_cli.world.facts import World
+
 QUESTION, CONTEXT, ANSWERS = "question", "context", "answers"  # columns, named as on the hub
 TEXTS, STARTS = "text", "answer_start"  # of `answers`
+FORMATS: Mapping[str, Reader] = MappingProxyType({**TABLES, ".json": read_squad})
 METRICS = ("exact_match", "f1")  # those that every split has
+ANSWERED_SHARE = 2 / 3  # of the synthetic questions that may have no answer
 ENCODED_AT_ONCE = 200  # records a tokenizer call: bounds the memory that tokens take outside a data set, 540 bytes each
 SEARCHED_AT_ONCE = 256  # windows whose spans are all scored together: some 12 MB
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpanExtraction:
+class SpanExtraction(Task):
     """A question, a text, and the stretch of the text that answers.
 
     A text too long for the model is read in windows that overlap, each behind the whole question.
 
     Attributes:
-        name: Short name, that of the YAML file.
         null_answers: Whether a question may have no answer, as in SQuAD v2.0.
         null_threshold: How much higher than the best answer "no answer" must score to be given; with `null_answers` alone.
-        primary_metric: The one by which runs are compared, on the first of `evaluation_splits`.
         max_length: Tokens of a window at most. Where the model takes less, `max_question` and `stride` shrink in proportion.
         stride: Tokens of the text, >= 0, that two neighbouring windows share; with `max_question` 3/4 of `max_length` at most.
         max_question: Tokens of a question at most, > 0; longer ones lose their end.
@@ -41,17 +49,8 @@ class SpanExtraction:
             together with 199 others; a book by mistake would fill the memory.
         n_best: Answers over which probabilities are taken, > 0.
         max_answer_length: Tokens of a predicted answer at most, > 0.
-        evaluation_splits: Splits that are evaluated, the one behind the primary metric first.
-        evaluation_records: How many records of a split are evaluated during training, > 0; null for all, as at the end.
-        hub_path: Repository of the data set on the Hugging Face hub, "owner/name".
-        hub_config: Configuration within it, None for the only one.
-        hub_revision: Commit that is read.
     """
 
-    name: str
-    hub_path: str
-    hub_config: str | None = None
-    hub_revision: str = "main"
     null_answers: bool = False
     null_threshold: float = 0.0
     primary_metric: str = "f1"
@@ -61,53 +60,28 @@ class SpanExtraction:
     max_context: int = 100_000
     n_best: int = 20
     max_answer_length: int = 30
-    evaluation_splits: tuple[str, ...] = ("validation",)
-    evaluation_records: int | None = None
 
-    def __post_init__(self) -> None:
-        """Check the fields against each other.
-
-        Raises:
-            UserError: If a field cannot be; it names all that cannot.
-        """
-        object.__setattr__(self, "evaluation_splits", tuple(self.evaluation_splits))  # YAML has lists only
-        problems = list(self._problems())
-        if problems:
-            raise UserError(*problems)
-
-    def _problems(self) -> Sequence[str]:
-        problems = [
-            f"task.{field}={value}: give at least {least}."
-            for field, least in (
-                ("stride", 0),
-                ("max_question", 1),
-                ("max_context", 1),
-                ("n_best", 1),
-                ("max_answer_length", 1),
-            )
-            if (value := getattr(self, field)) < least
-        ]
+    def _problems(self) -> Iterator[str]:
+        least = {"stride": 0, "max_question": 1, "max_context": 1, "n_best": 1, "max_answer_length": 1}
+        for field, lowest in least.items():
+            if (value := getattr(self, field)) < lowest:
+                yield f"task.{field}={value}: give at least {lowest}."
         if 4 * (self.max_question + self.stride) > 3 * self.max_length:
-            problems.append(
+            yield (
                 f"task.max_question={self.max_question} and task.stride={self.stride} leave too little of a window of "
                 f"task.max_length={self.max_length} tokens: together they may take 3/4 of it."
             )
         if not math.isfinite(self.null_threshold):
-            problems.append(f"task.null_threshold={self.null_threshold}: give a finite number.")
+            yield f"task.null_threshold={self.null_threshold}: give a finite number."
         if self.primary_metric not in METRICS:
-            problems.append(
-                f"task.primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(METRICS)}."
-            )
-        if not self.evaluation_splits:
-            problems.append("task.evaluation_splits is empty: name at least one split.")
-        if self.evaluation_records is not None and self.evaluation_records < 1:
-            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
-        return problems
+            yield f"task.primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(METRICS)}."
 
     @property
-    def head(self) -> Head:
+    def head(self) -> Head[Any]:
         """A stretch of the input."""
-        return "spans"
+        from prune_cli.heads.spans import Spans
+
+        return Spans()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -115,14 +89,14 @@ class SpanExtraction:
         return ()
 
     @property
-    def generation(self) -> Generation | None:
-        """Nothing is generated."""
-        return None
+    def formats(self) -> Mapping[str, Reader]:
+        """SQuAD's own nested JSON too."""
+        return FORMATS
 
     @property
-    def hub(self) -> HubDataset:
-        """Where `data=hub` finds the records."""
-        return HubDataset(path=self.hub_path, config=self.hub_config, revision=self.hub_revision)
+    def key(self) -> str:
+        """The id, by which official scripts tell questions."""
+        return "id"
 
     @property
     def columns(self) -> Mapping[str, type]:
@@ -134,7 +108,7 @@ class SpanExtraction:
         """The question and the text."""
         return (QUESTION, CONTEXT)
 
-    def adapt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def adapt(self, row: Row) -> Row:
         """The columns that it has among the task's, and of `answers` the two lists.
 
         Raises:
@@ -145,23 +119,9 @@ class SpanExtraction:
             adapted[ANSWERS] = {TEXTS: _list_of(str, answers, TEXTS), STARTS: _list_of(int, answers, STARTS)}
         return adapted
 
-    def fitted(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None) -> Self:
-        """The task itself: there are no labels."""
-        return self
-
-    def check(self, records: Dataset) -> list[tuple[int, str]]:
-        """Find records without text, and answers that are not where they should be.
-
-        Returns:
-            Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
-        """
-        problems = []
-        for number, row in enumerate(zip(*(records[column][:] for column in self.columns), strict=True)):
-            if reason := self._problem(*row):
-                problems.append((number, reason))
-        return problems
-
-    def _problem(self, question: str | None, context: str | None, answers: Mapping[str, Any] | None) -> str | None:
+    def _record_problem(self, record: Row) -> str | None:
+        """No text, or an answer that is not where it should be."""
+        question, context, answers = (record[column] for column in self.columns)
         if question is None or not question.strip():
             return f"`{QUESTION}` is empty"
         if context is None or not context.strip():
@@ -185,10 +145,6 @@ class SpanExtraction:
                 there = repr(_shortened(context[start : start + len(text)])) if 0 <= start < len(context) else "nothing"
                 return f"answer {number}, {_shortened(text)!r}, is not at its `{STARTS}` {start} in `{CONTEXT}`: there is {there}"
         return None
-
-    def examples(self, records: Dataset) -> Dataset:
-        """The records themselves."""
-        return records
 
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
         """Turn each record into one window or several, unpadded: the question, then as much of the text as fits.
@@ -299,11 +255,7 @@ class SpanExtraction:
         lengths = np.asarray(encoded["length"][:])
         real = np.arange(start.shape[1]) < lengths[:, None]  # [windows, tokens]
         broken = int(np.sum(((~np.isfinite(start) | ~np.isfinite(end)) & real).any(axis=1)))
-        if broken:
-            raise UserError(
-                f"Training diverged: outputs for {broken} of {len(start)} windows are not finite. "
-                "Lower trainer.learning_rate, or set trainer.precision=fp32."
-            )
+        refuse_diverged(broken, len(start), "windows")
         offsets = np.full((*start.shape, 2), -1, np.int32)
         offsets[real] = np.concatenate(encoded.with_format("numpy")["offsets"][:]).reshape(-1, 2)
         best, scores = _best_spans(start, end, offsets[..., 0] >= 0, self.max_answer_length, self.n_best)
@@ -344,21 +296,26 @@ class SpanExtraction:
             "probability": float(np.exp(given - ranked[0]) / np.exp(ranked - ranked[0]).sum()) if len(ranked) else 0.0,
         }
 
-    def score(self, predictions: Sequence[Prediction], records: Dataset, split: str) -> dict[str, float]:
-        """Compute exact match and F1 over one whole split.
-
-        Args:
-            predictions: One a record.
-            records: The records.
-            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart: `f1_test`.
-
-        Returns:
-            What `answer_scores` says: fractions, where the official scripts print percent.
-        """
+    def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         answers, references = [made["answer"] for made in predictions], [known[TEXTS] for known in records[ANSWERS][:]]
-        scores = answer_scores(answers, references, null_answers=self.null_answers)
-        suffix = "" if split == self.evaluation_splits[0] else "_" + split.removeprefix("validation_")
-        return {f"{name}{suffix}": value for name, value in scores.items()}
+        return answer_scores(answers, references, null_answers=self.null_answers)
+
+    def right(self, prediction: Prediction, record: Row) -> bool:
+        """Whether it is one of the reference answers, as exact match tells it."""
+        references = record[ANSWERS][TEXTS]
+        return answer_scores([prediction["answer"]], [references], null_answers=self.null_answers)["exact_match"] == 1
+
+    def inventor(self, world: World, random: Random) -> Inventor:
+        """Questions for the object of a fact amid others like it; a third is not answered where a question may have no answer."""
+        stories = StoryTeller(world, random)
+
+        def invent() -> tuple[Any, list[Row]]:
+            drawn = stories.question(answered=not self.null_answers or random.random() < ANSWERED_SHARE)
+            texts, starts = ([], []) if drawn.answer is None else ([drawn.answer], [drawn.start])
+            answers = {TEXTS: texts, STARTS: starts}
+            return (drawn.text, drawn.context), [{QUESTION: drawn.text, CONTEXT: drawn.context, ANSWERS: answers}]
+
+        return invent
 
     def texts(self, records: Dataset) -> list[str]:
         """The questions, then every text once."""

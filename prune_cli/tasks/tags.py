@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 OUTSIDE = "O"
+BY_TYPE = ("f1", "precision", "recall")  # scores that each type of entity has, f1_PER say
 PREFIXES = {"B": "B", "I": "I", "S": "B", "E": "I", "U": "B", "L": "I"}  # those of IOBES and BILOU in terms of IOB2
 
 
@@ -96,8 +97,8 @@ def entity_scores(
         types: Types of entity to report, even where there are none of them.
 
     Returns:
-        `f1`, `precision` and `recall` over all entities, `accuracy` over all words, and `f1_X` for each type X; 0 where there is
-        nothing to divide by.
+        `f1`, `precision` and `recall` over all entities, `accuracy` over all words, and `f1_X`, `precision_X` and `recall_X` for
+        each type X; 0 where there is nothing to divide by.
 
     >>> entity_scores([["B-PER", "O", "B-LOC"]], [["B-PER", "I-PER", "B-LOC"]], ["PER", "LOC"])["f1"]
     0.5
@@ -115,8 +116,9 @@ def entity_scores(
         return measure(*both, average=average, scheme=IOB2, zero_division=0, **known)[:3]
 
     precision, recall, f1 = divided("micro")
-    *_, by_type = divided(None)
-    there = sorted(set().union(*(entities.unique_tags for entities in known.values())))
-    f1_of = dict.fromkeys(types, 0.0) | dict(zip(there, by_type, strict=True))
     scores = {"f1": f1, "precision": precision, "recall": recall, "accuracy": accuracy_score(*both)}
-    return {name: float(value) for name, value in (scores | {f"f1_{kind}": f1_of[kind] for kind in types}).items()}
+    there = sorted(set().union(*(entities.unique_tags for entities in known.values())))
+    for name, values in zip(("precision", "recall", "f1"), divided(None), strict=True):
+        of = dict.fromkeys(types, 0.0) | dict(zip(there, values, strict=True))
+        scores |= {f"{name}_{kind}": of[kind] for kind in types}
+    return {name: float(value) for name, value in scores.items()}

@@ -114,7 +114,7 @@ def training_arguments(
             logging_nan_inf_filter=False,  # it would wait for the device at every step
             report_to="none",
             disable_tqdm=True,
-            remove_unused_columns=False,  # the objectives' collators pick what they need
+            remove_unused_columns=False,  # the heads' collators pick what they need
             dataloader_pin_memory=torch.cuda.is_available() and device != "cpu",
             save_total_limit=None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from prune_cli.objectives.base import Batch, Objective
+    from prune_cli.heads.base import Batch, Head
+    from prune_cli.heads.decisions import Decisions
 
 
 @final
@@ -37,7 +38,6 @@ class Teacher:
         *,
         first: PreTrainedModel | None = None,
         first_metric: float | None = None,
-        label_order: Sequence[int] | None = None,
     ) -> None:
         """Start with a dense fine-tuned model or with none.
 
@@ -46,31 +46,25 @@ class Teacher:
             make: Makes a model of the student's class and configuration, whose weights do not matter.
             first: Model that teaches first.
             first_metric: Its primary metric on the validation records.
-            label_order: For each class of the task the first teacher's output; None where they agree.
         """
         self.rule = rule
         self.make = make
         self.model = None if first is None else _frozen(first)
         self.version = 0
         self.best = self.first_metric = first_metric
-        self._label_order = None if label_order is None else list(label_order)
         self._own = False
 
-    def view(self, objective: Objective[Any], batch: Batch) -> Any:
-        """What the teacher's pass gives the loss, without dropout and gradient; None before the first teacher.
+    def decisions(self, head: Head[Any], batch: Batch) -> Decisions | None:
+        """The teacher's decisions, without dropout and gradient; None before the first teacher.
 
         Args:
-            objective: That of the task's head.
+            head: The task's.
             batch: The batch that the student sees.
-
-        Returns:
-            The objective's view; classes in the task's order.
         """
         if self.model is None:
             return None
         with torch.no_grad():
-            view = objective.view(self.model, batch)
-        return view if self._label_order is None else view[..., self._label_order]
+            return head.decisions(head.outputs(self.model, batch), batch)
 
     def consider(self, student: PreTrainedModel, metric: float) -> bool:
         """Let a student that was just evaluated become the teacher, if the rule says so.
@@ -117,7 +111,7 @@ class Teacher:
         """Become a copy of a student, whose tensors these are."""
         if self.model is None or not self._own:  # a first teacher may have another architecture
             self.model = _frozen(self.make())
-            self._own, self._label_order = True, None
+            self._own = True
         for name, tensor in _tensors(self.model).items():
             tensor.copy_(tensors[name])
 

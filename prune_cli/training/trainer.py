@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from transformers import PrinterCallback, Trainer
 
+from prune_cli.heads.decisions import task_loss
 from prune_cli.training.sampler import EpochSampler
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
-    from prune_cli.objectives.base import Objective
     from prune_cli.tasks.base import Prediction, Task
     from prune_cli.training.checkpoints import Checkpoint, Checkpoints
     from prune_cli.training.evaluation import Evaluation, EvaluationSet
@@ -33,36 +33,35 @@ class TaskTrainer(Trainer):
         args: TrainingArguments,
         *,
         task: Task,
-        objective: Objective[Any],
         tokenizer: PreTrainedTokenizerBase,
         train: Dataset | None = None,
         callbacks: list[TrainerCallback] | None = None,
-        label_order: list[int] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             model: The model with the task's head.
             args: What `training_arguments` made.
-            task: Reads and scores the outputs.
-            objective: Makes batches, loss and outputs.
+            task: Names the head; reads and scores the outputs.
             tokenizer: Saved beside the model.
             train: Encoded training records.
             callbacks: The Trainer's callbacks beside its own.
-            label_order: For each class of the task the model's output; None where they agree.
         """
         super().__init__(
             model=model,
             args=args,
             train_dataset=train,
-            data_collator=objective.collate,
+            data_collator=task.head.collator(tokenizer),
             processing_class=tokenizer,
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)  # our own progress shows
         self.task = task
-        self.objective = objective
-        self.label_order = label_order
+        self.head = task.head
+        self.tokenizer = tokenizer
+        self.losses: list[
+            tuple[float, int]
+        ] = []  # of an evaluation: sum over the decisions of a batch, and their number
 
     def score(self, sets: Mapping[str, EvaluationSet]) -> tuple[dict[str, float], dict[str, list[Prediction]]]:
         """Evaluate.
@@ -97,24 +96,25 @@ class TaskTrainer(Trainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[Tensor | None, Any, None]:
-        """One batch of an evaluation: the plain task loss, where there are labels, and the objective's outputs."""
+        """One batch of an evaluation: the plain task loss, where there are labels, and the head's predictions."""
         batch = self._prepare_inputs(inputs)
         with torch.no_grad(), self.accelerator.autocast():
-            view = self.objective.view(model, batch)
-            if self.label_order is not None:
-                view = view[..., self.label_order]
-            loss = self.objective.loss(view, batch, None, None) if "labels" in batch else None
-            return loss, self.objective.outputs(model, batch, view), None
+            outputs = self.head.outputs(model, batch)
+            if "labels" in batch:
+                self.losses.append((float(task_loss(self.head.decisions(outputs, batch))), self.head.count(batch)))
+            return None, self.head.predictions(model, batch, outputs, self.tokenizer), None
 
     def _outputs(self, examples: EvaluationSet) -> tuple[tuple[np.ndarray, ...], float]:
-        """What the objective makes of a set, in the order of its batches, and the loss."""
+        """The head's predictions for a set, in the order of its batches, and the mean loss over its decisions."""
+        self.losses = []
         with torch.random.fork_rng():  # data loaders draw from the global random state
             output = self.evaluation_loop(
                 self.get_eval_dataloader(cast("Any", examples.batches)),
                 description="evaluation",
                 prediction_loss_only=False,
             )
-        return cast("Any", output.predictions), (output.metrics or {}).get("eval_loss", float("nan"))
+        sums, counts = zip(*self.losses, strict=True) if self.losses else ((float("nan"),), (1,))
+        return cast("Any", output.predictions), sum(sums) / sum(counts)
 
 
 class PruningTrainer(TaskTrainer):
@@ -151,7 +151,7 @@ class PruningTrainer(TaskTrainer):
         self.checkpoints = checkpoints
         self.checkpoint = checkpoint
         self.group_by_length = group_by_length
-        self.loss_is_scaled_for_ga = False  # every loss here is the mean over a batch
+        self.loss_is_scaled_for_ga = True  # by the decisions of all batches of a step
 
     def learn(self) -> None:
         """Train up to the last step, from the checkpoint where there is one, or until the callbacks stop it."""
@@ -170,13 +170,23 @@ class PruningTrainer(TaskTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The task loss; with a teacher, that of self-regularization."""
+        """The task loss, or with a teacher that of self-regularization: a batch's part of the mean over a step's decisions."""
         with self.accelerator.autocast():
-            view = self.objective.view(model, inputs)
-            taught = None if self.teacher is None else self.teacher.view(self.objective, inputs)
-            rule = None if self.teacher is None else self.teacher.rule
-            loss = self.objective.loss(view, inputs, taught, rule)
-        return (loss, view) if return_outputs else loss
+            outputs = self.head.outputs(model, inputs)
+            student = self.head.decisions(outputs, inputs)
+            taught = None if self.teacher is None else self.teacher.decisions(self.head, inputs)
+            total = (
+                task_loss(student)
+                if self.teacher is None or taught is None
+                else self.teacher.rule.loss(student, taught)
+            )
+            assert num_items_in_batch is not None, "the Trainer counts with the method below"
+            loss = total / num_items_in_batch
+        return (loss, outputs) if return_outputs else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:
+        """The decisions of all batches of a step, counted before they are moved to the device."""
+        return sum(self.head.count(batch) for batch in batch_samples)
 
     def evaluate(
         self,

@@ -122,7 +122,7 @@ def test_cfg_prints_the_configuration(prune: Any) -> None:
     told = prune("run", "task=mrpc", "--cfg", "job", "sparsity=0.5")
     assert told.code == 0
     assert "sparsity: 0.5" in told.out.splitlines()
-    assert "  _target_: prune_cli.tasks.glue.TextClassification" in told.out.splitlines()
+    assert "  _target_: prune_cli.tasks.text_classification.TextClassification" in told.out.splitlines()
     assert prune("run", "--cfg", "job", "-p", "model", "task=mrpc").out.startswith(
         "# @package model\nname: google-bert/"
     )

@@ -19,7 +19,7 @@ def test_four_columns_of_conll2003(file: Path):
         "Paris  NNP I-NP\t I-LOC",
         encoding="utf-8",
     )
-    split = read_conll(file)
+    split = read_conll(file, {})
     assert split.rows == [
         {"tokens": ["EU", "rejects"], "ner_tags": ["I-ORG", "O"]},
         {"tokens": ["Peter"], "ner_tags": ["I-PER"]},
@@ -31,12 +31,12 @@ def test_four_columns_of_conll2003(file: Path):
 
 def test_a_document_begins_a_sentence(file: Path):
     file.write_text("a O\n-DOCSTART-\nb O\n", encoding="utf-8")
-    assert [row["tokens"] for row in read_conll(file).rows] == [["a"], ["b"]]
+    assert [row["tokens"] for row in read_conll(file, {}).rows] == [["a"], ["b"]]
 
 
 def test_tabs_windows_lines_and_a_byte_order_mark(file: Path):
     file.write_bytes("\ufeff8 1/2\tO\r\n#Größe\tB-creative-work\r\n \r\n\u00a0\tO\r\n".encode())
-    assert read_conll(file).rows == [
+    assert read_conll(file, {}).rows == [
         {"tokens": ["8 1/2", "#Größe"], "ner_tags": ["O", "B-creative-work"]},
         {"tokens": ["\u00a0"], "ner_tags": ["O"]},
     ]
@@ -44,7 +44,7 @@ def test_tabs_windows_lines_and_a_byte_order_mark(file: Path):
 
 def test_broken_lines_are_told_by_their_number(file: Path):
     file.write_bytes(b"a O\n\nb O\nParis\nc O\n\nd O\nM\xfcller B-PER\n")
-    split = read_conll(file)
+    split = read_conll(file, {})
     assert split.rows[1:] == [
         Unreadable("line 4 has one column only, 'Paris': the tag of the word is missing"),
         Unreadable("line 8 is not UTF-8, byte 2"),
@@ -54,4 +54,4 @@ def test_broken_lines_are_told_by_their_number(file: Path):
 
 def test_an_empty_file_has_no_sentence(file: Path):
     file.write_text("\n\n-DOCSTART- O\n", encoding="utf-8")
-    assert read_conll(file).rows == []
+    assert read_conll(file, {}).rows == []

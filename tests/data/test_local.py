@@ -230,7 +230,7 @@ def test_columns_are_for_tagged_words_alone(folder: Path, glue_task):
     (folder / "train.jsonl").rename(folder / "train.csv")
     (folder / "train.txt").unlink()
     (problem,) = Local(str(folder)).problems(glue_task("conll2003"))
-    assert "has no train.jsonl (or .parquet, .conll, .txt), which the task conll2003 is trained on." in problem
+    assert "has no train.jsonl (or .parquet, .conll, .txt, .bio), which the task conll2003 is trained on." in problem
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_identity_is_that_of_the_records(glue_task):
 def test_identity_is_the_same_in_every_process(glue_task):
     """Text hashes differ from process to process; no order may follow them."""
     code = (
-        "from prune_cli.data.synthetic import Synthetic; from prune_cli.tasks.glue import TextClassification as T;"
+        "from prune_cli.data.synthetic import Synthetic; from prune_cli.tasks.text_classification import TextClassification as T;"
         "print(Synthetic(0, 20, 10).identity(T(name='x', text_columns=('a', 'b'), labels=('n', 'y'),"
         " metrics=('f1',), primary_metric='f1', hub_path='x/y')))"
     )

@@ -13,8 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from prune_cli.errors import UserError
+from prune_cli.heads.text import Text
 from prune_cli.tasks import data_to_text
-from prune_cli.tasks.base import Generation
 from prune_cli.tasks.data_to_text import Dart, DataToText, E2eNlg, WebNlg, attributes_in_line, triples_in_line
 
 Tokenizers = Mapping[str, PreTrainedTokenizerFast]
@@ -117,9 +117,9 @@ def words(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
 def test_yaml(glue_task: Callable[..., Any], name: str, kind: type, path: str, config: str | None):
     task = glue_task(name)
     assert type(task) is kind
-    assert (task.head, task.labels, task.primary_metric) == ("text", (), "bleu")
+    assert (task.labels, task.primary_metric) == ((), "bleu")
     assert task.prompt == "{source}\nText:"
-    assert task.generation == Generation(max_new_tokens=96, beams=1)
+    assert task.head == Text(max_new_tokens=96, beams=1)
     assert (task.hub.path, task.hub.config, task.hub.revision) == (path, config, "refs/convert/parquet")
     assert task.evaluation_records == 200
     assert (task.inputs, dict(task.columns)) == (("source",), {"source": str, "references": list})

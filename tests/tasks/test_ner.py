@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,17 +74,20 @@ TOKENIZERS = {
 }
 
 
-def perfect(encoded: Dataset, right: Dataset) -> np.ndarray:
-    """The outputs of a model that is right on every word: -100 on padding, class 0 on what is no first sub-token."""
+def certain(classes: Sequence[Sequence[int]] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The head's predictions of a model that is quite sure: classes, and their probabilities."""
+    chosen = np.asarray(classes)
+    return chosen, np.where(chosen == -100, -100.0, 1.0)
+
+
+def perfect(encoded: Dataset, right: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Those of one that is right on every word: -100 on padding, class 0 on what is no first sub-token."""
     outputs = np.full((len(encoded), max(encoded["length"])), -100)
-    for row, (length, words, tags) in enumerate(
-        zip(encoded["length"], encoded["words"], right["ner_tags"], strict=True)
-    ):
+    columns = (encoded[name] for name in ("length", "record", "words", "positions"))
+    for row, (length, record, words, positions) in enumerate(zip(*columns, strict=True)):
         outputs[row, :length] = 0
-        for word, tag in zip(words, tags, strict=True):
-            if word >= 0:
-                outputs[row, word] = tag
-    return outputs
+        outputs[row, positions] = [right[record]["ner_tags"][word] for word in words]
+    return certain(outputs)
 
 
 # --- configuration and label sets
@@ -108,8 +113,9 @@ def test_label_numbers_of_the_real_tasks(ner_task: Build):
         ),
         (
             {"labels": [*LABELS], "primary_metric": "f1_ORG"},
-            "task.primary_metric=f1_ORG is no metric .* f1_PER, f1_LOC",
+            "task.primary_metric=f1_ORG is no metric .* f1_PER, precision_PER, recall_PER, f1_LOC",
         ),
+        ({"stride": -1}, "task.stride=-1: give at least 0"),
         ({"max_length": 2}, "task.max_length=2: must be above 2"),
         ({"evaluation_splits": []}, "task.evaluation_splits is empty"),
         ({"evaluation_records": 0}, "task.evaluation_records=0"),
@@ -226,7 +232,7 @@ def test_records_that_cannot_be_adapted(task: TokenTagging, row: Mapping[str, An
     ],
 )
 def test_plain_text_is_split_into_words(task: TokenTagging, text: str, words: list[str]):
-    assert task.adapt({"tokens": text}) == {"tokens": words}
+    assert task.adapt({"tokens": text}) == {"tokens": words, "text": text}
     assert "".join(WORDS.findall(text)) == text.replace(" ", "")  # nothing is lost
 
 
@@ -261,7 +267,8 @@ def test_encode(task: TokenTagging, tiny_tokenizer):
     encoded = task.encode(ANN, tiny_tokenizer(task.texts(ANN)), training=True)
     # [CLS] ann lee visited new york [SEP]
     assert encoded["labels"][:] == [[-100, 1, 2, 0, 3, 4, -100], [-100, 1, 0, -100]]
-    assert encoded["words"][:] == [[1, 2, 3, 4, 5], [1, 2]]
+    assert encoded["words"][:] == [[0, 1, 2, 3, 4], [0, 1]]
+    assert encoded["positions"][:] == [[1, 2, 3, 4, 5], [1, 2]]
     assert encoded["length"][:] == [7, 4]
     assert encoded["record"][:] == [0, 1]
     assert encoded["attention_mask"][1] == [1, 1, 1, 1]
@@ -272,7 +279,7 @@ def test_a_label_stands_on_the_first_of_several_sub_tokens(task: TokenTagging, t
     words = Dataset.from_dict({"tokens": [["Lee-Ann", "slept"]], "ner_tags": [[1, 0]]})
     encoded = task.encode(words, tiny_tokenizer(["lee - ann slept"]), training=True)
     assert encoded["labels"][0] == [-100, 1, -100, -100, 0, -100]
-    assert encoded["words"][0] == [1, 4]
+    assert encoded["positions"][0] == [1, 4]
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -281,7 +288,7 @@ def test_words_are_split_as_in_running_text(task: TokenTagging, kind: str):
     sentence = records(("Ann Newer 1996 \u200e New", [1, 2, 0, 0, 3]))
     encoded = task.encode(sentence, tokenizer, training=False)
     assert encoded["input_ids"][0] == tokenizer(" Ann Newer 1996 \u200e New")["input_ids"]
-    starts = [tokenizer.convert_ids_to_tokens(encoded["input_ids"][0])[word] for word in encoded["words"][0]]
+    starts = [tokenizer.convert_ids_to_tokens(encoded["input_ids"][0])[word] for word in encoded["positions"][0]]
     assert [start[0] for start in starts] == [starts[0][0]] * 5  # the mark of a blank
     assert starts[0][1:] == "Ann"
     assert starts[1][1:] == "New"
@@ -291,10 +298,10 @@ def test_a_word_without_tokens_keeps_its_place(task: TokenTagging, tiny_tokenize
     sentence = Dataset.from_dict({"tokens": [["Ann", " ", "slept"], ["\u2028"]], "ner_tags": [[1, 1, 0], [1]]})
     tokenizer = tiny_tokenizer(["ann slept"])
     encoded = task.encode(sentence, tokenizer, training=False)
-    assert encoded["words"][:] == [[1, -1, 2], [-1]]
+    assert encoded["words"][:] == [[0, 2], []]
+    assert encoded["positions"][:] == [[1, 2], []]
     assert encoded["labels"][:] == [[-100, 1, 0, -100], [-100, -100]]
-    outputs = np.array([[0, 1, 0, 0], [0, 0, -100, -100]])
-    made = task.predictions((outputs,), encoded, sentence, tokenizer)
+    made = task.predictions(certain([[0, 1, 0, 0], [0, 0, -100, -100]]), encoded, sentence, tokenizer)
     assert [prediction["tags"] for prediction in made] == [["B-PER", "O", "O"], ["O"]]
 
 
@@ -304,13 +311,58 @@ def test_nothing_is_learned_from_a_record_without_tokens(task: TokenTagging, tin
     assert task.encode(sentences, tiny_tokenizer(["ann"]), training=True)["record"][:] == [1]
 
 
-def test_encode_cuts_at_the_lower_limit(ner_task: Build, tiny_tokenizer):
-    task, tokenizer = ner_task(labels=list(LABELS), max_length=5), tiny_tokenizer(["ann lee visited new york"])
-    encoded = task.encode(ANN, tokenizer, training=True)
-    assert encoded["words"][0] == [1, 2, 3, -1, -1]
-    assert encoded["labels"][0] == [-100, 1, 2, 0, -100]
+def test_what_is_too_long_is_read_in_windows(ner_task: Build, tiny_tokenizer):
+    task, tokenizer = (
+        ner_task(labels=list(LABELS), max_length=5, stride=1),
+        tiny_tokenizer(["ann lee visited new york"]),
+    )
+    learned = task.encode(ANN, tokenizer, training=True)
+    # ann lee visited | visited new york | bob slept: each window has its labels
+    assert learned["labels"][:] == [[-100, 1, 2, 0, -100], [-100, 0, 3, 4, -100], [-100, 1, 0, -100]]
+    assert learned["record"][:] == [0, 0, 1]
+    read = task.encode(ANN, tokenizer, training=False)
+    assert read["words"][:] == [[0, 1, 2], [3, 4], [0, 1]], "visited is read once: both sides are alike, so at first"
+    assert read["positions"][:] == [[1, 2, 3], [2, 3], [1, 2]]
     tokenizer.model_max_length = 4
-    assert task.encode(ANN, tokenizer, training=True)["length"][:] == [4, 4]
+    assert task.encode(ANN, tokenizer, training=True)["length"][:] == [4, 4, 4, 4, 4]
+    assert {n for words in task.encode(ANN, tokenizer, training=False)["words"][:4] for n in words} == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("stride", [0, 1, 2, 5])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("length", [4, 7, 11])
+def test_no_word_is_lost_or_read_twice(ner_task: Build, kind: str, stride: int, length: int):
+    """Words of many tokens begin in one window and end in another: only their beginning has a label."""
+    task, tokenizer = ner_task(labels=list(LABELS), max_length=length, stride=stride), TOKENIZERS[kind]()
+    random = Random(0)
+    lines = [
+        ["".join(random.choices("AnewN", k=random.randint(1, 9))) for _ in range(random.randint(1, 30))]
+        for _ in range(20)
+    ]
+    tags = [[number % 5 for number in range(len(words))] for words in lines]
+    long = Dataset.from_dict({"tokens": lines, "ner_tags": tags})
+    read = task.encode(long, tokenizer, training=False)
+    seen = [(record, word) for record, words in zip(read["record"], read["words"], strict=True) for word in words]
+    assert sorted(seen) == [(record, word) for record, words in enumerate(lines) for word in range(len(words))]
+    for ids, words, positions, record in zip(
+        *(read[n] for n in ("input_ids", "words", "positions", "record")), strict=True
+    ):
+        for word, position in zip(words, positions, strict=True):
+            assert ids[position] == tokenizer([f" {lines[record][word]}"], is_split_into_words=True)["input_ids"][0]
+    made = task.predictions(perfect(read, long), read, long, tokenizer)
+    assert [[LABELS.index(tag) for tag in prediction["tags"]] for prediction in made] == tags
+    learned = task.encode(long, tokenizer, training=True)
+    for row in learned:
+        labels = [tag for tag in row["labels"] if tag != -100]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        assert labels == [tags[row["record"]][word] for word in row["words"]]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def test_a_slow_tokenizer_is_refused(task: TokenTagging):
+    tokenizer = SimpleNamespace(is_fast=False)
+    with pytest.raises(
+        UserError, match="task ner must know which word each token is of, and SimpleNamespace does not say"
+    ):
+        task.encode(ANN, tokenizer, training=False)  # pyright: ignore[reportArgumentType]
 
 
 def test_encode_without_tags(task: TokenTagging, tiny_tokenizer):
@@ -343,52 +395,70 @@ def test_predictions(task: TokenTagging, tiny_tokenizer):
     tokenizer = tiny_tokenizer(task.texts(ANN))
     encoded = task.encode(ANN, tokenizer, training=False)
     outputs = np.array([[3, 1, 2, 0, 3, 4, 3], [2, 2, 3, 1, -100, -100, -100]])
-    assert task.predictions((outputs,), encoded, ANN.select_columns("tokens"), tokenizer) == [
+    sure = np.array([[0.1, 0.5, 1.0, 0.9, 0.25, 0.5, 0.1], [0.1, 0.2, 0.7, 0.1, -100, -100, -100]])
+    assert task.predictions((outputs, sure), encoded, ANN.select_columns("tokens"), tokenizer) == [
         {
-            "entities": [
-                {"type": "PER", "text": "Ann Lee", "start": 0, "end": 2},
-                {"type": "LOC", "text": "New York", "start": 3, "end": 5},
+            "entities": [  # scores are means over words
+                {"type": "PER", "text": "Ann Lee", "start": 0, "end": 7, "score": 0.75},
+                {"type": "LOC", "text": "New York", "start": 16, "end": 24, "score": 0.375},
             ],
             "tokens": ["Ann", "Lee", "visited", "New", "York"],
             "tags": ["B-PER", "I-PER", "O", "B-LOC", "I-LOC"],
         },
         {  # I-PER continues nothing
-            "entities": [{"type": "LOC", "text": "slept", "start": 1, "end": 2}],
+            "entities": [{"type": "LOC", "text": "slept", "start": 4, "end": 9, "score": 0.7}],
             "tokens": ["Bob", "slept"],
             "tags": ["I-PER", "B-LOC"],
         },
     ]
 
 
-def test_padding_on_the_left(task: TokenTagging, tiny_tokenizer):
-    tokenizer = tiny_tokenizer(task.texts(ANN))
-    tokenizer.padding_side = "left"
-    encoded = task.encode(ANN, tokenizer, training=False)
-    outputs = np.array([[0, 1, 2, 0, 3, 4, 0, -100], [-100, -100, 0, 1, 0, 0, -100, -100]])
-    made = task.predictions((outputs,), encoded, ANN, tokenizer)
-    assert [prediction["tags"] for prediction in made] == [["B-PER", "I-PER", "O", "B-LOC", "I-LOC"], ["B-PER", "O"]]
+def test_entities_of_a_text_are_told_by_its_own_characters(task: TokenTagging, tiny_tokenizer):
+    text = "Ann-Lee  visited (New  York)."
+    asked = Dataset.from_list([dict(task.adapt({"tokens": text}))])
+    tokenizer = tiny_tokenizer(["ann - lee visited ( new york ) ."])
+    encoded = task.encode(asked, tokenizer, training=False)
+    (made,) = task.predictions(
+        perfect(encoded, Dataset.from_dict({"ner_tags": [[1, 0, 0, 3, 4, 0, 0]]})), encoded, asked, tokenizer
+    )
+    assert made["tokens"] == ["Ann-Lee", "visited", "(", "New", "York", ")", "."]
+    assert made["entities"] == [
+        {"type": "PER", "text": "Ann-Lee", "start": 0, "end": 7, "score": 1.0},
+        {"type": "LOC", "text": "New  York", "start": 18, "end": 27, "score": 1.0},
+    ]
+    assert text[18:27] == "New  York"
+
+
+def test_right_is_all_entities_and_no_other(task: TokenTagging):
+    record = {"tokens": ["Ann", "slept"], "ner_tags": [1, 0]}
+    assert task.right({"tags": ["B-PER", "O"]}, record)
+    assert task.right({"tags": ["B-PER", "I-LOC"]}, record), "which is no entity"
+    assert not task.right({"tags": ["B-PER", "B-LOC"]}, record)
+    assert not task.right({"tags": ["O", "O"]}, record)
 
 
 def test_outputs_that_are_not_finite_are_no_prediction(task: TokenTagging, tiny_tokenizer):
     tokenizer = tiny_tokenizer(task.texts(ANN))
     encoded = task.encode(ANN, tokenizer, training=False)
     outputs = perfect(encoded, ANN)
-    outputs[1, 2] = -100
+    outputs[0][1, 2] = -100
     with pytest.raises(UserError, match="Training diverged: outputs for 1 of 2 records are not finite"):
-        task.predictions((outputs,), encoded, ANN, tokenizer)
+        task.predictions(outputs, encoded, ANN, tokenizer)
 
 
 def test_predictions_are_json(task: TokenTagging, tiny_tokenizer):
     tokenizer = tiny_tokenizer(task.texts(ANN))
     encoded = task.encode(ANN, tokenizer, training=False)
-    made = task.predictions((perfect(encoded, ANN),), encoded, ANN, tokenizer)
+    made = task.predictions(perfect(encoded, ANN), encoded, ANN, tokenizer)
     assert json.loads(json.dumps(made)) == made
 
 
 def test_score_by_split(ner_task: Build):
     task = ner_task(labels=list(LABELS), evaluation_splits=["validation", "test"])
     made = [{"tags": ["B-PER", "I-PER", "O", "O", "B-LOC"]}, {"tags": ["O", "O"]}]
-    by_hand = {"f1": 2 / 5, "precision": 1 / 2, "recall": 1 / 3, "accuracy": 4 / 7, "f1_PER": 2 / 3, "f1_LOC": 0.0}
+    by_hand = {"f1": 2 / 5, "precision": 1 / 2, "recall": 1 / 3, "accuracy": 4 / 7}
+    by_hand |= {"f1_PER": 2 / 3, "precision_PER": 1.0, "recall_PER": 1 / 2}
+    by_hand |= {"f1_LOC": 0.0, "precision_LOC": 0.0, "recall_LOC": 0.0}
     assert task.score(made, ANN, "validation") == pytest.approx(by_hand)
     assert task.score(made, ANN, "test") == pytest.approx({f"{name}_test": value for name, value in by_hand.items()})
 
@@ -425,17 +495,23 @@ def test_a_folder_with_numbers_and_names_beside_them(ner_task: Build, tmp_path: 
         Local(str(tmp_path)).load(ner_task(labels=list(LABELS)))
 
 
-@pytest.mark.parametrize("suffix", ["conll", "txt"])
-def test_a_folder_of_conll_files(ner_task: Build, tmp_path: Path, suffix: str):
+@pytest.mark.parametrize("suffix", ["conll", "txt", "bio"])
+def test_a_folder_of_conll_files(ner_task: Build, tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture):
     for split in ("train", "validation"):
         (tmp_path / f"{split}.{suffix}").write_text(
             "-DOCSTART- O\n\nAnn NNP I-PER\nLee NNP I-PER\nvisited VBD O\nRome NNP I-LOC\n", encoding="utf-8"
         )
     source = Local(str(tmp_path))
     assert source.problems(ner_task()) == []
-    task, splits = source.load(ner_task())
+    with caplog.at_level("WARNING"):
+        task, splits = source.load(ner_task())
     assert task.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert splits["validation"].to_list() == EXPECTED
+    (said,) = caplog.messages
+    assert said == (
+        f"{tmp_path / 'train'}.{suffix}: 2 entities of the training records begin with I-X, as in IOB1: they are read as if"
+        " they began with B-X."
+    )
 
 
 def test_bad_records_are_named(ner_task: Build, tmp_path: Path):
@@ -461,6 +537,14 @@ def test_bad_records_are_named(ner_task: Build, tmp_path: Path):
     )
 
 
+def test_the_same_id_twice_is_told(ner_task: Build, tmp_path: Path):
+    write_jsonl(tmp_path, [{"id": number, "tokens": ["Ann"], "ner_tags": ["B-PER"]} for number in ("7", "8", "7")])
+    with pytest.raises(UserError) as caught:
+        Local(str(tmp_path)).load(ner_task())
+    file = tmp_path / "train.jsonl"
+    assert caught.value.problems[0] == f"{file}:3: `id` is that of {file}:1: two records are one, or need two."
+
+
 def test_a_type_that_training_lacks(ner_task: Build, tmp_path: Path):
     write_jsonl(tmp_path, [{"tokens": ["Ann"], "ner_tags": ["B-PER"]}])
     (tmp_path / "validation.jsonl").write_text('{"tokens": ["Rome"], "ner_tags": ["B-LOC"]}\n', encoding="utf-8")
@@ -474,7 +558,7 @@ def test_perfect_outputs_on_real_data(ner_task: Build, real_data: Path, tiny_tok
     validation = splits["validation"]
     tokenizer = tiny_tokenizer(task.texts(validation))
     encoded = task.encode(validation, tokenizer, training=False)
-    made = task.predictions((perfect(encoded, validation),), encoded, validation, tokenizer)
+    made = task.predictions(perfect(encoded, validation), encoded, validation, tokenizer)
     assert set(task.score(made, validation, "validation").values()) == {1.0}
     types = [entity["type"] for prediction in made for entity in prediction["entities"]]
     assert {kind: types.count(kind) for kind in set(types)} == {"PER": 1842, "ORG": 1341, "LOC": 1837, "MISC": 922}

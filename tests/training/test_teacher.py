@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForSequenceClassification
 
-from prune_cli.models import blank_copy
-from prune_cli.objectives.classification import Classification
+from prune_cli.heads.classification import Classification
+from prune_cli.heads.decisions import Choice
+from prune_cli.models import blank_copy, in_order
 from prune_cli.regularizers import Distillation
 from prune_cli.training.teacher import Teacher
 
@@ -22,8 +22,18 @@ def make_student(seed: int = 0) -> BertForSequenceClassification:
     return BertForSequenceClassification(config)
 
 
-OBJECTIVE = Classification(cast("PreTrainedTokenizerFast", None))  # which pads, and here nothing is padded
 INPUTS = {"input_ids": torch.tensor([[1, 2, 3], [4, 5, 6]]), "attention_mask": torch.ones(2, 3, dtype=torch.long)}
+BATCH = {**INPUTS, "labels": torch.tensor([0, 2])}
+
+
+def taught_by(teacher: Teacher) -> torch.Tensor | None:
+    decisions = teacher.decisions(Classification(), BATCH)
+    if decisions is None:
+        return None
+    (made,) = decisions
+    assert isinstance(made, Choice)
+    assert made.labels is BATCH["labels"]
+    return made.logits
 
 
 def logits_of(model: BertForSequenceClassification) -> torch.Tensor:
@@ -44,33 +54,36 @@ def test_rule(update: str, expected: list[bool]) -> None:
 
 def test_teaches_the_copy_and_not_the_student_of_today() -> None:
     teacher, student = Teacher(Distillation(), make_student), make_student()
-    assert teacher.view(OBJECTIVE, INPUTS) is None
+    assert taught_by(teacher) is None
     teacher.consider(student, 0.5)
     then = logits_of(student)
     with torch.no_grad():
         student.classifier.bias.add_(1)
     student.train()
-    taught = teacher.view(OBJECTIVE, INPUTS)
+    taught = taught_by(teacher)
     assert taught is not None
     assert not taught.requires_grad
     assert not taught.is_inference()
     torch.testing.assert_close(taught, then)
     teacher.consider(student, 0.9)
-    taught = teacher.view(OBJECTIVE, INPUTS)
+    taught = taught_by(teacher)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
 
 
 def test_a_first_teacher_stays_until_it_is_beaten_and_its_labels_are_mapped() -> None:
     first, student = make_student(1), make_student(2)
-    teacher = Teacher(Distillation(), make_student, first=first, first_metric=0.8, label_order=[2, 0, 1])
+    unordered = logits_of(first)
+    first.config.id2label = {0: "no", 1: "perhaps", 2: "Yes"}
+    in_order(first, ("yes", "no", "perhaps"), "the first teacher")
+    teacher = Teacher(Distillation(), make_student, first=first, first_metric=0.8)
     assert not teacher.consider(student, 0.7)
-    taught = teacher.view(OBJECTIVE, INPUTS)
+    taught = taught_by(teacher)
     assert taught is not None
-    torch.testing.assert_close(taught, logits_of(first)[:, [2, 0, 1]])
+    torch.testing.assert_close(taught, unordered[:, [2, 0, 1]])
     assert teacher.weights() == {}, "it is read from its own folder again"
     assert teacher.consider(student, 0.81)
-    taught = teacher.view(OBJECTIVE, INPUTS)
+    taught = taught_by(teacher)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
 
@@ -82,7 +95,7 @@ def test_what_was_put_on_the_student_is_not_put_on_the_teacher() -> None:
     teacher.consider(student, 0.5)
     assert "forward" not in vars(teacher.model)
     del vars(student)["forward"]
-    torch.testing.assert_close(teacher.view(OBJECTIVE, INPUTS), logits_of(student), rtol=0, atol=0)
+    torch.testing.assert_close(taught_by(teacher), logits_of(student), rtol=0, atol=0)
 
 
 def test_a_copy_leaves_the_random_state_alone() -> None:
@@ -103,10 +116,10 @@ def test_state_comes_back() -> None:
     restored = Teacher(Distillation(), make_student)
     restored.load(teacher.state(), weights)
     assert (restored.version, restored.best) == (1, 0.5)
-    taught = restored.view(OBJECTIVE, INPUTS)
+    taught = taught_by(restored)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
     restored.consider(later, 0.9)
-    taught = restored.view(OBJECTIVE, INPUTS)
+    taught = taught_by(restored)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(later))

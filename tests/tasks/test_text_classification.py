@@ -10,8 +10,8 @@ import pytest
 from datasets import Dataset
 
 from prune_cli.errors import UserError
-from prune_cli.tasks import glue
-from prune_cli.tasks.glue import TextClassification
+from prune_cli.tasks import text_classification
+from prune_cli.tasks.text_classification import TextClassification
 
 Build = Callable[..., TextClassification]
 
@@ -166,7 +166,7 @@ def test_encode_by_parts_and_by_threads_is_the_same(glue_task: Build, tiny_token
     task, records = glue_task("mrpc"), pairs(*(number % 2 for number in range(50)))
     tokenizer = tiny_tokenizer(task.texts(records))
     whole = task.encode(records, tokenizer, training=True).to_dict()
-    monkeypatch.setattr(glue, "ENCODED_AT_ONCE", 7)
+    monkeypatch.setattr(text_classification, "ENCODED_AT_ONCE", 7)
     with ThreadPoolExecutor(4) as pool:
         for encoded in pool.map(lambda _: task.encode(records, tokenizer, training=True), range(8)):
             assert encoded.to_dict() == whole
@@ -208,9 +208,9 @@ def test_records_without_answers_are_encoded_without_labels(glue_task: Build, ti
 
 def test_outputs_that_are_not_finite_are_no_prediction(glue_task: Build):
     outputs = np.array([[0.0, 1.0], [np.nan, 1.0], [0.0, np.inf]])
-    with pytest.raises(UserError, match="Training diverged: 2 of 3 outputs are not finite"):
+    with pytest.raises(UserError, match="Training diverged: outputs for 2 of 3 records are not finite"):
         predicted(glue_task("mrpc"), outputs, pairs(1, 1, 1))
-    with pytest.raises(UserError, match="Training diverged: 1 of 2 outputs are not finite"):
+    with pytest.raises(UserError, match="Training diverged: outputs for 1 of 2 records are not finite"):
         predicted(glue_task("stsb"), np.array([0.0, np.nan]), pairs(1.0, 1.0))
 
 

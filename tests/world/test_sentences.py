@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from prune_cli.data.sentences import BLAME, PRAISE, SentenceMaker
-from prune_cli.data.world import Fact, World, draw_world
+from prune_cli.world.facts import Fact, World, draw_world
+from prune_cli.world.sentences import BLAME, PRAISE, SentenceMaker
 
 SMALL = World(
     names={

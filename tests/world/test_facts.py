@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from prune_cli.data.world import RELATIONS, Relation, draw_world
+from prune_cli.world.facts import RELATIONS, Relation, draw_world
 
 
 @pytest.mark.parametrize("relation", RELATIONS.values(), ids=RELATIONS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from prune_cli.data.world import RELATIONS, Fact, Kind, World
+from prune_cli.world.facts import RELATIONS, Fact, Kind, World
 
 WORDS = re.compile(r"\w+|[^\w\s]")
 
@@ -128,3 +128,13 @@ class StoryTeller:
 
     def _predicate(self, fact: Fact) -> str:
         return self._random.choice(RELATIONS[fact.relation].predicates).format(object=fact.object)
+
+
+def triple(fact: Fact) -> tuple[str, str, str]:
+    """Subject, predicate and object, the predicate in camelCase as in WebNLG.
+
+    >>> triple(Fact("Ada Abbott", "born in", "Elmford"))
+    ('Ada Abbott', 'bornIn', 'Elmford')
+    """
+    first, *rest = fact.relation.split()
+    return fact.subject, first + "".join(word.capitalize() for word in rest), fact.object

@@ -1,118 +1,81 @@
-"""Classification of a text or a pair of texts, and regression: the tasks of GLUE (Wang et al. 2019).
-
-Which task it is, its YAML in conf/task says.
-"""
+"""Classification of a text or a pair of texts, and regression, as in GLUE (Wang et al. 2019)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 from prune_cli.errors import UserError
-from prune_cli.tasks.base import Generation, Head, HubDataset, Prediction
+from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
 from prune_cli.tasks.metrics import CLASS_METRICS, SCORE_METRICS, Metric
+from prune_cli.world.sentences import Inference, SentenceMaker
 
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+    from prune_cli.heads.base import Head
+    from prune_cli.world.facts import World
+
 LABEL = "label"
 HIDDEN = -1  # GLUE's label of records whose label is kept secret
+INFERENCES: tuple[Inference, ...] = ("entailment", "neutral", "contradiction")
+AFFIRMED_SHARE = 0.55  # of the synthetic records of two classes
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextClassification:
+class TextClassification(Task):
     """One text or two, and a class or a score.
 
     Attributes:
-        name: Short name, that of the YAML file.
         text_columns: Columns of the text, one or two.
         labels: Names of the classes in label order; none for a regression.
         label_range: Lowest and highest score of a regression, None where any number is right.
-        metrics: Names of the metrics, functions of `prune_cli.tasks.metrics`.
-        primary_metric: The one by which runs are compared, on the first of `evaluation_splits`.
+        metrics: Names of the metrics, functions of `prune_cli.tasks.metrics`, the primary one among them.
         max_length: Longest model input in tokens, > 2; longer ones are cut.
-        evaluation_splits: Splits that are evaluated, the one behind the primary metric first.
-        evaluation_records: How many records of a split are evaluated during training, > 0; null for all, as at the end.
-        hub_path: Repository of the data set on the Hugging Face hub, "owner/name".
-        hub_config: Configuration within it, None for the only one.
-        hub_revision: Commit that is read.
     """
 
-    name: str
     text_columns: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = field()  # pyright: ignore[reportIncompatibleMethodOverride]  # configured
     metrics: tuple[str, ...]
-    primary_metric: str
-    hub_path: str
-    hub_config: str | None = None
-    hub_revision: str = "main"
-    label_range: tuple[float, float] | None = None
     max_length: int = 128
-    evaluation_splits: tuple[str, ...] = ("validation",)
-    evaluation_records: int | None = None
+    label_range: tuple[float, float] | None = None
 
-    def __post_init__(self) -> None:
-        """Check the fields against each other.
-
-        Raises:
-            UserError: If a field cannot be; it names all that cannot.
-        """
-        for field in ("text_columns", "labels", "metrics", "evaluation_splits"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))  # YAML has lists only
-        if self.label_range is not None:
-            object.__setattr__(self, "label_range", tuple(self.label_range))
-        problems = list(self._problems())
-        if problems:
-            raise UserError(*problems)
-
-    def _problems(self) -> Sequence[str]:
-        problems = []
+    def _problems(self) -> Iterator[str]:
+        kind = "classification" if self.labels else "regression"
         if not 1 <= len(self.text_columns) <= 2:
-            problems.append(f"task.text_columns={list(self.text_columns)}: name one column of text, or two for pairs.")
+            yield (f"task.text_columns={list(self.text_columns)}: name one column of text, or two for pairs.")
         if len(self.labels) == 1:
-            problems.append("task.labels has one class only: name at least two, or none for a regression.")
+            yield ("task.labels has one class only: name at least two, or none for a regression.")
         if repeated := sorted({label for label in self.labels if self.labels.count(label) > 1}):
-            problems.append(f"task.labels has {', '.join(repeated)} more than once: a class needs a name of its own.")
+            yield (f"task.labels has {', '.join(repeated)} more than once: a class needs a name of its own.")
         for name in self.metrics:
             if name not in self._known_metrics:
-                problems.append(
-                    f"task.metrics: `{name}` is no metric of a {self.head}; known are {', '.join(self._known_metrics)}."
-                )
+                yield (f"task.metrics: `{name}` is no metric of a {kind}; known are {', '.join(self._known_metrics)}.")
         if "f1" in self.metrics and len(self.labels) > 2:
-            problems.append(f"task.metrics: f1 needs two classes, and task.labels names {len(self.labels)}.")
+            yield (f"task.metrics: f1 needs two classes, and task.labels names {len(self.labels)}.")
         if self.primary_metric not in self.metrics:
-            problems.append(
-                f"task.primary_metric={self.primary_metric} is not among task.metrics, {', '.join(self.metrics)}."
-            )
+            yield (f"task.primary_metric={self.primary_metric} is not among task.metrics, {', '.join(self.metrics)}.")
         if self.label_range is not None and not self.label_range[0] < self.label_range[1]:
-            problems.append(f"task.label_range={list(self.label_range)}: the first number must be below the second.")
+            yield (f"task.label_range={list(self.label_range)}: the first number must be below the second.")
         if self.max_length <= 2:
-            problems.append(f"task.max_length={self.max_length}: must be above 2, for text beside the special tokens.")
-        if not self.evaluation_splits:
-            problems.append("task.evaluation_splits is empty: name at least one split.")
-        if self.evaluation_records is not None and self.evaluation_records < 1:
-            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
-        return problems
+            yield (f"task.max_length={self.max_length}: must be above 2, for text beside the special tokens.")
 
     @property
-    def head(self) -> Head:
-        """Classification, or regression where there are no labels."""
-        return "classification" if self.labels else "regression"
+    def head(self) -> Head[Any]:
+        """A class, or a number where there are no labels."""
+        if self.labels:
+            from prune_cli.heads.classification import Classification
 
-    @property
-    def generation(self) -> Generation | None:
-        """Nothing is generated."""
-        return None
+            return Classification()
+        from prune_cli.heads.regression import Regression
 
-    @property
-    def hub(self) -> HubDataset:
-        """Where `data=hub` finds the records."""
-        return HubDataset(path=self.hub_path, config=self.hub_config, revision=self.hub_revision)
+        return Regression()
 
     @property
     def columns(self) -> Mapping[str, type]:
@@ -128,32 +91,15 @@ class TextClassification:
     def _known_metrics(self) -> Mapping[str, Metric]:
         return CLASS_METRICS if self.labels else SCORE_METRICS
 
-    def adapt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The columns that it has among the task's."""
-        return {column: row[column] for column in self.columns if column in row}
+    def _record_problem(self, record: Row) -> str | None:
+        """No text, or a label that cannot be learned or scored."""
+        return self._text_problem(record) or self._label_problem(record[LABEL])
 
-    def fitted(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None) -> Self:
-        """The task itself: its labels are given."""
-        return self
-
-    def check(self, records: Dataset) -> list[tuple[int, str]]:
-        """Find records without text or with a label that cannot be learned or scored.
-
-        Returns:
-            Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
-        """
-        texts = zip(*(records[column][:] for column in self.text_columns), strict=True)
-        problems = []
-        for number, (text, label) in enumerate(zip(texts, records[LABEL][:], strict=True)):
-            if reason := self._text_problem(text) or self._label_problem(label):
-                problems.append((number, reason))
-        return problems
-
-    def _text_problem(self, texts: Sequence[str | None]) -> str | None:
-        for column, text in zip(self.text_columns, texts, strict=True):
-            if text is None:
+    def _text_problem(self, record: Row) -> str | None:
+        for column in self.text_columns:
+            if record[column] is None:
                 return f"`{column}` is empty"
-        if not any(text.strip() for text in texts if text is not None):
+        if not any(record[column].strip() for column in self.text_columns):
             return f"no text in {' or '.join(f'`{column}`' for column in self.text_columns)}"
         return None
 
@@ -174,10 +120,6 @@ class TextClassification:
             hidden = ", a hidden label: such records cannot be trained on or scored" if label == HIDDEN else ""
             return f"`{LABEL}` is {label}, outside {self.label_range[0]:g} to {self.label_range[1]:g}{hidden}"
         return None
-
-    def examples(self, records: Dataset) -> Dataset:
-        """The records themselves."""
-        return records
 
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
         """Turn records into model inputs, unpadded, one each.
@@ -245,11 +187,7 @@ class TextClassification:
 
         (values,) = outputs
         broken = int(np.sum(~np.isfinite(values.reshape(len(values), -1)).all(axis=-1)))
-        if broken:
-            raise UserError(
-                f"Training diverged: {broken} of {len(values)} outputs are not finite. "
-                "Lower trainer.learning_rate, or set trainer.precision=fp32."
-            )
+        refuse_diverged(broken, len(values), "records")
         if not self.labels:
             return [{"score": float(value)} for value in values]
         chosen = values.argmax(axis=-1)
@@ -258,23 +196,73 @@ class TextClassification:
             for best, row in zip(chosen, softmax(values.astype(np.float64), axis=-1), strict=True)
         ]
 
-    def score(self, predictions: Sequence[Prediction], records: Dataset, split: str) -> dict[str, float]:
-        """Compute the task's metrics over one whole split.
-
-        Args:
-            predictions: One a record.
-            records: The records.
-            split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart:
-                `accuracy_mismatched` for `validation_mismatched`.
-        """
+    def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         import numpy as np
 
         numbers = {label: number for number, label in enumerate(self.labels)}
         values = [numbers[made["label"]] if self.labels else made["score"] for made in predictions]
         labels = np.asarray(records[LABEL][:])
-        suffix = "" if split == self.evaluation_splits[0] else "_" + split.removeprefix("validation_")
-        return {f"{name}{suffix}": self._known_metrics[name](values, labels) for name in self.metrics}
+        return {name: self._known_metrics[name](values, labels) for name in self.metrics}
+
+    def right(self, prediction: Prediction, record: Row) -> bool:
+        """Whether the class is the labelled one; a score may be off by a tenth of the range, or of 1 where there is none."""
+        if self.labels:
+            return prediction["label"] == self.labels[record[LABEL]]
+        low, high = self.label_range or (0.0, 1.0)
+        return abs(prediction["score"] - record[LABEL]) <= (high - low) / 10
 
     def texts(self, records: Dataset) -> list[str]:
         """All text of the records, column after column."""
         return [text for column in self.text_columns for text in records[column]]
+
+    def inventor(self, world: World, random: Random) -> Inventor | None:
+        """Sentences: affirmed or not, paraphrases, pairs that follow or contradict, pairs that are alike to some degree.
+
+        For one text or two with two classes, two with entailment, neutral and contradiction, and two with a score.
+        """
+        draw = self._draw(SentenceMaker(world, random), random)
+        if draw is None:
+            return None
+
+        def invent() -> tuple[Any, list[Row]]:
+            texts, label = draw()
+            return texts, [{**dict(zip(self.text_columns, texts, strict=True)), LABEL: label}]
+
+        return invent
+
+    def _draw(self, maker: SentenceMaker, random: Random) -> Callable[[], tuple[tuple[str, ...], int | float]] | None:
+        """What draws texts and their label; None for labels or columns of another kind."""
+
+        def of_two() -> tuple[bool, int]:
+            affirmed = random.random() < AFFIRMED_SHARE
+            return affirmed, affirming if affirmed else 1 - affirming
+
+        def verdict() -> tuple[tuple[str, ...], int]:
+            affirmed, label = of_two()
+            return maker.verdict(affirmed), label
+
+        def paraphrase() -> tuple[tuple[str, ...], int]:
+            affirmed, label = of_two()
+            return maker.paraphrase(affirmed), label
+
+        def entailment() -> tuple[tuple[str, ...], int]:
+            affirmed, label = of_two()
+            return maker.inference("entailment" if affirmed else random.choice(("neutral", "contradiction"))), label
+
+        def inference() -> tuple[tuple[str, ...], int]:
+            relation = random.choice(INFERENCES)
+            return maker.inference(relation), self.labels.index(relation)
+
+        def similarity() -> tuple[tuple[str, ...], float]:
+            texts, share = maker.similarity()
+            low, high = self.label_range or (0.0, 1.0)
+            return texts, round(low + share * (high - low), 6)
+
+        pair = len(self.text_columns) == 2
+        if len(self.labels) == 2:
+            # The affirming class is the one whose name does not begin with "not_"; the second where names do not tell.
+            affirming = 0 if self.labels[1].startswith("not_") else 1
+            return (entailment if "entailment" in self.labels else paraphrase) if pair else verdict
+        if pair and set(self.labels) == set(INFERENCES):
+            return inference
+        return similarity if pair and not self.labels else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
-from prune_cli.data.world import RELATIONS, Fact, World
+from prune_cli.world.facts import RELATIONS, Fact, World
 
 Inference = Literal["entailment", "neutral", "contradiction"]
 

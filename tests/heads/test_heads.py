@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -18,13 +17,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from prune_cli.objectives import text
-from prune_cli.objectives.base import IGNORED
-from prune_cli.objectives.spans import IMPOSSIBLE, Spans
-from prune_cli.objectives.text import Text
-from prune_cli.objectives.tokens import Tokens
+from prune_cli.heads import IGNORED, decisions
+from prune_cli.heads.base import Head
+from prune_cli.heads.decisions import Choice, task_loss
+from prune_cli.heads.spans import IMPOSSIBLE, Spans
+from prune_cli.heads.text import Text
+from prune_cli.heads.tokens import Tokens
 from prune_cli.regularizers import Distillation
-from prune_cli.tasks.base import Generation
 
 SIZES: dict[str, Mapping[str, Any]] = {
     "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2},
@@ -62,74 +61,90 @@ def writer(kind: str, seed: int = 0) -> Any:
     return auto.from_config(config).eval()
 
 
-def loss_of(objective: Any, model: Any, batch: Mapping[str, Tensor], teacher: Any = None) -> Tensor:
-    rule = None if teacher is None else Distillation()
-    taught = None
-    if teacher is not None:
-        with torch.no_grad():
-            taught = objective.view(teacher, batch)
-    return objective.loss(objective.view(model, batch), batch, taught, rule)
+def loss_of(head: Head[Any], model: Any, batch: Mapping[str, Tensor], teacher: Any = None) -> Tensor:
+    """The mean loss of a batch."""
+    made = head.decisions(head.outputs(model, batch), batch)
+    if teacher is None:
+        return task_loss(made) / head.count(batch)
+    with torch.no_grad():
+        taught = head.decisions(head.outputs(teacher, batch), batch)
+    return Distillation().loss(made, taught) / head.count(batch)
 
 
 # tokens
 
 
 def test_tokens_loss_is_the_librarys_and_padding_changes_nothing(tokenizer: PreTrainedTokenizerFast) -> None:
-    objective, model = Tokens(tokenizer), encoder(AutoModelForTokenClassification, num_labels=5)
+    head, model = Tokens(), encoder(AutoModelForTokenClassification, num_labels=5)
     one = {"input_ids": [3, 4, 5], "attention_mask": [1, 1, 1], "labels": [IGNORED, 2, 4], "extra": "left out"}
     long = {"input_ids": [6] * 9, "attention_mask": [1] * 9, "labels": [IGNORED] * 9}
-    alone, padded = objective.collate([one]), objective.collate([one, long])
+    alone, padded = head.collator(tokenizer)([one]), head.collator(tokenizer)([one, long])
     assert padded["labels"].tolist()[0] == [IGNORED, 2, 4] + [IGNORED] * 6
     assert set(alone) == {"input_ids", "attention_mask", "labels"}
-    loss = loss_of(objective, model, alone)
+    loss = loss_of(head, model, alone)
     torch.testing.assert_close(loss, model(**alone).loss)
-    torch.testing.assert_close(loss, loss_of(objective, model, padded))
+    torch.testing.assert_close(loss, loss_of(head, model, padded))
     teacher = encoder(AutoModelForTokenClassification, num_labels=5)
     torch.nn.init.normal_(teacher.classifier.weight)
-    torch.testing.assert_close(loss_of(objective, model, alone, teacher), loss_of(objective, model, padded, teacher))
+    torch.testing.assert_close(loss_of(head, model, alone, teacher), loss_of(head, model, padded, teacher))
 
 
-def test_tokens_outputs_are_classes(tokenizer: PreTrainedTokenizerFast) -> None:
-    objective, model = Tokens(tokenizer), encoder(AutoModelForTokenClassification, num_labels=5)
-    batch = objective.collate(
+def test_tokens_predictions_are_classes_and_their_probability(tokenizer: PreTrainedTokenizerFast) -> None:
+    head, model = Tokens(), encoder(AutoModelForTokenClassification, num_labels=5)
+    batch = head.collator(tokenizer)(
         [{"input_ids": [3, 4], "attention_mask": [1, 1]}, {"input_ids": [3], "attention_mask": [1]}]
     )
-    view = objective.view(model, batch)
-    (classes,) = objective.outputs(model, batch, view)
-    assert classes.tolist() == [view[0].argmax(-1).tolist(), [int(view[1, 0].argmax()), IGNORED]]
-    view[0, 1, 0] = float("nan")
-    assert objective.outputs(model, batch, view)[0][0, 1] == IGNORED
+    logits = head.outputs(model, batch)
+    classes, probabilities = head.predictions(model, batch, logits, tokenizer)
+    assert classes.tolist() == [logits[0].argmax(-1).tolist(), [int(logits[1, 0].argmax()), IGNORED]]
+    assert probabilities[0].tolist() == pytest.approx(logits[0].softmax(-1).amax(-1).tolist())
+    assert probabilities[1, 1] == IGNORED
+    logits[0, 1, 0] = float("nan")
+    assert [values[0, 1] for values in head.predictions(model, batch, logits, tokenizer)] == [IGNORED, IGNORED]
+
+
+def test_tokens_predictions_begin_at_the_left_whatever_side_is_padded(tokenizer: PreTrainedTokenizerFast) -> None:
+    head, model = Tokens(), encoder(AutoModelForTokenClassification, num_labels=5)
+    rows = [{"input_ids": [3, 4, 5], "attention_mask": [1, 1, 1]}, {"input_ids": [6], "attention_mask": [1]}]
+    tokenizer.padding_side = "left"
+    try:
+        batch = head.collator(tokenizer)(rows)
+        logits = head.outputs(model, batch)
+        classes, _ = head.predictions(model, batch, logits, tokenizer)
+    finally:
+        tokenizer.padding_side = "right"
+    assert classes.tolist() == [logits[0].argmax(-1).tolist(), [int(logits[1, 2].argmax()), IGNORED, IGNORED]]
 
 
 # spans
 
 
 def test_spans_loss_is_over_the_tokens_that_are_there(tokenizer: PreTrainedTokenizerFast) -> None:
-    objective, model = Spans(tokenizer), encoder(AutoModelForQuestionAnswering)
+    head, model = Spans(), encoder(AutoModelForQuestionAnswering)
     one = {"input_ids": [3, 4, 5, 6], "attention_mask": [1] * 4, "labels": [1, 3]}
     long = {"input_ids": [6] * 12, "attention_mask": [1] * 12, "labels": [0, 0]}
-    alone, padded = objective.collate([one]), objective.collate([one, long])
-    loss = loss_of(objective, model, alone)
+    alone, padded = head.collator(tokenizer)([one]), head.collator(tokenizer)([one, long])
+    loss = loss_of(head, model, alone)
     own = model(**{k: v for k, v in alone.items() if k != "labels"}, start_positions=torch.tensor([1]),
                 end_positions=torch.tensor([3]))  # fmt: skip
     torch.testing.assert_close(loss, own.loss)
-    view = objective.view(model, padded)
+    view = head.outputs(model, padded)
     assert view.start[0, 4:].tolist() == view.end[0, 4:].tolist() == pytest.approx([IMPOSSIBLE] * 8)
     assert view.tokens.tolist() == [4, 12]
     teacher = encoder(AutoModelForQuestionAnswering)
     torch.nn.init.normal_(teacher.qa_outputs.weight)
-    together = loss_of(objective, model, objective.collate([long]), teacher) + loss_of(objective, model, alone, teacher)
-    torch.testing.assert_close(loss_of(objective, model, padded, teacher), together / 2)
-    starts, ends = objective.outputs(model, padded, view)
+    together = loss_of(head, model, head.collator(tokenizer)([long]), teacher) + loss_of(head, model, alone, teacher)
+    torch.testing.assert_close(loss_of(head, model, padded, teacher), together / 2)
+    starts, ends = head.predictions(model, padded, view, tokenizer)
     assert starts[0, 4:].tolist() == ends[0, 4:].tolist() == [IGNORED] * 8
 
 
 def test_spans_gradient_is_finite_beside_padding(tokenizer: PreTrainedTokenizerFast) -> None:
-    objective, model = Spans(tokenizer), encoder(AutoModelForQuestionAnswering)
+    head, model = Spans(), encoder(AutoModelForQuestionAnswering)
     teacher = encoder(AutoModelForQuestionAnswering)
     one = {"input_ids": [3, 4], "attention_mask": [1] * 2, "labels": [1, 1]}
     long = {"input_ids": [6] * 12, "attention_mask": [1] * 12, "labels": [3, 4]}
-    loss_of(objective, model, objective.collate([one, long]), teacher).backward()
+    loss_of(head, model, head.collator(tokenizer)([one, long]), teacher).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
@@ -141,9 +156,9 @@ PAIRS = [
 ]
 
 
-def text_objective(tokenizer: PreTrainedTokenizerFast, model: Any) -> Text:
+def text_head(tokenizer: PreTrainedTokenizerFast, model: Any) -> Text:
     tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
-    return Text(tokenizer, Generation(max_new_tokens=6, beams=1))
+    return Text(max_new_tokens=6, beams=1)
 
 
 def plain_loss(model: Any, pair: Mapping[str, list[int]]) -> Tensor:
@@ -158,10 +173,10 @@ def plain_loss(model: Any, pair: Mapping[str, list[int]]) -> Tensor:
 @pytest.mark.parametrize("kind", SIZES)
 def test_text_loss_is_the_librarys_and_padding_changes_nothing(kind: str, tokenizer: PreTrainedTokenizerFast) -> None:
     model = writer(kind)
-    objective = text_objective(tokenizer, model)
+    head = text_head(tokenizer, model)
     each = torch.stack([plain_loss(model, pair) for pair in PAIRS])
-    torch.testing.assert_close(loss_of(objective, model, objective.collate(PAIRS[:1])), each[0])
-    both = loss_of(objective, model, objective.collate(PAIRS))
+    torch.testing.assert_close(loss_of(head, model, head.collator(tokenizer)(PAIRS[:1])), each[0])
+    both = loss_of(head, model, head.collator(tokenizer)(PAIRS))
     torch.testing.assert_close(both, (each * torch.tensor([3, 5])).sum() / 8)  # per token: eight of them
 
 
@@ -171,17 +186,17 @@ def test_text_in_pieces_is_the_formula_over_whole_logits(
     kind: str, at_once: int, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, teacher = writer(kind), writer(kind, seed=1)
-    objective = text_objective(tokenizer, student)
-    batch = objective.collate(PAIRS)
-    views = [objective.view(model, batch) for model in (student, teacher)]
+    head = text_head(tokenizer, student)
+    batch = head.collator(tokenizer)(PAIRS)
+    views = [head.outputs(model, batch) for model in (student, teacher)]
     labels = batch["labels"][batch["labels"] != IGNORED]
-    logits = [view.logits(view.hidden) for view in views]
-    expected = Distillation().losses(logits[0], logits[1].detach(), labels).mean()
+    logits = [view.layer(view.hidden) for view in views]
+    expected = Distillation().loss([Choice(logits[0], labels)], [Choice(logits[1].detach(), labels)]) / len(labels)
     expected.backward()
     gradients = {name: p.grad.clone() for name, p in student.named_parameters() if p.grad is not None}
     student.zero_grad()
-    monkeypatch.setattr(text, "LOGITS_AT_ONCE", at_once)
-    loss = loss_of(objective, student, batch, teacher)
+    monkeypatch.setattr(decisions, "LOGITS_AT_ONCE", at_once)
+    loss = loss_of(head, student, batch, teacher)
     loss.backward()
     torch.testing.assert_close(loss, expected)
     assert gradients
@@ -198,15 +213,14 @@ def test_text_outputs_are_what_each_source_alone_would_give(
 ) -> None:
     model = writer(kind)
     tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
-    objective = Text(tokenizer, Generation(max_new_tokens=6, beams=beams))
-    batch = objective.collate(PAIRS)
-    view = objective.view(model, batch)
-    (made,) = objective.outputs(model, batch, view)
+    head = Text(max_new_tokens=6, beams=beams)
+    batch = head.collator(tokenizer)(PAIRS)
+    (made,) = head.predictions(model, batch, head.outputs(model, batch), tokenizer)
     assert made.shape[0] == 2
     for row, pair in zip(made, PAIRS, strict=True):
-        alone = objective.collate([{"source_ids": pair["source_ids"]}])
+        alone = head.collator(tokenizer)([{"source_ids": pair["source_ids"]}])
         assert "labels" not in alone
-        (single,) = objective.outputs(model, alone, objective.view(model, alone))
+        (single,) = head.predictions(model, alone, head.outputs(model, alone), tokenizer)
         assert row[row != IGNORED].tolist() == single[single != IGNORED].tolist()
         assert not {0, 1} & set(row.tolist()) - {0}, "nothing after the end, and no end"
 
@@ -214,9 +228,9 @@ def test_text_outputs_are_what_each_source_alone_would_give(
 def test_tied_embeddings_learn_from_both_uses(tokenizer: PreTrainedTokenizerFast) -> None:
     model = writer("gpt2")
     assert model.lm_head.weight is model.transformer.wte.weight
-    objective = text_objective(tokenizer, model)
-    batch = objective.collate(PAIRS[:1])
-    loss_of(objective, model, batch).backward()
+    head = text_head(tokenizer, model)
+    batch = head.collator(tokenizer)(PAIRS[:1])
+    loss_of(head, model, batch).backward()
     ours = model.lm_head.weight.grad.clone()
     model.zero_grad()
     plain_loss(model, PAIRS[0]).backward()
@@ -226,8 +240,8 @@ def test_tied_embeddings_learn_from_both_uses(tokenizer: PreTrainedTokenizerFast
 @pytest.mark.parametrize("kind", SIZES)
 def test_an_output_layer_that_is_not_the_last_word_is_told(kind: str, tokenizer: PreTrainedTokenizerFast) -> None:
     model = writer(kind)
-    objective = text_objective(tokenizer, model)
-    assert text.output_layer_problem(objective, model) is None
+    head = text_head(tokenizer, model)
+    assert head.problem(model, tokenizer) is None
     original = model.forward
 
     def capped(*args: Any, **kwargs: Any) -> Any:
@@ -236,11 +250,4 @@ def test_an_output_layer_that_is_not_the_last_word_is_told(kind: str, tokenizer:
         return made
 
     model.forward = capped
-    assert "changes its logits" in str(text.output_layer_problem(objective, model))
-
-
-def test_weights_of_the_decisions_are_means_over_decisions() -> None:
-    student, labels = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0])
-    from prune_cli.objectives.base import decision_losses
-
-    assert decision_losses(student, labels, None, None).mean() == cross_entropy(student, labels)
+    assert "changes its logits" in str(head.problem(model, tokenizer))

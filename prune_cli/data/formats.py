@@ -1,0 +1,123 @@
+"""Files of records. What cannot be read stands as `Unreadable` in its place."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from prune_cli.data.records import Split, Unreadable
+from prune_cli.errors import UserError
+
+Reader = Callable[[Path, Mapping[str, type]], Split]
+"""Reads a file of records, given the columns that the task needs and their types, for files that know no types."""
+
+
+def read(reader: Reader, file: Path, columns: Mapping[str, type]) -> Split:
+    """Read a file.
+
+    Args:
+        reader: Knows its format.
+        file: The file.
+        columns: Those that the task needs, with their types.
+
+    Raises:
+        UserError: If it cannot be read at all.
+    """
+    try:
+        return reader(file, columns)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}.") from error
+
+
+def read_jsonl(file: Path, columns: Mapping[str, type]) -> Split:
+    """Read a file of a JSON object a line."""
+    lines, rows = [], []
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                lines.append(number)
+                rows.append(_parsed(line.rstrip()))
+    return Split(rows, lambda number: f"{file}:{lines[number]}", str(file))
+
+
+def _numbered(file: Path, rows: Sequence[Any]) -> Split:
+    return Split(rows, lambda number: f"{file}: record {number + 1}", str(file))
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        return Unreadable(f"broken JSON, {error.msg} at column {error.colno}")
+    except UnicodeDecodeError as error:
+        return Unreadable(f"not UTF-8, byte {error.start + 1} of the line")
+    except _Repeated as error:
+        return Unreadable(str(error))
+
+
+class _Repeated(ValueError):
+    """A name that should be there once is there twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; the parser itself would take the last of two values of one name without a word."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Repeated(f"{_repeated([name for name, _ in pairs])} more than once in one object")
+    return made
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted({name for name in names if names.count(name) > 1}))
+
+
+def read_csv(file: Path, columns: Mapping[str, type]) -> Split:
+    """Read a CSV file, the first line of which names the columns."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        try:
+            _refuse_repeated(file, reader.fieldnames or [])
+            return _numbered(file, [_typed(row, columns) for row in reader])
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: broken CSV after line {reader.line_num}: {error}.") from error
+
+
+def _typed(row: Mapping[str | None, Any], columns: Mapping[str, type]) -> Any:
+    """Turn the cells of numeric columns into numbers where they are some; an empty cell there is no value."""
+    if None in row:
+        return Unreadable(f"{len(row[None])} cells more than the header has columns")
+    typed = dict(row)
+    for column, wanted in columns.items():
+        cell = row.get(column)
+        if wanted in (int, float) and cell is not None:
+            try:
+                typed[column] = wanted(cell) if cell.strip() else None
+            except ValueError:
+                continue  # stays text, which the check of types tells with the record's number
+    return typed
+
+
+def read_parquet(file: Path, columns: Mapping[str, type]) -> Split:
+    """Read a parquet file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.ParquetFile(file).read()
+        _refuse_repeated(file, table.column_names)
+        return _numbered(file, table.to_pylist())
+    except pyarrow.ArrowException as error:
+        raise UserError(f"{file}: not a readable parquet file: {error}.") from error
+
+
+def _refuse_repeated(file: Path, columns: Sequence[str]) -> None:
+    if repeated := _repeated(columns):
+        raise UserError(f"{file}: more than one column {repeated}: which of them is meant? Keep one.")
+
+
+TABLES: Mapping[str, Reader] = MappingProxyType({".jsonl": read_jsonl, ".parquet": read_parquet, ".csv": read_csv})
+"""Formats of records of any kind."""

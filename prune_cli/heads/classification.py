@@ -1,0 +1,57 @@
+"""One class a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import torch
+
+from prune_cli.heads.base import Batch, Collator, Features, Head, inputs_of, named_classes, padded
+from prune_cli.heads.decisions import Choice
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
+
+    from prune_cli.models.architectures import Architecture
+
+
+@final
+class Classification(Head["Tensor"]):
+    """A decision a record; the outputs are the logits, [records, classes]."""
+
+    auto_classes: ClassVar[Mapping[Architecture, str]] = {"encoder": "AutoModelForSequenceClassification"}
+
+    def options(self, labels: Sequence[str]) -> dict[str, Any]:
+        """The classes."""
+        return {**named_classes(labels), "problem_type": "single_label_classification"}
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
+        """Pad the inputs; labels are [records]."""
+
+        def collate(features: Features) -> dict[str, Any]:
+            batch = padded(tokenizer, features)
+            if "labels" in features[0]:
+                batch["labels"] = torch.tensor([feature["labels"] for feature in features])
+            return batch
+
+        return collate
+
+    def count(self, batch: Batch) -> int:
+        """The records."""
+        return len(batch["labels"])
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The logits, [records, classes]."""
+        return model(**inputs_of(batch)).logits
+
+    def decisions(self, outputs: Tensor, batch: Batch) -> tuple[Choice]:
+        """The class of each record."""
+        return (Choice(outputs, batch["labels"]),)
+
+    def predictions(
+        self, model: nn.Module, batch: Batch, outputs: Tensor, tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[Tensor, ...]:
+        """The logits, [records, classes]."""
+        return (outputs.float(),)

@@ -1,0 +1,192 @@
+"""A text, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast, final
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils.rnn import pad_sequence
+
+from prune_cli.heads import IGNORED
+from prune_cli.heads.base import Batch, Collator, Features, Head
+from prune_cli.heads.decisions import Choice
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from prune_cli.models.architectures import Architecture
+
+
+@final
+class Vocabulary(NamedTuple):
+    """The output layer of a language model."""
+
+    matrix: nn.Module
+    bias: Tensor | None
+
+    @property
+    def classes(self) -> int:
+        """Size of the vocabulary."""
+        return len(cast("Tensor", self.matrix.weight))
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """The logits, [tokens, vocabulary], of hidden states, [tokens, width]."""
+        made = self.matrix(hidden)
+        return made if self.bias is None else made + self.bias
+
+
+class TextOutputs(NamedTuple):
+    """What predicts the labelled tokens of a batch.
+
+    Attributes:
+        hidden: What the output layer reads, [labelled tokens, width].
+        layer: The output layer.
+    """
+
+    hidden: Tensor
+    layer: Vocabulary
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Text(Head[TextOutputs]):
+    """A decision over the vocabulary at each token of the target, and no other; for decoders and encoder-decoders.
+
+    Attributes:
+        max_new_tokens: Tokens of a generated text at most, > 0.
+        beams: Beams of the search, > 0; 1 is greedy.
+    """
+
+    max_new_tokens: int
+    beams: int
+
+    auto_classes: ClassVar[Mapping[Architecture, str]] = {
+        "decoder": "AutoModelForCausalLM",
+        "encoder-decoder": "AutoModelForSeq2SeqLM",
+    }
+
+    def options(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Nothing: the vocabulary is the model's."""
+        return {}
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
+        """Make sources and targets rectangular.
+
+        The batch has `source` and `source_mask`, [records, tokens], padded on the tokenizer's side (a decoder's on the left: it
+        writes on from their end), and with targets `labels`, [records, tokens], padded with -100 on the right.
+        """
+        side: str = tokenizer.padding_side
+        padding = cast("int", tokenizer.pad_token_id)
+
+        def collate(features: Features) -> dict[str, Any]:
+            sources = [torch.tensor(feature["source_ids"]) for feature in features]
+            batch = {
+                "source": pad_sequence(sources, batch_first=True, padding_value=padding, padding_side=side),
+                "source_mask": pad_sequence([torch.ones_like(s) for s in sources], batch_first=True, padding_side=side),
+            }
+            if "target_ids" in features[0]:
+                targets = [torch.tensor(feature["target_ids"]) for feature in features]
+                batch["labels"] = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
+            return batch
+
+        return collate
+
+    def count(self, batch: Batch) -> int:
+        """The tokens of the targets."""
+        return int((batch["labels"] != IGNORED).sum())
+
+    def outputs(self, model: nn.Module, batch: Batch) -> TextOutputs:
+        """The hidden states that predict the targets; none without targets."""
+        bare = _bare(model)
+        matrix = cast("nn.Module", bare.get_output_embeddings())
+        layer = Vocabulary(matrix, dict(bare.named_buffers()).get("final_logits_bias"))  # BART's bias
+        if "labels" not in batch:
+            return TextOutputs(batch["source"].new_empty(0, 0), layer)
+        labels = batch["labels"]
+        if bare.config.is_encoder_decoder:
+            inputs = {
+                "input_ids": batch["source"],
+                "attention_mask": batch["source_mask"],
+                "decoder_input_ids": bare.prepare_decoder_input_ids_from_labels(labels=labels),  # pyright: ignore
+            }
+            hidden = _hidden(model, matrix, inputs)
+        else:
+            there = labels != IGNORED
+            mask = torch.cat([batch["source_mask"], there.to(batch["source_mask"].dtype)], dim=1)
+            inputs = {
+                "input_ids": torch.cat(
+                    [batch["source"], labels.where(there, 0)], dim=1
+                ),  # behind a text any token will do
+                "attention_mask": mask,
+                "position_ids": (mask.cumsum(1) - 1).clamp(min=0),  # counted from the first token that is no padding
+            }
+            before = batch["source"].shape[1] - 1  # a token is predicted at the one before it
+            hidden = _hidden(model, matrix, inputs)[:, before:-1]
+        return TextOutputs(hidden[labels != IGNORED], layer)
+
+    def decisions(self, outputs: TextOutputs, batch: Batch) -> tuple[Choice]:
+        """Each token of the targets."""
+        return (Choice(outputs.hidden, batch["labels"][batch["labels"] != IGNORED], layer=outputs.layer),)
+
+    def predictions(
+        self, model: nn.Module, batch: Batch, outputs: TextOutputs, tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[Tensor, ...]:
+        """The generated tokens without the end and what follows it, [records, tokens], padded with -100."""
+        from transformers import GenerationConfig
+
+        bare = _bare(model)
+        asked = GenerationConfig(
+            max_new_tokens=self.max_new_tokens,
+            num_beams=self.beams,
+            do_sample=False,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            decoder_start_token_id=bare.config.to_dict().get("decoder_start_token_id"),
+        )
+        made: Tensor = cast("Any", bare).generate(
+            input_ids=batch["source"], attention_mask=batch["source_mask"], generation_config=asked
+        )
+        made = made[:, 1:] if bare.config.is_encoder_decoder else made[:, batch["source"].shape[1] :]
+        ended = made.eq(cast("int", tokenizer.eos_token_id)).cumsum(1) > 0
+        return (made.masked_fill(ended, IGNORED),)
+
+    @torch.no_grad()
+    def problem(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str | None:
+        """An architecture that changes its logits behind the output layer (soft caps, scales) would be trained on others."""
+        end = cast("int", tokenizer.eos_token_id)
+        batch = self.collator(tokenizer)([{"source_ids": [end], "target_ids": [end, end]}])
+        outputs = self.outputs(model, batch)
+        if model.config.is_encoder_decoder:
+            whole = model(input_ids=batch["source"], labels=batch["labels"]).logits[0]
+        else:
+            whole = model(input_ids=torch.cat([batch["source"], batch["labels"]], dim=1)).logits[0, :-1]
+        if torch.allclose(outputs.layer(outputs.hidden), whole, rtol=1e-3, atol=1e-3):
+            return None
+        return f"{type(model).__name__} changes its logits behind the output layer, which training here would not see"
+
+
+def _bare(model: nn.Module) -> PreTrainedModel:
+    """The model itself, where it is wrapped for several processes."""
+    return cast("PreTrainedModel", model.module if isinstance(model, DistributedDataParallel) else model)
+
+
+def _hidden(model: nn.Module, output_layer: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    """What the output layer would read, [records, tokens, width]; it is given nothing, so that no logits are made."""
+    caught: list[Tensor] = []
+
+    def catch(_: nn.Module, arguments: tuple[Tensor]) -> tuple[Tensor]:
+        caught.append(arguments[0])
+        return (arguments[0][:, :0],)
+
+    hook = output_layer.register_forward_pre_hook(catch)
+    try:
+        model(**inputs, use_cache=False)
+    finally:
+        hook.remove()
+    return caught[0]

@@ -1,0 +1,71 @@
+"""One class a labelled token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from prune_cli.heads import IGNORED
+from prune_cli.heads.base import Batch, Collator, Features, Head, inputs_of, named_classes, padded
+from prune_cli.heads.decisions import Choice
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
+
+    from prune_cli.models.architectures import Architecture
+
+
+@final
+class Tokens(Head["Tensor"]):
+    """A decision a labelled token; the outputs are the logits, [inputs, tokens, classes]."""
+
+    auto_classes: ClassVar[Mapping[Architecture, str]] = {"encoder": "AutoModelForTokenClassification"}
+
+    def options(self, labels: Sequence[str]) -> dict[str, Any]:
+        """The classes."""
+        return named_classes(labels)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
+        """Pad the inputs; labels are [inputs, tokens], padded with -100 on the tokenizer's side."""
+
+        def collate(features: Features) -> dict[str, Any]:
+            batch = padded(tokenizer, features)
+            if "labels" in features[0]:
+                labels = [torch.tensor(feature["labels"]) for feature in features]
+                side: str = tokenizer.padding_side
+                batch["labels"] = pad_sequence(labels, batch_first=True, padding_value=IGNORED, padding_side=side)
+            return batch
+
+        return collate
+
+    def count(self, batch: Batch) -> int:
+        """The labelled tokens."""
+        return int((batch["labels"] != IGNORED).sum())
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The logits, [inputs, tokens, classes]."""
+        return model(**inputs_of(batch)).logits
+
+    def decisions(self, outputs: Tensor, batch: Batch) -> tuple[Choice]:
+        """The class of each labelled token."""
+        labelled = batch["labels"] != IGNORED
+        return (Choice(outputs[labelled], batch["labels"][labelled]),)
+
+    def predictions(
+        self, model: nn.Module, batch: Batch, outputs: Tensor, tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[Tensor, ...]:
+        """The most probable class of each token and its probability, [inputs, tokens] each.
+
+        Both are -100 on padding, and where the logits are not finite. Tokens begin at the left, whatever side is padded.
+        """
+        there = batch["attention_mask"].bool()
+        probabilities, classes = outputs.float().softmax(-1).max(-1)
+        lost = ~(outputs.isfinite().all(-1) & there)
+        if tokenizer.padding_side == "left":
+            order = there.logical_not().to(torch.uint8).argsort(dim=1, stable=True)  # real tokens first, in their order
+            probabilities, classes, lost = (values.gather(1, order) for values in (probabilities, classes, lost))
+        return classes.masked_fill(lost, IGNORED), probabilities.masked_fill(lost, IGNORED)
