@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from prune_cli import models
 from prune_cli.artifacts import environment, result
 from prune_cli.files import write_text
 from prune_cli.report import figures, model_card, samples
@@ -39,6 +40,7 @@ def finish(
         The content of result.json, and some of the predictions.
     """
     task, pruner = trainer.task, trainer.checkpoints.pruner
+    told = cast("models.Architecture | None", config.model.architecture)
     with folder.replacing(folder.model) as saved:
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
@@ -51,6 +53,7 @@ def finish(
             "id": run_id,
             "choices": dict(config.choices),
             "seed": config.seed,
+            "auto_class": task.head.auto_classes[models.architecture_of(model.config, told)],
             "primary_metric": task.primary_metric,
             "metric": last[f"eval_{task.primary_metric}"],
             "metrics": result.metrics_of(last),
@@ -80,12 +83,21 @@ def finish(
         )
         figures.layer_sparsity(summary["layers"], pictures / "layers.png", folder.path.name)
     rows = [
-        {"split": split, **record, "prediction": prediction}
+        {"split": split, **record, samples.RIGHT: task.right(prediction, record), "prediction": prediction}
         for split, predictions in trainer.final_predictions().items()
         for record, prediction in zip(trainer.evaluation.examples[split].to_list(), predictions, strict=True)
     ]
     write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    picked = samples.spread(rows)
-    write_text(folder.samples, samples.as_markdown(picked, folder.path.name))
+    shown = samples.picked(rows, samples.SHOWN)
+    write_text(folder.samples, samples.as_markdown(shown, folder.path.name))
+    summary["samples"] = [
+        {
+            **{name: samples.told(row[name]) for name in task.inputs},
+            "expected": samples.shortened(task.headline(task.expected(row))),
+            "predicted": samples.shortened(task.headline(row["prediction"])),
+            samples.RIGHT: row[samples.RIGHT],
+        }
+        for row in samples.picked(rows, samples.KEPT)
+    ]
     trainer.checkpoints.history.save(folder.history)
-    return {**summary, "promised": folder.promises()}, picked
+    return {**summary, "promised": folder.promises()}, shown

@@ -8,7 +8,7 @@ The pruning itself is `prune_cli.pruning.pruner`, called around every optimizer 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, final
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from prune_cli.tasks.base import Prediction, Task
 
 log = logging.getLogger(__name__)
+
+BATCHES_AT_ONCE = 8  # of a prediction: bounds the memory that encoded records and outputs take
 
 
 @final
@@ -193,27 +195,34 @@ def evaluate(config: RunConfig, model_folder: Path) -> dict[str, float]:
     return metrics
 
 
-def predict(config: RunConfig, model_folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[Prediction]:
+def predict(
+    config: RunConfig, model_folder: Path, rows: Sequence[Mapping[str, Any]], places: Sequence[str] | None = None
+) -> Iterator[list[Prediction]]:
     """Predict with a saved model.
 
     Args:
         config: Names task and batch size.
         model_folder: A model with tokenizer in the Hugging Face layout.
         rows: Raw records, answers or not.
+        places: Where each record stands, for messages; None for their numbers.
 
-    Returns:
-        One prediction a record.
+    Yields:
+        Predictions, one a record in their order, of some batches at a time.
 
     Raises:
-        UserError: If a record lacks what a prediction needs.
+        UserError: If a record lacks what a prediction needs; all are looked at before anything is loaded.
     """
     from datasets import Dataset
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    records = Dataset.from_list([dict(asked(config.task, row, number)) for number, row in enumerate(rows)])
+    places = places or [f"record {number}" for number in range(1, len(rows) + 1)]
+    records = [dict(asked(config.task, *each)) for each in zip(rows, places, strict=True)]
     trainer, tokenizer = _saved_model(config, config.task, model_folder)
-    return trainer.predicted(EvaluationSet(trainer.task, records, tokenizer))
+    size = BATCHES_AT_ONCE * config.trainer.eval_batch_size
+    for start in range(0, len(records), size):
+        part = Dataset.from_list(records[start : start + size])
+        yield trainer.predicted(EvaluationSet(trainer.task, part, tokenizer))
 
 
 def _saved_model(config: RunConfig, task: Task, folder: Path) -> tuple[TaskTrainer, PreTrainedTokenizerBase]:

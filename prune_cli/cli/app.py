@@ -96,7 +96,10 @@ def eval_(
     Console().print(metrics_table(evaluate(config, model), config.task.primary_metric))
 
 
-@app.command("predict", epilog="prune predict runs/RUN 'a text'    or    prune predict runs/RUN < records.jsonl")
+@app.command(
+    "predict",
+    epilog="prune predict runs/RUN 'a text'    or    prune predict runs/RUN -f in.jsonl -o out.jsonl",
+)
 def predict_(
     run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
     texts: Annotated[
@@ -105,23 +108,29 @@ def predict_(
             metavar="TEXT...", help="One record: a text for each input column of the task.", show_default=False
         ),
     ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option("--context", help="The text that questions are about; TEXT is then the question alone."),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--file", "-f", metavar="FILE", help="Records, JSON or plain text a line; - is standard input."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write JSON lines there.")
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="For a model outside a run folder.")] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
     config_dir: ConfigDir = None,
 ) -> None:
     """Predict with a saved model: a label, an answer, the entities, a text."""
-    from prune_cli.cli.predicting import given_rows, show_predictions
+    from prune_cli.cli.predicting import given_rows, predictions, show_predictions
     from prune_cli.config.saved import saved_run
-    from prune_cli.run import predict
 
     overrides = [] if task is None else [f"task={task}"]
     config, model = saved_run(run.expanduser(), overrides, config_dir, records=False)
-    rows = given_rows(config.task, texts or [], file)
-    show_predictions(predict(config, model, rows), json_lines=json_lines or not texts)
+    rows = given_rows(config.task, texts or [], file, context)
+    show_predictions(predictions(config, model, rows), json_lines=json_lines or not texts, output=output)
 
 
 @app.command("show")

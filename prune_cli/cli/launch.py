@@ -111,9 +111,11 @@ def _show_jobs(jobs: Sequence[Job], sweep_dir: Path) -> None:
 
 
 def _show_run(outcome: Outcome) -> None:
-    from prune_cli.report.tables import summary_table
+    from prune_cli.report.tables import samples_table, summary_table
 
     console = Console()
+    if samples := outcome.result.get("samples"):  # runs of earlier versions kept none
+        console.print(samples_table(samples))
     console.print(summary_table(outcome.result, outcome.folder))
     if outcome.status == "skipped":
         console.print("This configuration had finished before; overwrite=true redoes it.")

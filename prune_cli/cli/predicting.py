@@ -4,67 +4,123 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.progress import Progress
 
 from prune_cli.errors import UserError
+from prune_cli.files import write_text
 from prune_cli.report.samples import told
 
 if TYPE_CHECKING:
+    from prune_cli.config.run_config import RunConfig
     from prune_cli.tasks.base import Prediction, Task
 
 STDIN = Path("-")
+CONTEXT = "context"  # the input column that --context fills
+Placed = tuple[str, Mapping[str, Any]]
+"""Where a record stands, for messages, and the raw record."""
 
 
-def given_rows(task: Task, texts: Sequence[str], file: Path | None) -> list[Mapping[str, Any]]:
+def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str | None = None) -> list[Placed]:
     """The records to predict: one from the command line, or those of a file or of standard input.
 
     Args:
         task: Names the columns that a prediction needs.
         texts: One a column.
-        file: Has a record a line: a JSON object or, for a task with one column, a plain text. "-" for standard input, which
-            is also read where there is neither file nor text.
+        file: Has a record a line: in .jsonl a JSON object, in .txt a plain text for a task with one column, elsewhere either. "-"
+            for standard input, which is also read where there is neither file nor text.
+        context: The column `context` of every record that has none.
 
     Raises:
         UserError: If there are too few or too many texts, or a line is no record.
     """
-    wanted = ", ".join(task.inputs)
+    if context is not None and CONTEXT not in task.inputs:
+        raise UserError(f"--context: task {task.name} has no context, it takes {', '.join(task.inputs)}")
+    given = {} if context is None else {CONTEXT: context}
+    columns = [name for name in task.inputs if name not in given]
+    wanted = ", ".join(columns)
     if texts and file is not None:
         raise UserError("give either texts or --file, not both")
     if texts:
-        if len(texts) != len(task.inputs):
+        if len(texts) != len(columns):
             raise UserError(
-                f"task {task.name} takes {len(task.inputs)} ({wanted}), and {len(texts)} came: put quotes around each"
+                f"task {task.name} takes {len(columns)} ({wanted}), and {len(texts)} came: put quotes around each"
             )
-        return [dict(zip(task.inputs, texts, strict=True))]
+        return [("the text", {**dict(zip(columns, texts, strict=True)), **given})]
     if file is None and sys.stdin.isatty():
         raise UserError(f"nothing to predict: give {wanted} as text, or --file FILE with a record a line")
     name, lines = _lines(file or STDIN)
-    rows = [_row(task, line, f"{name}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    ending = "" if file is None else file.suffix
+    rows: list[Placed] = [
+        (f"{name}:{number}", {**given, **_row(task, columns, line, f"{name}:{number}", ending)})
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
     if not rows:
         raise UserError(f"{name} has no records")
     return rows
 
 
-def show_predictions(predictions: Sequence[Prediction], *, json_lines: bool) -> None:
-    """Print predictions.
+def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[Prediction]:
+    """Predict, with a progress bar on the error stream where there is more to do than one batch.
 
     Args:
-        predictions: One a record.
-        json_lines: A JSON object a line, for programs; else for people.
+        config: Names task and batch size.
+        model: A folder with model and tokenizer.
+        rows: What `given_rows` gave.
     """
-    if json_lines:
-        for prediction in predictions:
-            sys.stdout.write(json.dumps(prediction, ensure_ascii=False) + "\n")
-        return
-    console = Console(highlight=False)
-    for prediction in predictions:
-        for name, value in prediction.items():
+    from prune_cli.run import predict
+
+    made: list[Prediction] = []
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=len(rows) <= config.trainer.eval_batch_size
+    ) as bar:
+        shown = bar.add_task("predicting", total=len(rows))
+        for part in predict(config, model, [row for _, row in rows], [place for place, _ in rows]):
+            made += part
+            bar.update(shown, completed=len(made))
+    return made
+
+
+def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Path | None = None) -> None:
+    """Print predictions, or write them to a file.
+
+    Args:
+        made: One a record.
+        json_lines: A JSON object a line, for programs; else for people.
+        output: File for JSON lines.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    lines = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in made)
+    if output is not None:
+        try:
+            write_text(output.expanduser(), lines)
+        except OSError as error:
+            raise UserError(f"--output={output} cannot be written: {error.strerror}") from error
+        Console(stderr=True).print(f"{len(made)} predictions in {output}", soft_wrap=True)
+    elif json_lines:
+        sys.stdout.write(lines)
+    else:
+        console = Console(highlight=False)
+        for name, value in _parts(made):
             console.print(f"[bold]{name}[/bold]", end="  ")
-            console.print(told(value), markup=False, soft_wrap=True)
+            console.print(value, markup=False, soft_wrap=True)
+
+
+def _parts(made: Sequence[Prediction]) -> Iterator[tuple[str, str]]:
+    """The parts of predictions for people; of a list of objects, such as entities, one line each."""
+    for prediction in made:
+        for name, value in prediction.items():
+            if isinstance(value, list) and value and isinstance(value[0], Mapping):
+                yield from ((name, told(member)) for member in value)
+            else:
+                yield name, "none" if value in (None, "", []) else told(value)
 
 
 def _lines(file: Path) -> tuple[str, list[str]]:
@@ -78,12 +134,18 @@ def _lines(file: Path) -> tuple[str, list[str]]:
         raise UserError(f"{file} is not UTF-8: {error}") from error
 
 
-def _row(task: Task, line: str, where: str) -> Mapping[str, Any]:
-    if not line.lstrip().startswith("{"):
-        if len(task.inputs) != 1:
-            raise UserError(f"{where}: task {task.name} needs {', '.join(task.inputs)}: give a JSON object with them")
-        return {task.inputs[0]: line}
+def _row(task: Task, columns: Sequence[str], line: str, where: str, ending: str) -> Mapping[str, Any]:
+    if ending == ".txt" or (ending != ".jsonl" and not line.lstrip().startswith("{")):
+        if len(columns) != 1:
+            context = ", or one text a line and --context" if CONTEXT in columns and len(columns) == 2 else ""
+            raise UserError(
+                f"{where}: task {task.name} needs {', '.join(columns)}: give a JSON object with them{context}"
+            )
+        return {columns[0]: line}
     try:
-        return json.loads(line)
+        row = json.loads(line)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: broken JSON, {error.msg} at column {error.colno}") from error
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: not an object with {', '.join(columns)}")
+    return row

@@ -13,7 +13,7 @@ from rich.text import Text
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.report.names import metric_label
-from prune_cli.report.tables import layer_table, summary_table
+from prune_cli.report.tables import layer_table, samples_table, summary_table
 
 
 def run_shown(path: Path, *, verify: bool = False) -> RenderableType:
@@ -38,7 +38,8 @@ def run_shown(path: Path, *, verify: bool = False) -> RenderableType:
     verdict = [Text(problem, style="bold red") for problem in broken]
     if verify:
         verdict = [Text(f"{len(result['promised'])} files have the checksums that result.json promises", style="green")]
-    return Group(Text(config), summary_table(result, path), layer_table(result["layers"]), *verdict)
+    samples = [samples_table(result["samples"])] if result.get("samples") else []  # runs of earlier versions kept none
+    return Group(Text(config), *samples, summary_table(result, path), layer_table(result["layers"]), *verdict)
 
 
 def metrics_table(metrics: Mapping[str, float], primary_metric: str) -> Table:

@@ -72,13 +72,18 @@ def checked(
     return task, datasets
 
 
-def asked(task: Task, row: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+def source_of(records: Dataset) -> str:
+    """What `checked` records were read from, to name in messages."""
+    return records.info.description or "the records"
+
+
+def asked(task: Task, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """A raw record as a prediction needs it: without answers.
 
     Args:
         task: Says which columns there must be.
         row: Answers may be missing.
-        number: Which record it is, from 0, for messages.
+        where: Where it stands, for messages.
 
     Raises:
         UserError: If it cannot be used.
@@ -92,7 +97,7 @@ def asked(task: Task, row: Mapping[str, Any], number: int) -> Mapping[str, Any]:
         adapted, reason = row, str(error)
     reason = reason or next((f"`{name}` is empty" for name in columns if not adapted[name]), None)
     if reason:
-        raise UserError(f"record {number + 1}: {reason}.")
+        raise UserError(f"{where}: {reason}.")
     return adapted
 
 
@@ -106,6 +111,7 @@ def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
     numbers = [number for number in range(len(adapted)) if number not in reasons]
     sound = [row for row in adapted if not isinstance(row, Unreadable)]
     dataset = Dataset.from_dict({column: [row[column] for row in sound] for column in task.columns})
+    dataset.info.description = split.origin
     if sound:
         reasons |= {numbers[position]: reason for position, reason in task.check(dataset)}
     problems = [f"{split.where(number)}: {reasons[number]}." for number in sorted(reasons)[:SHOWN]]

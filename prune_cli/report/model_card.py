@@ -61,11 +61,11 @@ On the validation records of the task, after {result["steps"]:,} optimizer steps
 ## Use
 
 ```python
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import {result["auto_class"]}, AutoTokenizer
 
 folder = "path/to/this/folder"
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForSequenceClassification.from_pretrained(folder)
+model = {result["auto_class"]}.from_pretrained(folder)
 ```
 
 ## Limits

@@ -1,4 +1,4 @@
-"""Some records beside what the model made of them, for people to read."""
+"""Some records beside what the model made of them, right and wrong ones, for people to read."""
 
 from __future__ import annotations
 
@@ -6,31 +6,43 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-SHOWN = 10
+SHOWN = 10  # on the page of samples, and in W&B
+KEPT = 6  # in result.json, and on the screen
 LONGEST = 600  # characters of a value
+RIGHT = "right"  # column that tells whether a prediction is
 
 
-def spread(rows: Sequence[dict[str, Any]], count: int = SHOWN) -> list[dict[str, Any]]:
-    """So many of the rows, evenly spaced, the first among them.
+def picked(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """So many of the rows, half of them right and half wrong as far as there are both, each half evenly spaced.
 
-    >>> [row["n"] for row in spread([{"n": n} for n in range(10)], 3)]
-    [0, 3, 6]
+    >>> rows = [{"n": n, "right": n % 5 > 0} for n in range(10)]
+    >>> [row["n"] for row in picked(rows, 4)], [row["n"] for row in picked(rows, 6)]
+    ([0, 1, 5, 6], [0, 1, 3, 5, 6, 8])
     """
-    count = min(count, len(rows))
-    return [rows[number * len(rows) // count] for number in range(count)]
+    right, wrong = ([n for n, row in enumerate(rows) if row[RIGHT] is kind] for kind in (True, False))
+    wrongs = min(len(wrong), max(count // 2, count - len(right)))
+    numbers = [*_spread(wrong, wrongs), *_spread(right, count - wrongs)]
+    return [rows[number] for number in sorted(numbers)]
+
+
+def _spread(numbers: Sequence[int], count: int) -> list[int]:
+    count = min(count, len(numbers))
+    return [numbers[n * len(numbers) // count] for n in range(count)]
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     """A page with a section a record.
 
     Args:
-        rows: Columns of the record, and `prediction`.
+        rows: Columns of the record, then `right` and `prediction`.
         title: Heading of the page.
     """
     sections = [f"# {title}\n"]
     for number, row in enumerate(rows, start=1):
-        record = [f"- {name}: {told(value)}" for name, value in row.items() if name != "prediction"]
-        sections.append("\n".join([f"## {number}\n", *record, f"- **prediction**: {told(row['prediction'])}"]) + "\n")
+        record = [f"- {name}: {told(value)}" for name, value in row.items() if name not in ("prediction", RIGHT)]
+        verdict = "right" if row[RIGHT] else "wrong"
+        section = [f"## {number}, {verdict}\n", *record, f"- **prediction**: {told(row['prediction'])}"]
+        sections.append("\n".join(section) + "\n")
     return "\n".join(sections)
 
 
@@ -50,8 +62,17 @@ def told(value: Any) -> str:
         text = f"{value:.4f}"
     else:
         text = value if isinstance(value, str) else _json(value)
+    return shortened(text)
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """A text on one line, its end cut where it is longer.
+
+    >>> shortened("so  it is"), shortened("so it is", 7)
+    ('so it is', 'so i...')
+    """
     text = " ".join(text.split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def _json(value: Any) -> str:

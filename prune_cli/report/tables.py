@@ -13,8 +13,10 @@ from rich.text import Text
 
 from prune_cli.report.formats import duration, percent, size
 from prune_cli.report.names import block_and_matrix, metric_label, primary_first
+from prune_cli.report.samples import shortened
 
 Result = Mapping[str, Any]
+SHOWN_LENGTH = 120  # characters of a text in a table of samples
 
 
 def summary_table(result: Result, folder: Path) -> Table:
@@ -65,6 +67,26 @@ def summary_table(result: Result, folder: Path) -> Table:
     table.add_row("peak memory", size(result["peak_memory_bytes"]))
     table.add_row("folder", Text(str(folder)))
     table.add_row("", "model/ figures/ history.jsonl result.json config.yaml")
+    return table
+
+
+def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
+    """Some records, what was expected of them and what came out, right and wrong ones.
+
+    Args:
+        samples: `samples` of result.json.
+    """
+    table = Table(title="predictions, some right and some wrong", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("record", overflow="fold", ratio=3)
+    table.add_column("expected", overflow="fold", ratio=2)
+    table.add_column("predicted", overflow="fold", ratio=2)
+    for sample in samples:
+        asked = [f"{name}: {value}" for name, value in sample.items() if name not in ("expected", "predicted", "right")]
+        said = [shortened(text, SHOWN_LENGTH) for text in (sample["expected"], sample["predicted"])]
+        record = Text("\n".join(shortened(text, SHOWN_LENGTH) for text in asked))
+        mark = Text("✓", style="green") if sample["right"] else Text("✗", style="red")
+        table.add_row(mark, record, *map(Text, said))
     return table
 
 

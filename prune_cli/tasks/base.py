@@ -237,6 +237,17 @@ class Task(ABC):
         """The metrics by name."""
 
     @abstractmethod
+    def expected(self, record: Row) -> Prediction:
+        """What a prediction would say that is right.
+
+        Args:
+            record: With its answers.
+        """
+
+    def headline(self, prediction: Prediction) -> str:
+        """A prediction in a few words, for tables of samples: its first value."""
+        return str(next(iter(prediction.values())))
+
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether a prediction is what a person would call right, to show some of both kinds; no metric.
 
@@ -244,6 +255,7 @@ class Task(ABC):
             prediction: What a model says.
             record: With its answers.
         """
+        return self.headline(prediction) == self.headline(self.expected(record))
 
     @abstractmethod
     def texts(self, records: Dataset) -> list[str]:

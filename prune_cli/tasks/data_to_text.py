@@ -204,6 +204,10 @@ class DataToText(Task):
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         return text_scores([made["text"] for made in predictions], records[REFERENCES][:])
 
+    def expected(self, record: Row) -> Prediction:
+        """The first reference."""
+        return {"text": record[REFERENCES][0]}
+
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether it is one of the references, word for word."""
         return prediction["text"] in record[REFERENCES]

@@ -134,9 +134,11 @@ class TokenTagging(Task):
         Raises:
             ValueError: If a token is not text, or a tag is unknown.
         """
-        adapted = {column: row[column] for column in self.columns if column in row}
-        tokens, tags = adapted.get(TOKENS), adapted.get(TAGS)
-        if isinstance(tokens, str) and TAGS not in row:
+        adapted = {TOKENS: row[TOKENS]} if TOKENS in row else {}
+        tokens, tags = adapted.get(TOKENS), _tags_of(row)
+        if tags is not None or TAGS in row:
+            adapted[TAGS] = tags
+        if isinstance(tokens, str) and TAGS not in adapted:
             adapted |= {TOKENS: WORDS.findall(tokens), TEXT: tokens}
         if isinstance(tokens, list) and (wrong := [token for token in tokens if not isinstance(token, str)]):
             raise ValueError(f"`{TOKENS}` holds {wrong[0]!r}, not text")
@@ -190,7 +192,7 @@ class TokenTagging(Task):
 
     def notes(self, rows: Sequence[Row]) -> list[str]:
         """Entities that do not begin with B-X: files of IOB1 have many, others should have none."""
-        begun = sum(_begun_inside([self._name(tag) for tag in tags]) for row in rows if (tags := row.get(TAGS)))
+        begun = sum(_begun_inside([self._name(tag) for tag in tags]) for row in rows if (tags := _tags_of(row)))
         read = "of the training records begin with I-X, as in IOB1: they are read as if they began with B-X"
         return [f"{begun} entities {read}"] if begun else []
 
@@ -340,6 +342,14 @@ class TokenTagging(Task):
         right = [[self.labels[number] for number in numbers] for numbers in records[TAGS][:]]
         return entity_scores(right, [made["tags"] for made in predictions], types_of(self.labels))
 
+    def expected(self, record: Row) -> Prediction:
+        """The entities that the tags name."""
+        return self._prediction(record[TOKENS], None, record[TAGS], [1.0] * len(record[TAGS]))
+
+    def headline(self, prediction: Prediction) -> str:
+        """The entities with their types."""
+        return ", ".join(f"{entity['text']} ({entity['type']})" for entity in prediction["entities"]) or "no entity"
+
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether all entities are found, and no other."""
         return entities_of(prediction["tags"]) == entities_of([self.labels[number] for number in record[TAGS]])
@@ -366,9 +376,14 @@ class TokenTagging(Task):
         return [" ".join(tokens) for tokens in records[TOKENS][:]]
 
 
+def _tags_of(row: Row) -> Any:
+    """The tags of a raw record, which some data sets of the hub call `tags`."""
+    return row.get(TAGS, row.get("tags"))
+
+
 def _labels_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """The label set of tags that are names; empty where there are no tags."""
-    tags = [tag for row in rows if isinstance(row.get(TAGS), list) for tag in row[TAGS]]
+    tags = [tag for row in rows if isinstance(found := _tags_of(row), list) for tag in found]
     if any(type(tag) is int for tag in tags):
         raise UserError(
             f"`{TAGS}` of the training records are numbers, and nothing names them: put the names in label order into "

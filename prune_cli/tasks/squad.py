@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.data.formats import TABLES, Reader
+from prune_cli.data.records import SHOWN, source_of
 from prune_cli.data.squad_json import read_squad
 from prune_cli.errors import UserError
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
@@ -28,6 +29,7 @@ QUESTION, CONTEXT, ANSWERS = "question", "context", "answers"  # columns, named 
 TEXTS, STARTS = "text", "answer_start"  # of `answers`
 FORMATS: Mapping[str, Reader] = MappingProxyType({**TABLES, ".json": read_squad})
 METRICS = ("exact_match", "f1")  # those that every split has
+WINDOWLESS = "its answer is whole in no window: raise task.stride or task.max_length, or shorten the answer"
 ANSWERED_SHARE = 2 / 3  # of the synthetic questions that may have no answer
 ENCODED_AT_ONCE = 200  # records a tokenizer call: bounds the memory that tokens take outside a data set, 540 bytes each
 SEARCHED_AT_ONCE = 256  # windows whose spans are all scored together: some 12 MB
@@ -47,7 +49,7 @@ class SpanExtraction(Task):
         max_question: Tokens of a question at most, > 0; longer ones lose their end.
         max_context: Characters of a text at most, > 0. One of 100,000 gives some 80 windows and takes 17 MB while it is encoded,
             together with 199 others; a book by mistake would fill the memory.
-        n_best: Answers over which probabilities are taken, > 0.
+        n_best: Answers over which the probability of an answer is taken, > 0.
         max_answer_length: Tokens of a predicted answer at most, > 0.
     """
 
@@ -154,13 +156,14 @@ class SpanExtraction(Task):
 
         Returns:
             What the tokenizer makes (`input_ids`, `attention_mask`, for some models `token_type_ids`), `labels` (positions of
-            the answer's first and last token; left out where the records have no answers), `length` (tokens) and `record`;
-            unless training also `null`, the position of the [CLS] token, 0 where there is none, and `offsets`: first
-            character and that behind the last, for one token after the other, -1 outside the text. It lives in memory;
-            nothing is cached on disk.
+            the answer's first and last token; left out where the records have no answers), `length` (tokens), `record` and
+            `null`, the position of the [CLS] token, 0 where there is none; unless training also `offsets`: first character and
+            that behind the last, for one token after the other, -1 outside the text. It lives in memory; nothing is cached on
+            disk.
 
         Raises:
-            UserError: If the tokenizer does not know where in the text its tokens are, or the model takes too few.
+            UserError: If the tokenizer does not know where in the text its tokens are, the model takes too few, or an answer to
+                learn is whole in no window.
         """
         from copy import deepcopy
 
@@ -172,7 +175,14 @@ class SpanExtraction(Task):
             Dataset.from_dict(self._windows(records[start : start + ENCODED_AT_ONCE], start, tokenizer, training))
             for start in range(0, len(records), ENCODED_AT_ONCE)
         ]
-        return concatenate_datasets(parts)
+        windows = concatenate_datasets(parts)
+        if training and (lost := _lost_answers(windows, records)):
+            told = [
+                f"{source_of(records)}: record {n + 1}, {records[n][QUESTION]!r}: {WINDOWLESS}." for n in lost[:SHOWN]
+            ]
+            more = [f"{len(lost) - SHOWN} more answers are in no window."] if len(lost) > SHOWN else []
+            raise UserError(*told, *more)
+        return windows
 
     def _windows(
         self, part: Mapping[str, Any], begin: int, tokenizer: PreTrainedTokenizerBase, training: bool
@@ -204,7 +214,8 @@ class SpanExtraction(Task):
                 _tokens_of(spans[owner], pairs) or (null, null)
                 for owner, pairs, null in zip(owners, offsets, nulls, strict=True)
             ]
-        return windows if training else {**windows, "null": nulls, "offsets": [pairs.ravel() for pairs in offsets]}
+        windows["null"] = nulls
+        return windows if training else {**windows, "offsets": [pairs.ravel() for pairs in offsets]}
 
     def _sizes(self, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int, int]:
         """Tokens of a window, of a question and of the overlap, at most."""
@@ -243,7 +254,7 @@ class SpanExtraction(Task):
 
         Returns:
             `answer`, a part of the text ("" for none), `start` and `end`, its first character and that behind its last (None
-            for none), and `probability`, the softmax over the scores of the `n_best` best stretches, among them
+            for none), and `score`, its probability: the softmax over the scores of the `n_best` best stretches, among them
             or beside them that of no answer where it may be given.
 
         Raises:
@@ -293,12 +304,20 @@ class SpanExtraction(Task):
             "answer": answer,
             "start": begin if answer else None,
             "end": begin + len(answer) if answer else None,
-            "probability": float(np.exp(given - ranked[0]) / np.exp(ranked - ranked[0]).sum()) if len(ranked) else 0.0,
+            "score": float(np.exp(given - ranked[0]) / np.exp(ranked - ranked[0]).sum()) if len(ranked) else 0.0,
         }
 
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         answers, references = [made["answer"] for made in predictions], [known[TEXTS] for known in records[ANSWERS][:]]
         return answer_scores(answers, references, null_answers=self.null_answers)
+
+    def expected(self, record: Row) -> Prediction:
+        """The first reference answer, "" for none."""
+        return {"answer": next(iter(record[ANSWERS][TEXTS]), "")}
+
+    def headline(self, prediction: Prediction) -> str:
+        """The answer."""
+        return prediction["answer"] or "no answer"
 
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether it is one of the reference answers, as exact match tells it."""
@@ -320,6 +339,17 @@ class SpanExtraction(Task):
     def texts(self, records: Dataset) -> list[str]:
         """The questions, then every text once."""
         return [*records[QUESTION], *dict.fromkeys(records[CONTEXT])]
+
+
+def _lost_answers(windows: Dataset, records: Dataset) -> list[int]:
+    """Numbers of the records that have an answer, but no window that points at one."""
+    pointed = {
+        record
+        for record, (first, last), ids in zip(*(windows[n][:] for n in ("record", "labels", "null")), strict=True)
+        if (first, last) != (ids, ids)
+    }
+    answered = (n for n, answers in enumerate(records[ANSWERS][:]) if answers[TEXTS])
+    return [number for number in answered if number not in pointed]
 
 
 def _list_of(kind: type, answers: Mapping[str, Any], name: str) -> list[Any]:

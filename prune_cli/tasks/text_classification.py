@@ -204,6 +204,14 @@ class TextClassification(Task):
         labels = np.asarray(records[LABEL][:])
         return {name: self._known_metrics[name](values, labels) for name in self.metrics}
 
+    def expected(self, record: Row) -> Prediction:
+        """The class, or the score."""
+        return {"label": self.labels[record[LABEL]]} if self.labels else {"score": float(record[LABEL])}
+
+    def headline(self, prediction: Prediction) -> str:
+        """The class, or the score with two digits."""
+        return prediction["label"] if self.labels else f"{prediction['score']:.2f}"
+
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether the class is the labelled one; a score may be off by a tenth of the range, or of 1 where there is none."""
         if self.labels:

@@ -45,6 +45,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> PretendedRuns:
     """No model is loaded, and tables tell names alone."""
     pretended = PretendedRuns()
     tables = SimpleNamespace(
+        samples_table=lambda samples: f"{len(samples)} samples",
         summary_table=lambda result, folder: f"summary of {result['name']} in {folder}",
         runs_table=lambda results: "comparison of " + " ".join(result["name"] for result in results),
     )

@@ -24,7 +24,7 @@ def single(glue_task: Any) -> Any:
 
 
 def test_texts_are_the_input_columns_in_their_order(pairs: Any) -> None:
-    assert given_rows(pairs, ["a", "b"], None) == [{"sentence1": "a", "sentence2": "b"}]
+    assert given_rows(pairs, ["a", "b"], None) == [("the text", {"sentence1": "a", "sentence2": "b"})]
 
 
 @pytest.mark.parametrize("texts", [["a"], ["a", "b", "c"]])
@@ -41,25 +41,55 @@ def test_texts_and_a_file_contradict(single: Any, tmp_path: Path) -> None:
 def test_lines_of_a_file_are_records_or_plain_texts(single: Any, tmp_path: Path) -> None:
     file = tmp_path / "in.txt"
     file.write_text('{"sentence": "one", "label": 1}\n\ntwo words\n', encoding="utf-8")
-    assert given_rows(single, [], file) == [{"sentence": "one", "label": 1}, {"sentence": "two words"}]
+    assert given_rows(single, [], file.rename(tmp_path / "in")) == [
+        (f"{tmp_path / 'in'}:1", {"sentence": "one", "label": 1}),
+        (f"{tmp_path / 'in'}:3", {"sentence": "two words"}),
+    ]
+
+
+def test_the_ending_of_a_file_decides(single: Any, tmp_path: Path) -> None:
+    text, records = tmp_path / "in.txt", tmp_path / "in.jsonl"
+    text.write_text('{"is": "this a record?"}\n', encoding="utf-8")
+    assert given_rows(single, [], text) == [(f"{text}:1", {"sentence": '{"is": "this a record?"}'})]
+    records.write_text("plain\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"in\.jsonl:1: broken JSON"):
+        given_rows(single, [], records)
+    records.write_text("[1]\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"in\.jsonl:1: not an object with sentence"):
+        given_rows(single, [], records)
+
+
+def test_a_context_is_that_of_every_question(glue_task: Any, tmp_path: Path) -> None:
+    squad, file = glue_task("squad"), tmp_path / "in.txt"
+    assert given_rows(squad, ["Who?"], None, "Ann did.") == [("the text", {"question": "Who?", "context": "Ann did."})]
+    file.write_text("Who?\nWhy?\n", encoding="utf-8")
+    asked = [row for _, row in given_rows(squad, [], file, "Ann did.")]
+    assert asked == [{"question": question, "context": "Ann did."} for question in ("Who?", "Why?")]
+    with pytest.raises(UserError, match="give a JSON object with them, or one text a line and --context"):
+        given_rows(squad, [], file)
+    own = tmp_path / "in.jsonl"
+    own.write_text('{"question": "Who?", "context": "Bob did."}\n', encoding="utf-8")
+    assert given_rows(squad, [], own, "Ann did.")[0][1]["context"] == "Bob did."
+    with pytest.raises(UserError, match="--context: task sst2 has no context, it takes sentence"):
+        given_rows(glue_task("sst2"), ["a"], None, "Ann did.")
 
 
 def test_standard_input_is_read_where_nothing_is_given(single: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for file in (None, STDIN):
         monkeypatch.setattr("sys.stdin", io.StringIO("a\nb\n"))
-        assert given_rows(single, [], file) == [{"sentence": "a"}, {"sentence": "b"}]
+        assert [row for _, row in given_rows(single, [], file)] == [{"sentence": "a"}, {"sentence": "b"}]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("plain\n", "in.txt:1: task mrpc needs sentence1, sentence2: give a JSON object"),
-        ('{"sentence1": "a"\n', "in.txt:1: broken JSON"),
-        ("\n", "in.txt has no records"),
+        ("plain\n", "in:1: task mrpc needs sentence1, sentence2: give a JSON object"),
+        ('{"sentence1": "a"\n', "in:1: broken JSON"),
+        ("\n", "in has no records"),
     ],
 )
 def test_lines_that_cannot_be_used(pairs: Any, tmp_path: Path, content: str, message: str) -> None:
-    file = tmp_path / "in.txt"
+    file = tmp_path / "in"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         given_rows(pairs, [], file)
@@ -82,3 +112,20 @@ def test_json_lines_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     show_predictions([{"label": "yes", "probabilities": {"yes": 0.75, "no": 0.25}}], json_lines=False)
     assert capsys.readouterr().out.splitlines() == ["label  yes", "probabilities  yes: 0.7500, no: 0.2500"]
+
+
+def test_entities_stand_on_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    entity = {"type": "PER", "text": "Ann", "start": 0, "end": 3, "score": 0.98765}
+    show_predictions([{"entities": [entity, entity], "tokens": ["Ann"]}, {"entities": []}], json_lines=False)
+    line = "entities  type: PER, text: Ann, start: 0, end: 3, score: 0.9877"
+    assert capsys.readouterr().out.splitlines() == [line, line, 'tokens  ["Ann"]', "entities  none"]
+
+
+def test_output_goes_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "out.jsonl"
+    show_predictions([{"text": "Käse"}], json_lines=True, output=file)
+    assert file.read_text(encoding="utf-8") == '{"text": "Käse"}\n'
+    out, err = capsys.readouterr()
+    assert (out, err.split()[:2]) == ("", ["1", "predictions"])
+    with pytest.raises(UserError, match="cannot be written: No such file"):
+        show_predictions([{"text": "a"}], json_lines=True, output=tmp_path / "nowhere" / "out.jsonl")

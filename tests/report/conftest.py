@@ -55,6 +55,7 @@ def make_result(layers: list[dict[str, Any]]) -> MakeResult:
             "format": 1,
             "name": f"{task}-{model}-{criterion}-s{sparsity:g}-1a2b3c4d",
             "id": "1a2b3c4d",
+            "auto_class": "AutoModelForSequenceClassification",
             "choices": {
                 "task": task,
                 "model": model,

@@ -25,7 +25,7 @@ from prune_cli.training.trainer import PruningTrainer
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
 NAMED = {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "squad", "squad_v2", "conll2003", "wnut17",
-         "web_nlg", "e2e_nlg", "dart"}  # fmt: skip
+         "ontonotes", "ner", "web_nlg", "e2e_nlg", "dart"}  # fmt: skip
 SMALL = (
     "data=synthetic data.train=24 data.validation=10 tracking=none trainer.precision=fp32 sparsity=0.5"
     " trainer.max_steps=10 trainer.batch_size=4 trainer.eval_batch_size=4 trainer.eval_steps=4 criterion.delta_t=2"
@@ -117,12 +117,31 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
     first = [line for line in lines if line["split"] == config.task.evaluation_splits[0]]
     asked = [{name: line[name] for name in config.task.inputs} for line in first]
     saved, model_folder = saved_run(outcome.folder, [], records=False)
-    again = predict(saved, model_folder, asked)
+    (again,) = predict(saved, model_folder, asked)
     assert_alike(json.loads(json.dumps(again)), [line["prediction"] for line in first])
-    one_by_one = [predict(saved, model_folder, [row])[0] for row in asked[:2]]
+    one_by_one = [next(predict(saved, model_folder, [row]))[0] for row in asked[:2]]
     for alone, together in zip(one_by_one, again, strict=False):
         assert_alike(alone, together)
     assert (outcome.folder / "samples.md").read_text("utf-8").count("**prediction**") == min(10, len(lines))
+    assert len(result["samples"]) == min(6, len(lines))
+    right = sum(line["right"] for line in lines)
+    assert sum(sample["right"] for sample in result["samples"]) == min(right, max(3, 6 - (len(lines) - right)))
+    assert all(set(sample) == {*config.task.inputs, "expected", "predicted", "right"} for sample in result["samples"])
+    auto = getattr(transformers, result["auto_class"])
+    assert f"import {result['auto_class']}, AutoTokenizer" in (folder / "README.md").read_text("utf-8")
+    assert (
+        type(auto.from_pretrained(folder)).__name__
+        == json.loads((folder / "config.json").read_text())["architectures"][0]
+    )
+
+
+def test_what_is_expected_is_right(file: Path):
+    """The answers of a record, said as a prediction, count as right; those of another, seldom."""
+    task, splits = Synthetic(train=60, validation=30).load(made(file))
+    records = task.examples(splits["train"]).to_list()
+    assert all(isinstance(task.headline(task.expected(record)), str) for record in records)
+    assert all(task.right(task.expected(record), record) for record in records)
+    assert not all(task.right(task.expected(records[0]), record) for record in records)
 
 
 def assert_alike(one: Any, other: Any) -> None:

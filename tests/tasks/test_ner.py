@@ -522,7 +522,7 @@ def test_bad_records_are_named(ner_task: Build, tmp_path: Path):
             {"tokens": ["Rome"], "ner_tags": ["B-CITY"]},
             {"tokens": "Ann slept", "ner_tags": ["B-PER", "O"]},
             {"tokens": ["Rome"], "ner_tags": "B-LOC"},
-            {"tokens": ["Rome"], "tags": ["B-LOC"]},
+            {"tokens": ["Rome"], "labels": ["B-LOC"]},
         ],
     )
     with pytest.raises(UserError) as caught:
@@ -533,8 +533,17 @@ def test_bad_records_are_named(ner_task: Build, tmp_path: Path):
         f"{file}:2: `ner_tags` holds the unknown tag 'B-CITY'; known are O, B-PER, I-PER, B-LOC, I-LOC.",
         f"{file}:3: `tokens` is text ('Ann slept'), not a list.",
         f"{file}:4: `ner_tags` is text ('B-LOC'), not a list.",
-        f"{file}:5: no column `ner_tags`; there are `tokens`, `tags`.",
+        f"{file}:5: no column `ner_tags`; there are `tokens`, `labels`.",
     )
+
+
+def test_tags_by_the_name_that_ontonotes_has(ner_task: Build, tmp_path: Path):
+    task = ner_task("ontonotes")
+    assert len(task.labels) == 37
+    assert (task.labels[0], task.labels[4:6], task.labels[-1]) == ("O", ("B-PERSON", "I-PERSON"), "I-LANGUAGE")
+    write_jsonl(tmp_path, [{"tokens": ["Phil", "Rosen", "says"], "tags": [4, 5, 0]}])
+    _, splits = Local(str(tmp_path)).load(task)
+    assert splits["train"].to_list() == [{"tokens": ["Phil", "Rosen", "says"], "ner_tags": [4, 5, 0]}]
 
 
 def test_the_same_id_twice_is_told(ner_task: Build, tmp_path: Path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from prune_cli.data.local import Local
 from prune_cli.errors import UserError
 from prune_cli.tasks import squad
 from prune_cli.tasks.squad import SpanExtraction
@@ -229,12 +230,71 @@ def test_a_long_text_gives_windows_that_overlap(tiny_tokenizer: Any):
         ("w7", [[11, 11], [4, 4], [0, 0]]),  # the first word of the second
         ("w6 w7", [[10, 11], [0, 0], [0, 0]]),  # over its beginning
         ("w19", [[0, 0], [0, 0], [9, 9]]),
-        (" ".join(WORDS), [[0, 0], [0, 0], [0, 0]]),  # in none
     ],
 )
 def test_an_answer_at_the_border_of_a_window(tiny_tokenizer: Any, answer: str, labels: list[list[int]]):
     windows = encoded(narrow(), tiny_tokenizer, row(" ".join(WORDS), answer), training=True)
     assert windows["labels"][:] == labels
+
+
+def test_an_answer_in_no_window_is_not_learned_from(tiny_tokenizer: Any):
+    whole = [row(" ".join(WORDS), " ".join(WORDS), question=f"{number} who") for number in range(7)]
+    with pytest.raises(UserError) as caught:
+        encoded(narrow(), tiny_tokenizer, row("a cat", "cat"), *whole, training=True)
+    first, *_, last = caught.value.problems
+    assert first.startswith(
+        "the records: record 2, '0 who': its answer is whole in no window: raise task.stride or task.max_length"
+    )
+    assert (len(caught.value.problems), last) == (6, "2 more answers are in no window.")
+    assert encoded(narrow(), tiny_tokenizer, *whole)["labels"][:3] == [[0, 0]] * 3, "and is no error to be asked"
+    encoded(narrow(null_answers=True), tiny_tokenizer, row("a cat"), training=True)
+
+
+def test_the_nested_json_of_squad_itself(tmp_path: Path):
+    """Files of both forms give the same records; bad ones are told by article, paragraph and question."""
+    answer, plausible = {"text": "cat", "answer_start": 2}, {"text": "a", "answer_start": 0}
+    asked = [
+        {"id": "1", "question": "who sat", "answers": [answer, answer], "is_impossible": False},
+        {"id": "2", "question": "who ran", "answers": [], "plausible_answers": [plausible], "is_impossible": True},
+    ]
+    nested = {"version": "v2.0", "data": [{"title": "Cats", "paragraphs": [{"context": "a cat sat", "qas": asked}]}]}
+    flat = {
+        "data": [{"id": "1", **row("a cat sat", "cat", "cat")}, {"id": "2", **row("a cat sat", question="who ran")}]
+    }
+    loaded = []
+    for name, content in (("nested", nested), ("flat", flat)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for split in ("train", "validation"):
+            (folder / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
+        assert Local(str(folder)).problems(made()) == []
+        loaded.append(Local(str(folder)).load(made(null_answers=True))[1]["train"].to_list())
+    assert loaded[0] == loaded[1] == [row("a cat sat", "cat", "cat"), row("a cat sat", question="who ran")]
+
+    asked += [{"id": "1", **asked[1]}, {"id": "3", "question": "why", "answers": ["cat"]}, "what"]
+    nested["data"] += [
+        {"paragraphs": [{"context": "a dog"}, {"qas": [asked[0] | {"id": "9"}]}]},
+        {"paragraphs": None},
+        7,
+    ]
+    file = tmp_path / "nested" / "train.json"
+    file.write_text(json.dumps(nested), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        Local(str(file.parent)).load(made(null_answers=True))
+    inside = f"{file}: article 1, paragraph 1"
+    assert caught.value.problems == (
+        f"{inside}, question 3: `id` is that of {inside}, question 2: two records are one, or need two.",
+        f"{inside}, question 4: `answers` is no list of objects with `text` and `answer_start`.",
+        f"{inside}, question 5: a question is no object.",
+        f"{file}: article 2, paragraph 1: no list `qas` of questions.",
+        f"{file}: article 2, paragraph 2, question 1: no column `context`; there are `title`, `id`, `question`, `answers`, "
+        "`is_impossible`.",
+        f"{file}: 2 more records are unusable.",
+    )
+    for content, message in (("{", "broken JSON"), ('{"version": 2}', "no list of articles or records")):
+        file.write_text(content, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            Local(str(file.parent)).load(made())
 
 
 @pytest.mark.parametrize(
@@ -296,10 +356,10 @@ def test_a_tokenizer_without_offsets_is_refused():
 
 
 def test_training_keeps_no_offsets_and_prediction_needs_no_answers(tiny_tokenizer: Any):
-    inputs = {"input_ids", "token_type_ids", "attention_mask", "length", "record"}
+    inputs = {"input_ids", "token_type_ids", "attention_mask", "length", "record", "null"}
     assert set(encoded(made(), tiny_tokenizer, row("a cat", "cat"), training=True).column_names) == inputs | {"labels"}
     asked = {"question": "who", "context": "a cat"}
-    assert set(encoded(made(), tiny_tokenizer, asked).column_names) == inputs | {"null", "offsets"}
+    assert set(encoded(made(), tiny_tokenizer, asked).column_names) == inputs | {"offsets"}
 
 
 def test_encode_leaves_the_tokenizer_as_it_was(tiny_tokenizer: Any):
@@ -332,7 +392,7 @@ def test_a_prediction_says_where_it_stands(tiny_tokenizer: Any):
     start, end = logits(windows)
     start[0, 5], end[0, 6] = 200, 200
     assert predicted(made(), (start, end), windows, record) == [
-        {"answer": "cat sat", "start": 2, "end": 9, "probability": 1.0}
+        {"answer": "cat sat", "start": 2, "end": 9, "score": 1.0}
     ]
 
 
@@ -413,7 +473,7 @@ def test_probability(tiny_tokenizer: Any, changes: dict[str, Any], null: float, 
     (prediction,) = predicted(made(**changes), outputs, windows, record)
     assert prediction["answer"] == answer
     assert (prediction["start"], prediction["end"]) == ((0, 5) if answer else (None, None))
-    assert prediction["probability"] == pytest.approx(probability)
+    assert prediction["score"] == pytest.approx(probability)
 
 
 def test_probability_over_windows(tiny_tokenizer: Any):
@@ -424,7 +484,7 @@ def test_probability_over_windows(tiny_tokenizer: Any):
     start[2, 9], end[2, 9] = np.log(2), 0  # w19 2
     (prediction,) = predicted(narrow(), (start, end), windows, record)
     assert prediction["answer"] == "w7 w8"
-    assert prediction["probability"] == pytest.approx(12 / 20)
+    assert prediction["score"] == pytest.approx(12 / 20)
 
 
 def test_no_answer_needs_all_windows(tiny_tokenizer: Any):
@@ -444,8 +504,8 @@ def test_a_text_of_which_the_tokenizer_leaves_nothing(tiny_tokenizer: Any):
     asked = {"question": "who", "context": " "}
     windows = encoded(made(), tiny_tokenizer, asked)
     nothing = {"answer": "", "start": None, "end": None}
-    assert predicted(made(), logits(windows), windows, asked) == [{**nothing, "probability": 0.0}]
-    assert predicted(made(null_answers=True), logits(windows), windows, asked) == [{**nothing, "probability": 1.0}]
+    assert predicted(made(), logits(windows), windows, asked) == [{**nothing, "score": 0.0}]
+    assert predicted(made(null_answers=True), logits(windows), windows, asked) == [{**nothing, "score": 1.0}]
 
 
 def test_outputs_that_are_not_finite_are_no_prediction(tiny_tokenizer: Any):
@@ -476,7 +536,7 @@ def test_the_search_is_that_of_a_plain_loop(tiny_tokenizer: Any, monkeypatch: py
     for prediction, found in zip(predicted(task, (start, end), windows, *rows), candidates, strict=True):
         scores = sorted((score for score, _, _ in found), reverse=True)[:4]
         assert (prediction["start"], prediction["end"]) == max(found)[1:]
-        assert prediction["probability"] == pytest.approx(1 / sum(np.exp(score - scores[0]) for score in scores))
+        assert prediction["score"] == pytest.approx(1 / sum(np.exp(score - scores[0]) for score in scores))
 
 
 def test_tokens_that_begin_with_a_blank():
@@ -498,7 +558,7 @@ def test_tokens_that_begin_with_a_blank():
         "answer": "cat sat",
         "start": 2,
         "end": 9,
-        "probability": pytest.approx(1, abs=1e-2),
+        "score": pytest.approx(1, abs=1e-2),
     }
     pound = row("a cat sat at 3 £", "£", question="?")  # two bytes, two tokens, one character
     windows = made().encode(dataset(pound), tokenizer, training=False)
