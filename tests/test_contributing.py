@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import sys
 from pathlib import Path
@@ -10,11 +11,15 @@ from types import ModuleType
 
 import pytest
 from omegaconf import OmegaConf
+from rich.console import Console
 
 from prune_cli.config.build import build, construct
+from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.options import Option, options
+from prune_cli.config.run_config import RunConfig
 from prune_cli.config.schema import ModelConfig
 from prune_cli.errors import UserError
+from prune_cli.run import evaluate, predict, run
 from prune_cli.tasks.text_classification import TextClassification
 
 TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -70,6 +75,35 @@ def test_the_task_builds_from_its_yaml() -> None:
     task = build(_values("conf/task/tickets.yaml"), "task")
     assert isinstance(task, TextClassification)
     assert task.columns == {"subject": str, "body": str, "label": int}
+
+
+@pytest.mark.slow
+def test_the_family_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file and one YAML: pruned with self-regularization, evaluated, saved, and asked again."""
+    module = ModuleType("prune_cli.tasks.multiple_choice")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(_block("prune_cli/tasks/multiple_choice.py"), "multiple_choice.py", "exec"), module.__dict__)
+    (tmp_path / "conf" / "task").mkdir(parents=True)
+    (tmp_path / "conf" / "task" / "swag.yaml").write_text(_block("conf/task/swag.yaml"), encoding="utf-8")
+    small = "task=swag model=tiny_bert data=synthetic data.train=64 data.validation=12 tracking=none".split()
+    steps = "trainer.precision=fp32 trainer.max_steps=12 trainer.batch_size=4 trainer.eval_steps=4".split()
+    pruning = ["criterion.delta_t=2", "sparsity=0.5", f"output_dir={tmp_path}"]
+    with composer(str(tmp_path / "conf")) as composed:
+        cfg = composed([*small, *steps, *pruning])
+    config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+    outcome = run(config, Console(quiet=True))
+    assert set(outcome.result["metrics"]) == {"loss", "accuracy"}
+    assert outcome.result["sparsity"]["zeros_in_file"] == round(0.5 * outcome.result["sparsity"]["prunable"])
+    assert outcome.result["auto_class"] == "AutoModelForMultipleChoice"
+    assert set(outcome.result["samples"][0]) == {"startphrase", "endings", "expected", "predicted", "right"}
+    history = [json.loads(line) for line in (outcome.folder / "history.jsonl").read_text("utf-8").splitlines()]
+    assert history[-1]["teacher_version"] > 0, "it taught itself"
+    folder = outcome.folder / "model"
+    assert evaluate(config, folder) == pytest.approx(outcome.result["metrics"], abs=1e-5)
+    first = json.loads((outcome.folder / "predictions.jsonl").read_text("utf-8").splitlines()[0])
+    ((again,),) = predict(config, folder, [{name: first[name] for name in ("startphrase", "endings")}])
+    assert again["ending"] == first["prediction"]["ending"]
+    assert again["probabilities"] == pytest.approx(first["prediction"]["probabilities"], abs=1e-4)
 
 
 def test_the_model_fits_the_schema() -> None:

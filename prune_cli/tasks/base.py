@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from prune_cli.data.formats import TABLES
 from prune_cli.errors import UserError
@@ -72,12 +72,8 @@ class Task(ABC):
     hub_config: str | None = None
     hub_revision: str = "main"
 
-    if TYPE_CHECKING:  # a field where labels are configured, which no property may stand behind
-
-        @property
-        def labels(self) -> tuple[str, ...]:
-            """Names of the classes in label order; empty where there are none, or until `fitted` has read them from records."""
-            ...
+    labels: ClassVar[tuple[str, ...]] = ()
+    """Names of the classes in label order; none where there are none. A field where they are configured, or read by `fitted`."""
 
     def __post_init__(self) -> None:
         """Check the fields against each other.
@@ -126,9 +122,9 @@ class Task(ABC):
         """What reads the files of `data=local`, by their ending: the first is the one that messages name."""
         return TABLES
 
-    @abstractmethod
     def _problems(self) -> Iterator[str]:
         """What is wrong with the fields beyond their types."""
+        return iter(())
 
     def adapt(self, row: Row) -> Row:
         """Bring a raw record, of the hub or of a file, into the task's columns; one that has them already stays as it is.

@@ -70,11 +70,6 @@ class DataToText(Task):
         return Text(max_new_tokens=self.max_new_tokens, beams=self.beams)
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """There are no classes."""
-        return ()
-
-    @property
     def columns(self) -> Mapping[str, type]:
         """`source`, the facts in one line, and `references`, the texts that say them."""
         return {SOURCE: str, REFERENCES: list}

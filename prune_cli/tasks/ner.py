@@ -70,7 +70,7 @@ class TokenTagging(Task):
         stride: Tokens, >= 0, that two neighbouring windows share; never more than half of a window.
     """
 
-    labels: tuple[str, ...] = ()  # pyright: ignore[reportIncompatibleMethodOverride]  # configured, or read from records
+    labels: tuple[str, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]  # configured, or read from records
     primary_metric: str = "f1"
     max_length: int = 256
     stride: int = 64

@@ -86,11 +86,6 @@ class SpanExtraction(Task):
         return Spans()
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """There are no classes."""
-        return ()
-
-    @property
     def formats(self) -> Mapping[str, Reader]:
         """SQuAD's own nested JSON too."""
         return FORMATS

@@ -41,7 +41,7 @@ class TextClassification(Task):
     """
 
     text_columns: tuple[str, ...]
-    labels: tuple[str, ...] = field()  # pyright: ignore[reportIncompatibleMethodOverride]  # configured
+    labels: tuple[str, ...] = field()  # pyright: ignore[reportIncompatibleVariableOverride]  # configured
     metrics: tuple[str, ...]
     max_length: int = 128
     label_range: tuple[float, float] | None = None

@@ -8,8 +8,9 @@ import pytest
 
 from prune_cli.config.diagnose import diagnose
 from prune_cli.errors import UserError
+from prune_cli.paths import CONF
 
-TASKS = "cola, conll2003, dart, e2e_nlg, mnli, mrpc, ner, qnli, qqp, rte, squad, squad_v2, sst2, stsb, web_nlg, wnli, wnut17"
+TASKS = ", ".join(sorted(file.stem for file in (CONF / "task").glob("*.yaml")))
 NO_TASK = f"no task is chosen: give task=..., one of {TASKS} (see `prune list tasks`)"
 
 
