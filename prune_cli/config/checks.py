@@ -175,8 +175,9 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
 
 
 def _option(name: str) -> ModelConfig:
-    """What a YAML of conf/model says."""
-    return ModelConfig(**yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8")))
+    """What a YAML of conf/model says of the model; one may speak of other groups too."""
+    said = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return ModelConfig(**said.get("model", said))
 
 
 def _described(model: ModelConfig) -> str:
