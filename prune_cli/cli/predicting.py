@@ -47,8 +47,9 @@ def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str
         raise UserError("give either texts or --file, not both")
     if texts:
         if len(texts) != len(columns):
+            hint = ", or give --context" if CONTEXT in columns else ""
             raise UserError(
-                f"task {task.name} takes {len(columns)} ({wanted}), and {len(texts)} came: put quotes around each"
+                f"task {task.name} takes {len(columns)} ({wanted}), and {len(texts)} came: put quotes around each{hint}"
             )
         return [("the text", {**dict(zip(columns, texts, strict=True)), **given})]
     if file is None and sys.stdin.isatty():

@@ -31,7 +31,9 @@ def auto_class(head: Head[Any], architecture: Architecture, model: str) -> Any:
 
     if architecture not in head.auto_classes:
         needed = " or ".join(WITH_ARTICLE[kind] for kind in head.auto_classes)
-        raise UserError(f"{model} is {WITH_ARTICLE[architecture]}, and the task needs {needed}: choose another model")
+        raise UserError(
+            f"{model} is {WITH_ARTICLE[architecture]}, and the task needs {needed}: see `prune list models`"
+        )
     return getattr(transformers, head.auto_classes[architecture])
 
 
