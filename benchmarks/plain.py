@@ -66,6 +66,7 @@ def trainer(task: str, model: Any, train: Any, collator: Any, tokenizer: Any, se
     )
     made = Trainer(model=model, args=arguments, train_dataset=train, data_collator=collator, processing_class=tokenizer)
     made.train()
+    made.args.train_sampling_strategy = "random"  # or predictions come in another order than the records
     return made
 
 
