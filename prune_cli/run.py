@@ -218,6 +218,8 @@ def predict(
     transformers.utils.logging.disable_progress_bar()
     places = places or [f"record {number}" for number in range(1, len(rows) + 1)]
     records = [dict(asked(config.task, *each)) for each in zip(rows, places, strict=True)]
+    every = {name: None for record in records for name in record}  # one may have a column that another lacks
+    records = [{**every, **record} for record in records]
     trainer, tokenizer = _saved_model(config, config.task, model_folder)
     size = BATCHES_AT_ONCE * config.trainer.eval_batch_size
     for start in range(0, len(records), size):

@@ -98,7 +98,7 @@ def asked(task: Task, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     reason = reason or next((f"`{name}` is empty" for name in columns if not adapted[name]), None)
     if reason:
         raise UserError(f"{where}: {reason}.")
-    return adapted
+    return {name: value for name, value in adapted.items() if name in columns or name not in task.columns}
 
 
 def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:

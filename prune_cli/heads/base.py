@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -103,3 +105,20 @@ def padded(tokenizer: PreTrainedTokenizerBase, features: Features) -> dict[str, 
 
     names = [name for name in tokenizer.model_input_names if name in features[0]]
     return dict(DataCollatorWithPadding(tokenizer)([{name: feature[name] for name in names} for feature in features]))
+
+
+def one_label_each(tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype | None = None) -> Collator:
+    """A collator that pads the inputs; labels are [inputs], or [inputs, n] where each has n.
+
+    Args:
+        tokenizer: Pads.
+        dtype: Of the labels; None for what the records have.
+    """
+
+    def collate(features: Features) -> dict[str, Any]:
+        batch = padded(tokenizer, features)
+        if "labels" in features[0]:
+            batch["labels"] = torch.tensor([feature["labels"] for feature in features], dtype=dtype)
+        return batch
+
+    return collate

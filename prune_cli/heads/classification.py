@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-import torch
-
-from prune_cli.heads.base import Batch, Collator, Features, Head, inputs_of, named_classes, padded
+from prune_cli.heads.base import Batch, Collator, Head, inputs_of, named_classes, one_label_each
 from prune_cli.heads.decisions import Choice
 
 if TYPE_CHECKING:
@@ -29,14 +27,7 @@ class Classification(Head["Tensor"]):
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
         """Pad the inputs; labels are [records]."""
-
-        def collate(features: Features) -> dict[str, Any]:
-            batch = padded(tokenizer, features)
-            if "labels" in features[0]:
-                batch["labels"] = torch.tensor([feature["labels"] for feature in features])
-            return batch
-
-        return collate
+        return one_label_each(tokenizer)
 
     def count(self, batch: Batch) -> int:
         """The records."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
 
-from prune_cli.heads.base import Batch, Collator, Features, Head, inputs_of, padded
+from prune_cli.heads.base import Batch, Collator, Head, inputs_of, one_label_each
 from prune_cli.heads.decisions import Number
 
 if TYPE_CHECKING:
@@ -29,14 +29,7 @@ class Regression(Head["Tensor"]):
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
         """Pad the inputs; labels are [records], float32."""
-
-        def collate(features: Features) -> dict[str, Any]:
-            batch = padded(tokenizer, features)
-            if "labels" in features[0]:
-                batch["labels"] = torch.tensor([feature["labels"] for feature in features], dtype=torch.float32)
-            return batch
-
-        return collate
+        return one_label_each(tokenizer, torch.float32)
 
     def count(self, batch: Batch) -> int:
         """The records."""

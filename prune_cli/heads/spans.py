@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
-import torch
-
 from prune_cli.heads import IGNORED
-from prune_cli.heads.base import Batch, Collator, Features, Head, inputs_of, padded
+from prune_cli.heads.base import Batch, Collator, Head, inputs_of, one_label_each
 from prune_cli.heads.decisions import Choice
 
 if TYPE_CHECKING:
@@ -44,14 +42,7 @@ class Spans(Head[SpanOutputs]):
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
         """Pad the inputs on the right, where positions of answers do not move; labels are [windows, 2]."""
-
-        def collate(features: Features) -> dict[str, Any]:
-            batch = padded(tokenizer, features)
-            if "labels" in features[0]:
-                batch["labels"] = torch.tensor([feature["labels"] for feature in features])
-            return batch
-
-        return collate
+        return one_label_each(tokenizer)
 
     def count(self, batch: Batch) -> int:
         """Two a window."""

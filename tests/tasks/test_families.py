@@ -72,6 +72,21 @@ def test_the_librarys_pipeline_finds_the_same_entities(learned: Outcome) -> None
 
 
 @pytest.mark.slow
+def test_words_and_texts_are_asked_together_and_answers_are_not_read(learned: Outcome) -> None:
+    """What the records say of their tags, by whichever name, is no part of a question; each text keeps its own characters."""
+    config, folder = saved_run(learned.folder, [], records=False)
+    words = lines_of(learned)[0]["tokens"]
+    text = "  ".join(words)
+    rows = [{"tokens": words, "tags": [0] * len(words)}, {"tokens": text}, {"tokens": words, "ner_tags": "unread"}]
+    ((of_words, of_text, again),) = predict(config, folder, rows)
+    assert of_words == again
+    assert [text[entity["start"] : entity["end"]] for entity in of_text["entities"]] == [
+        entity["text"] for entity in of_text["entities"]
+    ]
+    assert of_text["tags"] == of_words["tags"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_killed_and_resumed_ends_the_same(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through accumulated batches too, whose losses are divided by what the batches of a step hold together."""
