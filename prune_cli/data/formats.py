@@ -50,7 +50,7 @@ def _numbered(file: Path, rows: Sequence[Any]) -> Split:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line, object_pairs_hook=_unique)
+        return json.loads(line, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         return Unreadable(f"broken JSON, {error.msg} at column {error.colno}")
     except UnicodeDecodeError as error:
@@ -63,8 +63,12 @@ class _Repeated(ValueError):
     """A name that should be there once is there twice."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; the parser itself would take the last of two values of one name without a word."""
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON; the parser itself would take the last of two values of one name without a word.
+
+    Raises:
+        ValueError: If a name is there twice.
+    """
     made = dict(pairs)
     if len(made) < len(pairs):
         raise _Repeated(f"{_repeated([name for name, _ in pairs])} more than once in one object")

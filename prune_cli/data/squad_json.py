@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from prune_cli.data.formats import unique
 from prune_cli.data.records import Split, Unreadable
 from prune_cli.errors import UserError
 
@@ -22,8 +23,8 @@ def read_squad(file: Path, columns: Mapping[str, type]) -> Split:
         UserError: If it is no JSON, or has no list `data`.
     """
     try:
-        content = json.loads(file.read_bytes())
-    except ValueError as error:  # broken JSON, or not UTF-8
+        content = json.loads(file.read_bytes(), object_pairs_hook=unique)
+    except ValueError as error:  # broken JSON, not UTF-8, or a name twice in one object
         raise UserError(f"{file}: broken JSON, {error}.") from error
     articles = content.get("data") if isinstance(content, Mapping) else content
     if not isinstance(articles, list):

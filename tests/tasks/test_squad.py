@@ -291,7 +291,12 @@ def test_the_nested_json_of_squad_itself(tmp_path: Path):
         "`is_impossible`.",
         f"{file}: 2 more records are unusable.",
     )
-    for content, message in (("{", "broken JSON"), ('{"version": 2}', "no list of articles or records")):
+    broken = (
+        ("{", "broken JSON"),
+        ('{"version": 2}', "no list of articles or records"),
+        ('{"data": [], "data": []}', "broken JSON, `data` more than once in one object"),
+    )
+    for content, message in broken:
         file.write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match=message):
             Local(str(file.parent)).load(made())
