@@ -44,7 +44,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-
 BATCH, EVAL_BATCH = 32, 64
 BUDGET = {
     "conll2003": {"num_train_epochs": 3.0, "learning_rate": 2e-4},
-    "squad": {"max_steps": 350, "learning_rate": 3e-4},
+    "squad": {"max_steps": 270, "learning_rate": 3e-4},
 }
 WINDOW, STRIDE, LONGEST, N_BEST = 384, 128, 30, 20
 
