@@ -93,8 +93,8 @@ def finish(
     summary["samples"] = [
         {
             **{name: samples.told(row[name]) for name in task.inputs},
-            "expected": samples.shortened(task.headline(task.expected(row))),
-            "predicted": samples.shortened(task.headline(row["prediction"])),
+            "expected": samples.one_line(task.headline(task.expected(row))),
+            "predicted": samples.one_line(task.headline(row["prediction"])),
             samples.RIGHT: row[samples.RIGHT],
         }
         for row in samples.picked(rows, samples.KEPT)

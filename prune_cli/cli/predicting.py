@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
+from prune_cli.data.formats import parsed
+from prune_cli.data.records import Unreadable
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
 from prune_cli.report.samples import told
@@ -143,10 +145,9 @@ def _row(task: Task, columns: Sequence[str], line: str, where: str, ending: str)
                 f"{where}: task {task.name} needs {', '.join(columns)}: give a JSON object with them{context}"
             )
         return {columns[0]: line}
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: broken JSON, {error.msg} at column {error.colno}") from error
+    row = parsed(line)
+    if isinstance(row, Unreadable):
+        raise UserError(f"{where}: {row.reason}")
     if not isinstance(row, dict):
         raise UserError(f"{where}: not an object with {', '.join(columns)}")
     return row

@@ -40,7 +40,7 @@ def read_jsonl(file: Path, columns: Mapping[str, type]) -> Split:
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 lines.append(number)
-                rows.append(_parsed(line.rstrip()))
+                rows.append(parsed(line.rstrip()))
     return Split(rows, lambda number: f"{file}:{lines[number]}", str(file))
 
 
@@ -48,7 +48,12 @@ def _numbered(file: Path, rows: Sequence[Any]) -> Split:
     return Split(rows, lambda number: f"{file}: record {number + 1}", str(file))
 
 
-def _parsed(line: bytes) -> Any:
+def parsed(line: bytes | str) -> Any:
+    """What a line of JSON says, or `Unreadable`.
+
+    Args:
+        line: Without its end.
+    """
     try:
         return json.loads(line, object_pairs_hook=unique)
     except json.JSONDecodeError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -153,7 +153,7 @@ def _row_problem(row: Mapping[str, Any], raw: Mapping[str, Any], columns: Mappin
     for column, wanted in columns.items():
         value = row[column]
         if value is not None and not _is_a(value, wanted):  # an empty value is the task's to judge
-            return f"`{column}` is {_type_name(value)} ({_shortened(value)}), not {TYPE_NAMES[wanted]}"
+            return f"`{column}` is {_type_name(value)} ({shortened(repr(value))}), not {TYPE_NAMES[wanted]}"
     return None
 
 
@@ -165,8 +165,3 @@ def _is_a(value: Any, wanted: type) -> bool:
 
 def _type_name(value: Any) -> str:
     return TYPE_NAMES.get(type(value), type(value).__name__)
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

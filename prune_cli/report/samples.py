@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prune_cli.errors import shortened
+
 SHOWN = 10  # on the page of samples, and in W&B
 KEPT = 6  # in result.json, and on the screen
 LONGEST = 600  # characters of a value
@@ -62,17 +64,16 @@ def told(value: Any) -> str:
         text = f"{value:.4f}"
     else:
         text = value if isinstance(value, str) else _json(value)
-    return shortened(text)
+    return one_line(text)
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
+def one_line(text: str, longest: int = LONGEST) -> str:
     """A text on one line, its end cut where it is longer.
 
-    >>> shortened("so  it is"), shortened("so it is", 7)
-    ('so it is', 'so i...')
+    >>> one_line("so  it is")
+    'so it is'
     """
-    text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+    return shortened(" ".join(text.split()), longest)
 
 
 def _json(value: Any) -> str:

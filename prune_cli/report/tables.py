@@ -13,7 +13,7 @@ from rich.text import Text
 
 from prune_cli.report.formats import duration, percent, size
 from prune_cli.report.names import block_and_matrix, metric_label, primary_first
-from prune_cli.report.samples import shortened
+from prune_cli.report.samples import one_line
 
 Result = Mapping[str, Any]
 SHOWN_LENGTH = 120  # characters of a text in a table of samples
@@ -83,8 +83,8 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("predicted", overflow="fold", ratio=2)
     for sample in samples:
         asked = [f"{name}: {value}" for name, value in sample.items() if name not in ("expected", "predicted", "right")]
-        said = [shortened(text, SHOWN_LENGTH) for text in (sample["expected"], sample["predicted"])]
-        record = Text("\n".join(shortened(text, SHOWN_LENGTH) for text in asked))
+        said = [one_line(text, SHOWN_LENGTH) for text in (sample["expected"], sample["predicted"])]
+        record = Text("\n".join(one_line(text, SHOWN_LENGTH) for text in asked))
         mark = Text("✓", style="green") if sample["right"] else Text("✗", style="red")
         table.add_row(mark, record, *map(Text, said))
     return table

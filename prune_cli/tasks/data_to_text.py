@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, final
 
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 from prune_cli.heads import IGNORED
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task
 from prune_cli.tasks.text_metrics import text_scores
@@ -105,7 +105,7 @@ class DataToText(Task):
         references = self._references(row)
         if references is not None:
             if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
-                raise ValueError(f"the references must be a list of texts, and are {_shortened(references)}")
+                raise ValueError(f"the references must be a list of texts, and are {shortened(repr(references))}")
             adapted[REFERENCES] = references
         return adapted
 
@@ -354,12 +354,12 @@ def triples_in_line(facts: Any) -> str:
     if isinstance(facts, str):
         facts = [piece for fact in re.split("&&|\n", facts) if fact.strip() for piece in _parted(fact)]
     if not isinstance(facts, list):
-        raise ValueError(f"the facts are {_shortened(facts)}, not text or a list")  # noqa: TRY004 adapt's promise
+        raise ValueError(f"the facts are {shortened(repr(facts))}, not text or a list")  # noqa: TRY004 adapt's promise
     lines = []
     for number, fact in enumerate(facts, start=1):
         parts = fact.split("|") if isinstance(fact, str) else fact
         if not isinstance(parts, list) or len(parts) != 3 or not all(isinstance(part, str) for part in parts):
-            raise ValueError(f"fact {number} is {_shortened(fact)}, not subject | predicate | object")
+            raise ValueError(f"fact {number} is {shortened(repr(fact))}, not subject | predicate | object")
         subject, predicate, object_ = map(plain, parts)
         lines.append(f"{subject} | {predicate_words(predicate)} | {object_}".strip())
     return " && ".join(lines)
@@ -378,12 +378,12 @@ def attributes_in_line(facts: Any) -> str:
     'name : Alimentum | area : city centre | family friendly : no'
     """
     if not isinstance(facts, str):
-        raise ValueError(f"the facts are {_shortened(facts)}, not text")  # noqa: TRY004 adapt's promise
+        raise ValueError(f"the facts are {shortened(repr(facts))}, not text")  # noqa: TRY004 adapt's promise
     pairs = ATTRIBUTE.findall(facts)
     if ATTRIBUTE.sub("", facts).strip(", \n"):
         parts = [part.partition(":") for part in facts.split("|")]
         if not all(colon for _, colon, _ in parts):
-            raise ValueError(f"the facts are {_shortened(facts)}, not attribute[value], attribute[value]")
+            raise ValueError(f"the facts are {shortened(repr(facts))}, not attribute[value], attribute[value]")
         pairs = [(name, value) for name, _, value in parts]
     return " | ".join(f"{predicate_words(plain(name))} : {plain(value)}".strip() for name, value in pairs)
 
@@ -437,9 +437,4 @@ def _members(objects: Any, name: str) -> list[Any]:
         return members
     if isinstance(objects, list) and all(isinstance(record, Mapping) and name in record for record in objects):
         return [record[name] for record in objects]
-    raise ValueError(f"there is no list `{name}` in {_shortened(objects)}")
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    raise ValueError(f"there is no list `{name}` in {shortened(repr(objects))}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prune_cli.data.formats import TABLES, Reader
 from prune_cli.data.records import SHOWN, source_of
 from prune_cli.data.squad_json import read_squad
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
 from prune_cli.tasks.squad_metrics import answer_scores
 from prune_cli.world.stories import StoryTeller
@@ -139,8 +139,8 @@ class SpanExtraction(Task):
             if not text.strip():
                 return f"answer {number} is blank"
             if start < 0 or not context.startswith(text, start):
-                there = repr(_shortened(context[start : start + len(text)])) if 0 <= start < len(context) else "nothing"
-                return f"answer {number}, {_shortened(text)!r}, is not at its `{STARTS}` {start} in `{CONTEXT}`: there is {there}"
+                there = repr(shortened(context[start : start + len(text)])) if 0 <= start < len(context) else "nothing"
+                return f"answer {number}, {shortened(text)!r}, is not at its `{STARTS}` {start} in `{CONTEXT}`: there is {there}"
         return None
 
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
@@ -340,8 +340,8 @@ def _lost_answers(windows: Dataset, records: Dataset) -> list[int]:
     """Numbers of the records that have an answer, but no window that points at one."""
     pointed = {
         record
-        for record, (first, last), ids in zip(*(windows[n][:] for n in ("record", "labels", "null")), strict=True)
-        if (first, last) != (ids, ids)
+        for record, span, null in zip(*(windows[n][:] for n in ("record", "labels", "null")), strict=True)
+        if tuple(span) != (null, null)
     }
     answered = (n for n, answers in enumerate(records[ANSWERS][:]) if answers[TEXTS])
     return [number for number in answered if number not in pointed]
@@ -352,12 +352,8 @@ def _list_of(kind: type, answers: Mapping[str, Any], name: str) -> list[Any]:
     values = answers.get(name)
     if not isinstance(values, list) or any(type(value) is not kind for value in values):
         what = "texts" if kind is str else "whole numbers"
-        raise ValueError(f"`{ANSWERS}.{name}` is {_shortened(repr(values))}, not a list of {what}")
+        raise ValueError(f"`{ANSWERS}.{name}` is {shortened(repr(values))}, not a list of {what}")
     return values
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _cut(questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, count: int) -> list[str]:

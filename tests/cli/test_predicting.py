@@ -129,3 +129,10 @@ def test_output_goes_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (out, err.split()[:2]) == ("", ["1", "predictions"])
     with pytest.raises(UserError, match="cannot be written: No such file"):
         show_predictions([{"text": "a"}], json_lines=True, output=tmp_path / "nowhere" / "out.jsonl")
+
+
+def test_a_name_twice_in_one_record_is_told(single: Any, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"sentence": "a", "sentence": "b"}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"in\.jsonl:1: `sentence` more than once in one object"):
+        given_rows(single, [], file)

@@ -187,9 +187,9 @@ def test_check_finds_every_kind_of_bad_record():
 
 def test_long_answers_are_shortened_in_messages():
     context = "x" * 100
-    records = dataset({"question": "q", "context": context, "answers": {"text": ["y" * 50], "answer_start": [0]}})
+    records = dataset({"question": "q", "context": context, "answers": {"text": ["y" * 70], "answer_start": [0]}})
     assert made().check(records) == [
-        (0, f"answer 1, '{'y' * 37}...', is not at its `answer_start` 0 in `context`: there is '{'x' * 37}...'")
+        (0, f"answer 1, '{'y' * 57}...', is not at its `answer_start` 0 in `context`: there is '{'x' * 57}...'")
     ]
 
 
