@@ -57,6 +57,7 @@ def finish(
             "primary_metric": task.primary_metric,
             "metric": last[f"eval_{task.primary_metric}"],
             "metrics": result.metrics_of(last),
+            "signatures": task.signatures(trainer.evaluation.examples[task.evaluation_splits[0]]),
             "best_at_target": result.best_at_target(history, task.primary_metric, pruner.target_now),
             "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
             "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
@@ -85,6 +86,7 @@ def finish(
     rows = [
         {"split": split, **record, samples.RIGHT: task.right(prediction, record), "prediction": prediction}
         for split, predictions in trainer.final_predictions().items()
+        if predictions
         for record, prediction in zip(trainer.evaluation.examples[split].to_list(), predictions, strict=True)
     ]
     write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from prune_cli.heads.base import Head
     from prune_cli.models.architectures import Architecture
+
+log = logging.getLogger(__name__)
 
 _EACH_DIGIT_ALONE = ("smollm", "starcoder", "refact", "command-r", "codeshell")
 """Pre-tokenizers of llama.cpp that cut out every digit before they split like GPT-2."""
@@ -56,6 +59,7 @@ def load_tokenizer(
         tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+        log.info("the tokenizer of %s has no padding token: its end of a text pads, masked", name)
     return tokenizer
 
 

@@ -232,6 +232,27 @@ class Task(ABC):
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         """The metrics by name."""
 
+    @property
+    def predicts(self) -> bool:
+        """Whether evaluations predict; else they compute the loss alone."""
+        return True
+
+    def metrics_of_loss(self, loss: float) -> dict[str, float]:
+        """The metrics that say the loss of the first split in another way.
+
+        Args:
+            loss: Mean over the decisions.
+        """
+        return {}
+
+    def signatures(self, records: Dataset) -> dict[str, str]:
+        """How metrics are computed, in the words of the library that does, by metric; empty where it has none.
+
+        Args:
+            records: Those scored.
+        """
+        return {}
+
     @abstractmethod
     def expected(self, record: Row) -> Prediction:
         """What a prediction would say that is right.

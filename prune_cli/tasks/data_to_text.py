@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from prune_cli.errors import UserError, shortened
 from prune_cli.heads import IGNORED
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task
-from prune_cli.tasks.text_metrics import text_scores
+from prune_cli.tasks.text_metrics import E2E, GENERATION_EVAL, Rules, signatures, text_scores
 from prune_cli.world.stories import StoryTeller, triple
 
 if TYPE_CHECKING:
@@ -23,14 +25,36 @@ if TYPE_CHECKING:
     from prune_cli.heads.base import Head
     from prune_cli.world.facts import Fact, World
 
+log = logging.getLogger(__name__)
+
 SOURCE, REFERENCES, TARGET = "source", "references", "target"  # columns; the last is GEM's, a lone reference
 SLOT = "{source}"  # where a prompt takes the facts
-METRICS = ("bleu", "chrf_plus_plus", "rouge_l")  # those that are always there, higher is better
+METRICS = ("bleu", "chrf_plus_plus", "rouge_l")  # of texts: those that are always there, higher is better
+LIKELIHOOD = "likelihood"
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # where the words of birthPlace and UTCOffset meet
 QUOTED = re.compile(r'"([^"]*)"')
 ATTRIBUTE = re.compile(r"([^\[\],]+)\[([^\[\]]*)\]")
+
+
+def parts_of_triples(source: str) -> list[list[str]]:
+    """Subject, predicate and object of each triple of a line.
+
+    >>> parts_of_triples("Ada | birth place | London && Ada | nick |")
+    [['Ada', 'birth place', 'London'], ['Ada', 'nick', '']]
+    """
+    return [[part.strip() for part in fact.split("|")] for fact in source.split(" && ")]
+
+
+def parts_of_attributes(source: str) -> list[list[str]]:
+    """Attribute and value of each pair of a line.
+
+    >>> parts_of_attributes("name : Zizzi | area : a:b")
+    [['name', 'Zizzi'], ['area', 'a:b']]
+    """
+    pairs = [fact.partition(":") for fact in source.split("|")]
+    return [[attribute.strip(), value.strip()] for attribute, _, value in pairs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +67,10 @@ class DataToText(Task):
         max_source: Characters of the facts at most, > 0; more is a mistake in the file.
         max_new_tokens: Tokens of a text at most, > 1, the token that ends it among them; longer references are cut.
         beams: Beams of the search for a text, > 0; 1 is greedy.
+        generate: Whether evaluations generate texts, which takes most of their time. Else they compute the loss alone, and the
+            primary metric is `likelihood`, the geometric mean of the probabilities of the references' tokens.
+        fact: How a fact stands in the prompt, its parts in braces.
+        between: What stands between two facts.
     """
 
     prompt: str = "{source}\nText:"
@@ -51,7 +79,15 @@ class DataToText(Task):
     max_source: int = 20_000
     max_new_tokens: int = 96
     beams: int = 1
+    generate: bool = True
+    fact: str
+    between: str
     evaluation_records: int | None = 200
+
+    rules: ClassVar[Rules] = GENERATION_EVAL
+    """How the official script of the data set reads texts."""
+    parts: ClassVar[tuple[str, ...]]
+    """What a fact is made of."""
 
     def _problems(self) -> Iterator[str]:
         for field, least in {"max_length": 1, "max_source": 1, "max_new_tokens": 2, "beams": 1}.items():
@@ -59,8 +95,16 @@ class DataToText(Task):
                 yield f"task.{field}={value}: give at least {least}."
         if self.prompt.count(SLOT) != 1:
             yield f"task.prompt={self.prompt!r}: it must have {SLOT} once, where the facts stand."
-        if self.primary_metric not in METRICS:
-            yield f"task.primary_metric={self.primary_metric} cannot tell the better of two runs; {', '.join(METRICS)} can."
+        if missing := [part for part in self.parts if f"{{{part}}}" not in self.fact]:
+            yield f"task.fact={self.fact!r}: it must have {', '.join(f'{{{part}}}' for part in missing)} too."
+        if not self.between:
+            yield "task.between is empty: give what tells one fact from the next."
+        can = (*METRICS, LIKELIHOOD) if self.generate else (LIKELIHOOD,)
+        if self.primary_metric not in can:
+            where = "" if self.generate else " where task.generate=false"
+            yield (
+                f"task.primary_metric={self.primary_metric} cannot tell the better of two runs{where}; {', '.join(can)} can."
+            )
 
     @property
     def head(self) -> Head[Any]:
@@ -86,6 +130,27 @@ class DataToText(Task):
         Raises:
             ValueError: If there are none, or they are malformed.
         """
+
+    @staticmethod
+    @abstractmethod
+    def _parts(source: str) -> list[list[str]]:
+        """The parts of each fact of a line."""
+
+    def reading(self, source: str) -> str:
+        """What a model reads: the prompt with the facts in it, each as `fact` has it."""
+        facts = [dict(zip(self.parts, parts, strict=True)) for parts in self._parts(source)]
+        slots = re.compile("|".join(f"{{{part}}}" for part in self.parts))
+        lines = [slots.sub(lambda slot, fact=fact: fact[slot[0][1:-1]], self.fact).strip() for fact in facts]
+        return self.prompt.replace(SLOT, self.between.join(lines))
+
+    @property
+    def predicts(self) -> bool:
+        """Whether texts are generated."""
+        return self.generate
+
+    def metrics_of_loss(self, loss: float) -> dict[str, float]:
+        """The likelihood, from 0 to 1, which unlike the loss is higher the better."""
+        return {LIKELIHOOD: math.exp(-loss)}
 
     @abstractmethod
     def _references(self, row: Row) -> Any:
@@ -171,6 +236,12 @@ class DataToText(Task):
                         length + len(ids) for length, ids in zip(columns["length"], targets, strict=True)
                     ]
             parts.append(Dataset.from_dict(columns))
+        if encoder.cut:
+            log.warning(
+                "%d of %d records have more than %d tokens (the first is record %d): their last facts are left out. Raise"
+                " task.max_length, or take a model with longer inputs.",
+                len(encoder.cut), len(records), encoder.most, encoder.cut[0] + 1,
+            )  # fmt: skip
         return concatenate_datasets(parts)
 
     def predictions(
@@ -197,7 +268,11 @@ class DataToText(Task):
         return [{"text": text.strip()} for text in texts]
 
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
-        return text_scores([made["text"] for made in predictions], records[REFERENCES][:])
+        return text_scores([made["text"] for made in predictions], records[REFERENCES][:], self.rules)
+
+    def signatures(self, records: Dataset) -> dict[str, str]:
+        """Those of sacrebleu."""
+        return signatures(records[REFERENCES][:], self.rules)
 
     def expected(self, record: Row) -> Prediction:
         """The first reference."""
@@ -219,7 +294,7 @@ class DataToText(Task):
 
     def texts(self, records: Dataset) -> list[str]:
         """What a model reads of each record, then all references."""
-        prompts = [self.prompt.replace(SLOT, source) for source in records[SOURCE]]
+        prompts = [self.reading(source) for source in records[SOURCE]]
         return prompts + [text for references in records[REFERENCES] for text in references]
 
 
@@ -230,6 +305,13 @@ class WebNlg(DataToText):
 
     Columns are `modified_triple_sets` and `lex`, or `triples` (`input` in GEM) and `references`.
     """
+
+    parts: ClassVar[tuple[str, ...]] = ("subject", "predicate", "object")
+
+    fact: str = "{subject} | {predicate} | {object}"
+    between: str = " && "
+
+    _parts = staticmethod(parts_of_triples)
 
     def _source(self, row: Row) -> str:
         if "modified_triple_sets" in row:
@@ -252,6 +334,13 @@ class Dart(DataToText):
     Columns are `tripleset` and `annotations` (in GEM `references` and `target`).
     """
 
+    parts: ClassVar[tuple[str, ...]] = ("subject", "predicate", "object")
+
+    fact: str = "{subject} | {predicate} | {object}"
+    between: str = " && "
+
+    _parts = staticmethod(parts_of_triples)
+
     def _source(self, row: Row) -> str:
         return triples_in_line(_first(row, "tripleset", "triples", SOURCE))
 
@@ -270,6 +359,14 @@ class E2eNlg(DataToText):
 
     Columns are `meaning_representation` and `human_reference` (in GEM `references` and `target`).
     """
+
+    rules: ClassVar[Rules] = E2E
+    parts: ClassVar[tuple[str, ...]] = ("attribute", "value")
+
+    fact: str = "{attribute} : {value}"
+    between: str = " | "
+
+    _parts = staticmethod(parts_of_attributes)
 
     def _source(self, row: Row) -> str:
         return attributes_in_line(_first(row, "meaning_representation", SOURCE))
@@ -302,6 +399,9 @@ class _TextEncoder:
         self.task = task
         self.tokenizer = tokenizer
         self.end: int = end
+        self.most = min(task.max_length, tokenizer.model_max_length - task.max_new_tokens)
+        self.seen = 0  # records
+        self.cut: list[int] = []  # those with more tokens
         # Tokenizers of encoder-decoders close every text, those of decoders none: a model writes on where it ends
         self.closes = tokenizer("a")["input_ids"][-1] == end
         # A reference goes on behind the prompt, so its first word needs the blank that byte-level tokenizers make part of a
@@ -311,15 +411,17 @@ class _TextEncoder:
     def sources(self, sources: Sequence[str]) -> list[list[int]]:
         """Tokens of the prompts. Where there are too many, those before the end of the prompt are left out."""
         task, tokenizer = self.task, self.tokenizer
-        most = min(task.max_length, tokenizer.model_max_length - task.max_new_tokens)
+        most = self.most
         end = len(tokenizer(task.prompt.partition(SLOT)[2], add_special_tokens=False)["input_ids"]) + self.closes
         if most <= end:
             raise UserError(
                 f"{most} tokens are too few for the facts and the end of task.prompt: raise task.max_length"
                 f"{'' if most == task.max_length else ', lower task.max_new_tokens, or take a model with longer inputs'}."
             )
-        prompts = [task.prompt.replace(SLOT, source) for source in sources]
+        prompts = [task.reading(source) for source in sources]
         rows = tokenizer(prompts, verbose=False)["input_ids"]  # quiet where more tokens come than the model takes
+        self.cut += [self.seen + number for number, row in enumerate(rows) if len(row) > most]
+        self.seen += len(rows)
         return [row if len(row) <= most else row[: most - end] + row[len(row) - end :] for row in rows]
 
     def targets(self, texts: Sequence[str]) -> list[list[int]]:

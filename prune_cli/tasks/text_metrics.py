@@ -9,46 +9,70 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast, final
 
 if TYPE_CHECKING:
     from nltk.corpus import WordNetCorpusReader
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
 
 log = logging.getLogger(__name__)
 
+ROUGE_BETA = 1.2  # of COCO's scorer: recall counts a little more than precision
 
-def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How the official script of a data set reads texts before it compares them.
+
+    Attributes:
+        lowercase: BLEU does not tell capitals apart.
+        ter_as_bleu: TER compares tokens as BLEU does: punctuation stands alone, capitals count. Else words, as tercom's default.
+    """
+
+    lowercase: bool
+    ter_as_bleu: bool
+
+
+E2E = Rules(lowercase=True, ter_as_bleu=False)
+"""e2e-metrics (Dušek et al. 2018): BLEU of mteval-v13a without regard to case; it has no TER."""
+GENERATION_EVAL = Rules(lowercase=False, ter_as_bleu=True)
+"""GenerationEval of the WebNLG challenge 2020, also that of DART: BLEU of multi-bleu-detok with case; TER of split tokens."""
+
+
+def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules) -> dict[str, float]:
     """Compare texts with their references.
 
     Args:
         texts: At least one.
         references: At least one of each text.
+        rules: Those of the data set.
 
     Returns:
         Numbers from 0 to 100, the higher the better but for `ter`, which may exceed 100:
 
-        - `bleu`: BLEU of the corpus (Papineni et al. 2002) with sacrebleu's own tokens (13a), case-sensitive (Post 2018).
+        - `bleu`: BLEU of the corpus (Papineni et al. 2002) with the tokens of mteval-v13a, by sacrebleu (Post 2018).
         - `chrf_plus_plus`: chrF++ of the corpus (Popović 2017), with the reference that suits each text best.
-        - `ter`: translation edit rate of the corpus (Snover et al. 2006), case-insensitive: edits to the nearest reference by
-          mean words of the references. Lower is better.
-        - `rouge_l`: mean F-measure of ROUGE-L (Lin 2004) with the best reference, without stemming; of Latin letters
-          without accents and digits alone.
+        - `ter`: translation edit rate of the corpus (Snover et al. 2006): edits to the nearest reference by mean words of the
+          references. Lower is better.
+        - `rouge_l`: mean ROUGE-L (Lin 2004), see `rouge_l`.
         - `meteor`: mean METEOR (Banerjee and Lavie 2005) as NLTK has it; left out where WordNet is not installed.
 
-    >>> scores = text_scores(["Ada was born in Elmford."], [["Ada comes from Elmford.", "Ada was born in Elmford."]])
+    >>> texts, references = ["Ada was born in Elmford."], [["Ada comes from Elmford.", "ada was born in Elmford."]]
+    >>> scores = text_scores(texts, references, E2E)
     >>> {name: round(value, 1) for name, value in scores.items() if name != "meteor"}
-    {'bleu': 100.0, 'chrf_plus_plus': 100.0, 'ter': 0.0, 'rouge_l': 100.0}
+    {'bleu': 100.0, 'chrf_plus_plus': 91.1, 'ter': 0.0, 'rouge_l': 100.0}
     """
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-
     streams = list(zip_longest(*references))  # None where a text has fewer; "" would count as a reference without words
+    bleu, chrf, edits = _metrics(rules)
     scores = {
-        "bleu": BLEU(force=True).corpus_score(texts, streams).score,  # `force`: no warning that texts end in " ."
-        "chrf_plus_plus": CHRF(word_order=2).corpus_score(texts, streams).score,
-        "ter": ter(texts, references),
+        "bleu": bleu.corpus_score(texts, streams).score,
+        "chrf_plus_plus": chrf.corpus_score(texts, streams).score,
+        "ter": ter(texts, references, edits),
         "rouge_l": rouge_l(texts, references),
     }
     if (wordnet := installed_wordnet()) is not None:
@@ -56,7 +80,38 @@ def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> di
     return scores
 
 
-def ter(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+def signatures(references: Sequence[Sequence[str]], rules: Rules) -> dict[str, str]:
+    """How sacrebleu computes its scores, in its own words (Post 2018), by the names of `text_scores`.
+
+    Args:
+        references: At least one of each text.
+        rules: Those of the data set.
+
+    >>> signatures([["a"], ["b", "c"]], E2E)["bleu"].rpartition("|")[0]
+    'nrefs:var|case:lc|eff:no|tok:13a|smooth:exp'
+    """
+    counts = {len(known) for known in references}
+    count = counts.pop() if len(counts) == 1 else -1  # what they count themselves while they score
+    named = dict(zip(("bleu", "chrf_plus_plus", "ter"), _metrics(rules), strict=True))
+    for metric in named.values():
+        metric.num_refs = count
+    return {name: str(metric.get_signature()) for name, metric in named.items()}
+
+
+def _metrics(rules: Rules) -> tuple[BLEU, CHRF, TER]:
+    """Those of sacrebleu that read texts by the rules."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    return (
+        BLEU(lowercase=rules.lowercase, force=True),  # `force`: no warning that texts end in " ."
+        CHRF(word_order=2),
+        TER(normalized=rules.ter_as_bleu, case_sensitive=rules.ter_as_bleu),
+    )
+
+
+def ter(texts: Sequence[str], references: Sequence[Sequence[str]], metric: TER) -> float:
     """Translation edit rate of the corpus: what sacrebleu's `corpus_score` gives, in half the time with many references.
 
     A shift moves words and leaves them the words that they are, so edits to a reference are at least those between the two as
@@ -65,19 +120,18 @@ def ter(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     Args:
         texts: At least one.
         references: At least one of each text.
+        metric: Compares a text with a reference.
 
     "a b c d" becomes "c d a b" by one shift; references have 4 and 6 words, 5 in the mean:
 
-    >>> ter(["a b c d"], [["c d a b", "a x y z v w"]])
+    >>> from sacrebleu.metrics.ter import TER
+    >>> ter(["a b c d"], [["c d a b", "a x y z v w"]], TER())
     20.0
     """
-    from sacrebleu.metrics.ter import TER
-
-    metric = TER()
     total = words = 0.0
     for text, known in zip(texts, references, strict=True):
-        bags = [Counter(reference.lower().split()) for reference in known]
-        mine = Counter(text.lower().split())
+        bags = [Counter(metric.tokenizer(reference).split()) for reference in known]
+        mine = Counter(metric.tokenizer(text).split())
         bounds = [max(mine.total(), bag.total()) - (mine & bag).total() for bag in bags]
         fewest = math.inf
         for bound, reference in sorted(zip(bounds, known, strict=True)):
@@ -89,25 +143,51 @@ def ter(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Mean F-measure of the longest common subsequence of words, each text with the reference that suits it best.
+    """Mean ROUGE-L with several references as e2e-metrics has it, after the scorer of COCO captions (Chen et al. 2015).
+
+    From the longest common subsequence of words come a precision and a recall for each reference; the highest of each, whichever
+    references they are from, make F = (1 + b^2) P R / (R + b^2 P) with b = 1.2. Words are tokens of mteval-v13a in lower
+    case without punctuation.
 
     Args:
         texts: At least one.
         references: At least one of each text.
 
-    "a b c" and "a c d e" share 2 words in order: precision 2/3, recall 2/4, so 2 * 2 / (3 + 4):
+    "a b c" and "a c d e" share 2 words in order, so P = 2/3 and R = 2/4:
 
-    >>> round(rouge_l(["a b c"], [["x", "a c d e"]]), 2)
-    57.14
+    >>> round(rouge_l(["a b c"], [["x", "A, c d e."]]), 2)
+    55.71
     """
     from rouge_score.rouge_scorer import RougeScorer
-    from rouge_score.tokenizers import DefaultTokenizer
 
-    scorer = RougeScorer(
-        ["rougeL"], tokenizer=DefaultTokenizer(use_stemmer=False)
-    )  # its default, but without a log line
-    best = [scorer.score_multi(known, text)["rougeL"].fmeasure for text, known in zip(texts, references, strict=True)]
-    return 100 * sum(best) / len(best)
+    scorer = RougeScorer(["rougeL"], tokenizer=cast("Any", _Words()))
+    total = 0.0
+    for text, known in zip(texts, references, strict=True):
+        scores = [scorer.score(reference, text)["rougeL"] for reference in known]
+        precision, recall = max(score.precision for score in scores), max(score.recall for score in scores)
+        if precision > 0:
+            total += (1 + ROUGE_BETA**2) * precision * recall / (recall + ROUGE_BETA**2 * precision)
+    return 100 * total / len(texts)
+
+
+@final
+class _Words:
+    """Words as ROUGE-L compares them, in the form in which its scorer takes a tokenizer."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """The words of a text."""
+        return [token for token in tokens_13a(text) if any(letter.isalnum() for letter in token)]
+
+
+def tokens_13a(text: str) -> list[str]:
+    """The tokens of BLEU, in lower case.
+
+    >>> tokens_13a("Ada's 3.5 stars, by the river.")
+    ["ada's", '3.5', 'stars', ',', 'by', 'the', 'river', '.']
+    """
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+    return Tokenizer13a()(text.lower()).split()
 
 
 def meteor(texts: Sequence[str], references: Sequence[Sequence[str]], wordnet: WordNetCorpusReader) -> float:
@@ -119,11 +199,9 @@ def meteor(texts: Sequence[str], references: Sequence[Sequence[str]], wordnet: W
         wordnet: Knows synonyms.
     """
     from nltk.translate.meteor_score import meteor_score
-    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-    tokenizer = Tokenizer13a()
     best = [
-        meteor_score([tokenizer(reference).split() for reference in known], tokenizer(text).split(), wordnet=wordnet)
+        meteor_score([tokens_13a(reference) for reference in known], tokens_13a(text), wordnet=wordnet)
         for text, known in zip(texts, references, strict=True)
     ]
     return 100 * sum(best) / len(best)

@@ -27,6 +27,7 @@ _SHARED = (
     "seconds",
     "evaluation_seconds",
     "evaluation_records",
+    "evaluation_records_of",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, cached_property
+from random import Random
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from prune_cli.tasks.base import Prediction, Task
+
+SAMPLE_SEED = 42  # of the records that are evaluated during training, whatever the run's own seed
 
 
 @final
@@ -70,13 +73,13 @@ class Evaluation:
         """
         self.task = task
         self.examples = {split: task.examples(records[split]) for split in task.evaluation_splits}
-        self._set = cache(lambda split, count: EvaluationSet(task, _spread(self.examples[split], count), tokenizer))
+        self._set = cache(lambda split, count: EvaluationSet(task, _sample(self.examples[split], count), tokenizer))
 
     def sets(self, *, whole: bool) -> dict[str, EvaluationSet]:
         """The sets by split.
 
         Args:
-            whole: All records, as at the end; else no more than the task wants during training, spread evenly.
+            whole: All records, as at the end; else no more than the task wants during training, drawn at random.
         """
         most = None if whole else self.task.evaluation_records
         return {
@@ -85,6 +88,8 @@ class Evaluation:
         }
 
 
-def _spread(records: Dataset, count: int) -> Dataset:
-    """So many of the records, evenly spaced: files are often sorted by kind."""
-    return records if count >= len(records) else records.select([i * len(records) // count for i in range(count)])
+def _sample(records: Dataset, count: int) -> Dataset:
+    """So many of the records in their order, the same ones in every run, so that runs can be compared while they train."""
+    if count >= len(records):
+        return records
+    return records.select(sorted(Random(SAMPLE_SEED).sample(range(len(records)), count)))

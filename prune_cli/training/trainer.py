@@ -70,15 +70,18 @@ class TaskTrainer(Trainer):
             sets: The sets by split, the one behind the primary metric first.
 
         Returns:
-            The task's metrics with the `loss` of the first split, and the predictions by split.
+            The task's metrics with the `loss` of the first split, and the predictions by split, none where the task makes none.
         """
         metrics: dict[str, float] = {}
         predictions: dict[str, list[Prediction]] = {}
         for split, examples in sets.items():
-            outputs, loss = self._outputs(examples)
-            metrics.setdefault("loss", loss)
-            predictions[split] = examples.predictions(outputs)
-            metrics |= self.task.score(predictions[split], examples.records, split)
+            outputs, loss = self._outputs(examples, predict=self.task.predicts)
+            if not metrics:
+                metrics = {"loss": loss, **self.task.metrics_of_loss(loss)}
+            predictions[split] = []
+            if self.task.predicts:
+                predictions[split] = examples.predictions(outputs)
+                metrics |= self.task.score(predictions[split], examples.records, split)
         return metrics, predictions
 
     def predicted(self, examples: EvaluationSet) -> list[Prediction]:
@@ -87,7 +90,7 @@ class TaskTrainer(Trainer):
         Args:
             examples: The records.
         """
-        return examples.predictions(self._outputs(examples)[0])
+        return examples.predictions(self._outputs(examples, predict=True)[0])
 
     def prediction_step(
         self,
@@ -102,16 +105,18 @@ class TaskTrainer(Trainer):
             outputs = self.head.outputs(model, batch)
             if "labels" in batch:
                 self.losses.append((float(task_loss(self.head.decisions(outputs, batch))), self.head.count(batch)))
+            if prediction_loss_only:
+                return None, None, None
             return None, self.head.predictions(model, batch, outputs, self.tokenizer), None
 
-    def _outputs(self, examples: EvaluationSet) -> tuple[tuple[np.ndarray, ...], float]:
-        """The head's predictions for a set, in the order of its batches, and the mean loss over its decisions."""
+    def _outputs(self, examples: EvaluationSet, *, predict: bool) -> tuple[tuple[np.ndarray, ...], float]:
+        """The head's predictions for a set if wanted, in the order of its batches, and the mean loss over its decisions."""
         self.losses = []
         with torch.random.fork_rng():  # data loaders draw from the global random state
             output = self.evaluation_loop(
                 self.get_eval_dataloader(cast("Any", examples.batches)),
                 description="evaluation",
-                prediction_loss_only=False,
+                prediction_loss_only=not predict,
             )
         sums, counts = zip(*self.losses, strict=True) if self.losses else ((float("nan"),), (1,))
         return cast("Any", output.predictions), sum(sums) / sum(counts)
@@ -202,7 +207,7 @@ class PruningTrainer(TaskTrainer):
             metric_key_prefix: Prefix of the names.
 
         Returns:
-            The task's metrics and the loss of the first split, each name with the prefix; seconds; records evaluated.
+            The task's metrics and the loss of the first split, each name with the prefix; seconds; records, of how many.
         """
         began = time.monotonic()
         sets = self.evaluation.sets(whole=self.state.global_step >= self.state.max_steps)
@@ -210,6 +215,7 @@ class PruningTrainer(TaskTrainer):
         named = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
         named["evaluation_seconds"] = round(time.monotonic() - began, 3)
         named["evaluation_records"] = sum(len(examples.records) for examples in sets.values())
+        named["evaluation_records_of"] = sum(len(examples) for examples in self.evaluation.examples.values())
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
         return named
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,29 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
         type(auto.from_pretrained(folder)).__name__
         == json.loads((folder / "config.json").read_text())["architectures"][0]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["tiny_gpt2", "tiny_t5"])
+def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def generated(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(transformers.GenerationMixin, "generate", generated)
+    config = config_of(
+        tmp_path, "task=web_nlg", f"model={model}", "task.generate=false", "task.primary_metric=likelihood",
+        "task.evaluation_records=4",
+    )  # fmt: skip
+    outcome = run(config, Console(quiet=True))
+    metrics = outcome.result["metrics"]
+    assert set(metrics) == {"loss", "likelihood"}
+    assert 0 < outcome.result["metric"] == pytest.approx(math.exp(-metrics["loss"]))
+    assert outcome.result["samples"] == []
+    history = [json.loads(line) for line in (outcome.folder / "history.jsonl").read_text("utf-8").splitlines()]
+    counts = [(line["evaluation_records"], line["evaluation_records_of"]) for line in history if "eval_loss" in line]
+    assert set(counts[:-1]) == {(4, 10)}
+    assert counts[-1] == (10, 10)
+    assert evaluate(config, outcome.folder / "model") == pytest.approx(metrics, abs=1e-4)
 
 
 def test_what_is_expected_is_right(file: Path):

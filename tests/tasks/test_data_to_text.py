@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -136,6 +137,9 @@ def test_yaml(glue_task: Callable[..., Any], name: str, kind: type, path: str, c
             "task.primary_metric=ter cannot tell the better of two runs; bleu, chrf_plus_plus, r",
         ),
         ({"primary_metric": "meteor"}, "task.primary_metric=meteor cannot"),
+        ({"generate": False}, r"=bleu cannot tell the better of two runs where task.generate=false; likelihood can"),
+        ({"fact": "{subject} {object}"}, r"task.fact='\{subject\} \{object\}': it must have \{predicate\} too"),
+        ({"between": ""}, "task.between is empty"),
         ({"max_length": 0}, "task.max_length=0: give at least 1"),
         ({"max_source": 0}, "task.max_source=0: give at least 1"),
         ({"max_new_tokens": 1}, "task.max_new_tokens=1: give at least 2"),
@@ -157,7 +161,7 @@ def test_all_that_is_wrong_is_told_at_once():
 
 def test_the_base_is_no_task():
     with pytest.raises(TypeError, match="abstract"):
-        DataToText(name="any", hub_path="")  # pyright: ignore[reportAbstractUsage]
+        DataToText(name="any", hub_path="", fact="", between="")  # pyright: ignore[reportAbstractUsage]
 
 
 # --- facts in a line
@@ -551,6 +555,42 @@ def test_encode_by_parts_and_by_threads_is_the_same(tokenizers: Tokenizers, monk
     assert tokenizers["t5"].backend_tokenizer.to_str() == before
 
 
+# --- how facts are written
+
+H_R_T = {"fact": "<H> {subject} <R> {predicate} <T> {object}", "between": " "}
+
+
+def test_facts_stand_in_the_prompt_as_configured(tokenizers: Tokenizers):
+    assert made().reading(ADA) == f"{ADA}\nText:"
+    task = made(prompt="Say: {source}", **H_R_T)
+    said = "Say: <H> Ada <R> birth place <T> London <H> Ada <R> occupation <T> writer"
+    assert task.reading(ADA) == said
+    assert task.texts(dataset((ADA, TEXTS[:1]))) == [said, TEXTS[0]]
+    row = task.encode(dataset((ADA, TEXTS[:1])), tokenizers["gpt2"], training=False)[0]
+    assert words(tokenizers["gpt2"], row["source_ids"]) == said
+    assert E2eNlg(name="e2e_nlg", fact="{attribute}[{value}]", between=", ").reading(CAFE) == (
+        "name[Café], area[river]\nText:"
+    )
+    assert made(fact="{object} of {subject} {predicate}").reading("{object} | is | a").startswith("a of {object} is")
+
+
+def test_records_that_are_cut_are_told(tokenizers: Tokenizers, caplog: pytest.LogCaptureFixture):
+    records = dataset(("A | b | c", TEXTS[:1]), (" && ".join([ADA] * 10), TEXTS[:1]))
+    with caplog.at_level("WARNING"):
+        made(max_length=30).encode(records, tokenizers["gpt2"], training=True)
+        assert "1 of 2 records have more than 30 tokens (the first is record 2)" in caplog.text
+        caplog.clear()
+        made(max_length=2000).encode(records, tokenizers["gpt2"], training=True)
+    assert not caplog.records
+
+
+def test_without_generating_there_is_the_likelihood_alone():
+    task = made(generate=False, primary_metric="likelihood")
+    assert not task.predicts
+    assert task.metrics_of_loss(math.log(4)) == {"likelihood": pytest.approx(0.25)}
+    assert made().predicts
+
+
 # --- scores
 
 
@@ -574,9 +614,9 @@ def test_other_splits_have_keys_of_their_own():
 
 
 def test_texts_are_the_prompts_and_all_references():
-    assert WEB.texts(dataset((ADA, TEXTS[:2]), (CAFE, TEXTS[3:]))) == [
+    assert WEB.texts(dataset((ADA, TEXTS[:2]), ("A | b | c", TEXTS[3:]))) == [
         f"{ADA}\nText:",
-        f"{CAFE}\nText:",
+        "A | b | c\nText:",
         *TEXTS[:2],
         *TEXTS[3:],
     ]

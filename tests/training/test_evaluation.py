@@ -46,11 +46,14 @@ def test_batches_come_shortest_first_and_outputs_find_back() -> None:
     assert [row["made"] for row in made] == [row["of"] for row in made] == [5, 1, 3, 1]
 
 
-def test_a_part_is_spread_evenly_and_the_end_takes_all() -> None:
-    evaluation = make(Echo(most=3), (0, 1, 2, 3, 4, 5, 6))
+def test_a_part_is_the_same_sample_every_time_and_the_end_takes_all() -> None:
+    evaluation, again = (make(Echo(most=3), (0, 1, 2, 3, 4, 5, 6)) for _ in range(2))
     part, whole = evaluation.sets(whole=False), evaluation.sets(whole=True)
     assert list(part) == list(whole) == ["validation", "validation_other"]
-    assert part["validation"].records["length"][:] == [0, 2, 4]
+    drawn = part["validation"].records["length"][:]
+    assert drawn == sorted(set(drawn)) == again.sets(whole=False)["validation"].records["length"][:]
+    assert len(drawn) == 3
+    assert drawn != [0, 1, 2]
     assert len(whole["validation"].records) == 7
 
 
