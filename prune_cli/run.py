@@ -29,7 +29,7 @@ from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherC
 from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint
 from prune_cli.training.evaluation import Evaluation, EvaluationSet
 from prune_cli.training.interrupt import StopRequest
-from prune_cli.training.progress import TrainingProgress
+from prune_cli.training.progress import EvaluationProgress, TrainingProgress
 from prune_cli.training.trainer import PruningTrainer, TaskTrainer
 
 if TYPE_CHECKING:
@@ -177,12 +177,13 @@ def _run(
     return outcome
 
 
-def evaluate(config: RunConfig, model_folder: Path) -> dict[str, float]:
+def evaluate(config: RunConfig, model_folder: Path, console: Console) -> dict[str, float]:
     """Evaluate a saved model on the task's evaluation splits.
 
     Args:
         config: Names task, data and batch size.
         model_folder: A model with tokenizer in the Hugging Face layout.
+        console: Where progress is shown.
 
     Returns:
         The task's metrics and the loss.
@@ -191,7 +192,10 @@ def evaluate(config: RunConfig, model_folder: Path) -> dict[str, float]:
     transformers.utils.logging.disable_progress_bar()
     task, records = config.data.load(config.task)
     trainer, tokenizer = _saved_model(config, task, model_folder)
-    metrics, _ = trainer.score(Evaluation(task, records, tokenizer).sets(whole=True))
+    progress = EvaluationProgress(console)
+    trainer.add_callback(progress)
+    with progress.showing():
+        metrics, _ = trainer.score(Evaluation(task, records, tokenizer).sets(whole=True))
     return metrics
 
 

@@ -99,7 +99,7 @@ def test_the_family_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     history = [json.loads(line) for line in (outcome.folder / "history.jsonl").read_text("utf-8").splitlines()]
     assert history[-1]["teacher_version"] > 0, "it taught itself"
     folder = outcome.folder / "model"
-    assert evaluate(config, folder) == pytest.approx(outcome.result["metrics"], abs=1e-5)
+    assert evaluate(config, folder, Console(quiet=True)) == pytest.approx(outcome.result["metrics"], abs=1e-5)
     first = json.loads((outcome.folder / "predictions.jsonl").read_text("utf-8").splitlines()[0])
     ((again,),) = predict(config, folder, [{name: first[name] for name in ("startphrase", "endings")}])
     assert again["ending"] == first["prediction"]["ending"]

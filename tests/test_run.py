@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
+from rich.console import Console
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prune_cli.artifacts.run_folder import RunFolder
@@ -65,7 +66,7 @@ def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -
     tokenizer = AutoTokenizer.from_pretrained(finished.folder / "model")
     assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
     assert model(**tokenizer("a text", "another", return_tensors="pt")).logits.shape == (1, 2)
-    metrics = evaluate(config_of(finished.folder.parent, precision), finished.folder / "model")
+    metrics = evaluate(config_of(finished.folder.parent, precision), finished.folder / "model", Console(quiet=True))
     assert metrics == pytest.approx(finished.result["metrics"])
 
 

@@ -93,7 +93,8 @@ def eval_(
     from prune_cli.run import evaluate
 
     config, model = saved_run(folder.expanduser(), overrides or [], config_dir)
-    Console().print(metrics_table(evaluate(config, model), config.task.primary_metric))
+    metrics = evaluate(config, model, Console(stderr=True))
+    Console().print(metrics_table(metrics, config.task.primary_metric))
 
 
 @app.command(

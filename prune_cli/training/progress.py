@@ -28,13 +28,14 @@ class TrainingProgress:
         """
         self.primary_metric = primary_metric
         self.best: float | None = None
-        self._shown: dict[str, Any] = {"loss": "-", "sparsity": "-", "metric": "-", "best": "-"}
+        self._shown: dict[str, Any] = {"loss": "-", "sparsity": "-", "metric": "-", "best": "-", "evaluating": ""}
         self._bar = Progress(
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}"),
             TextColumn("sparsity {task.fields[sparsity]}"),
             TextColumn(primary_metric + " {task.fields[metric]} (best {task.fields[best]})"),
+            TextColumn("{task.fields[evaluating]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
@@ -55,6 +56,16 @@ class TrainingProgress:
     def step(self, step: int) -> None:
         """Move the bar."""
         self._bar.update(self._task, completed=step)
+
+    def evaluated(self, batches: int, of: int) -> None:
+        """Say how far an evaluation is, as generating takes minutes.
+
+        Args:
+            batches: How many batches of the split are done.
+            of: Of how many; at the last one nothing is said any more.
+        """
+        self._shown["evaluating"] = f"evaluating {batches}/{of}" if batches < of else ""
+        self._bar.update(self._task, **self._shown)
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Take in a record of the history."""
@@ -77,9 +88,57 @@ class TrainingProgress:
 
 
 @final
+class EvaluationProgress(TrainerCallback):
+    """A bar for an evaluation alone, on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        """Prepare.
+
+        Args:
+            console: Where to show.
+        """
+        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("evaluating")
+
+    @contextlib.contextmanager
+    def showing(self) -> Iterator[None]:
+        """Show the bar meanwhile."""
+        with self._bar:
+            yield
+
+    def on_prediction_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Move the bar; it begins again with each split."""
+        if self._bar.finished:
+            self._bar.reset(self._task)
+        self._bar.update(self._task, advance=1, total=len(eval_dataloader))
+
+
+@final
 class _StepCallback(TrainerCallback):
     def __init__(self, progress: TrainingProgress) -> None:
         self.progress = progress
+        self.evaluated = 0  # batches of the split at hand
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.progress.step(state.global_step)
+
+    def on_prediction_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        batches = len(eval_dataloader)
+        self.evaluated += 1
+        self.progress.evaluated(self.evaluated, batches)
+        if self.evaluated == batches:
+            self.evaluated = 0

@@ -187,7 +187,7 @@ def test_show_says_what_is_wrong_with_a_folder(prune: Any, finished: Path, tmp_p
 def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Any] = []
 
-    def evaluate(config: Any, model: Path) -> dict[str, float]:
+    def evaluate(config: Any, model: Path, console: Any) -> dict[str, float]:
         asked.append((config.task.name, config.data.seed, model))
         return {"loss": 0.5, "accuracy": 0.75}
 

@@ -112,7 +112,7 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
 
     folder = outcome.folder / "model"
     # a correlation of nearly constant predictions shows the last bits of their floating-point numbers
-    assert evaluate(config, folder) == pytest.approx(result["metrics"], abs=1e-4)
+    assert evaluate(config, folder, Console(quiet=True)) == pytest.approx(result["metrics"], abs=1e-4)
 
     lines = [json.loads(line) for line in (outcome.folder / "predictions.jsonl").read_text("utf-8").splitlines()]
     first = [line for line in lines if line["split"] == config.task.evaluation_splits[0]]
@@ -156,7 +156,7 @@ def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest
     counts = [(line["evaluation_records"], line["evaluation_records_of"]) for line in history if "eval_loss" in line]
     assert set(counts[:-1]) == {(4, 10)}
     assert counts[-1] == (10, 10)
-    assert evaluate(config, outcome.folder / "model") == pytest.approx(metrics, abs=1e-4)
+    assert evaluate(config, outcome.folder / "model", Console(quiet=True)) == pytest.approx(metrics, abs=1e-4)
 
 
 def test_what_is_expected_is_right(file: Path):
