@@ -216,6 +216,7 @@ def arguments(config: RunConfig, folder: Path, steps: int, precision: str | None
         batch_size=options.batch_size,
         eval_batch_size=options.eval_batch_size,
         gradient_accumulation=options.gradient_accumulation,
+        activation_checkpointing=options.activation_checkpointing,
         learning_rate=options.learning_rate,
         warmup=options.warmup,
         weight_decay=options.weight_decay,

@@ -58,6 +58,8 @@ class TrainerConfig:
     """Validation records a forward pass and device, > 0."""
     gradient_accumulation: int = 1
     """Batches a step, > 0."""
+    activation_checkpointing: bool = False
+    """Keep few activations and compute the others again in the backward pass: much less memory, slower steps."""
     learning_rate: float = 5e-5
     """Peak learning rate of AdamW, > 0."""
     warmup: float = 0.1

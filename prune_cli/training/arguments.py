@@ -65,6 +65,7 @@ def training_arguments(
     batch_size: int,
     eval_batch_size: int,
     gradient_accumulation: int,
+    activation_checkpointing: bool,
     learning_rate: float,
     warmup: float,
     weight_decay: float,
@@ -82,6 +83,7 @@ def training_arguments(
         batch_size: Records a step and device.
         eval_batch_size: Records a forward pass and device.
         gradient_accumulation: Batches a step.
+        activation_checkpointing: Compute activations again in the backward pass, and keep few.
         learning_rate: Peak, of AdamW.
         warmup: Fraction of the run below 1, steps from 1 on.
         weight_decay: Decoupled.
@@ -101,6 +103,7 @@ def training_arguments(
             per_device_train_batch_size=batch_size,
             per_device_eval_batch_size=eval_batch_size,
             gradient_accumulation_steps=gradient_accumulation,
+            activation_checkpointing=activation_checkpointing,
             learning_rate=learning_rate,
             warmup_steps=warmup,
             weight_decay=weight_decay,

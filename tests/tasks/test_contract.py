@@ -159,6 +159,24 @@ def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest
     assert evaluate(config, outcome.folder / "model", Console(quiet=True)) == pytest.approx(metrics, abs=1e-4)
 
 
+CHECKPOINTED = [("mrpc", "tiny_bert"), *(("web_nlg", name) for names in list(TINY.values())[1:] for name in names)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "model"), CHECKPOINTED)
+def test_activations_that_are_computed_again_change_no_weight(task: str, model: str, tmp_path: Path):
+    """Not one bit, through dropout and with a teacher."""
+    ends = []
+    for again in ("false", "true"):
+        config = config_of(
+            tmp_path, f"task={task}", f"model={model}", f"trainer.activation_checkpointing={again}",
+            "task.evaluation_records=2", "data.validation=2",
+        )  # fmt: skip
+        outcome = run(config, Console(quiet=True))
+        ends.append((outcome.folder / "model" / "model.safetensors").read_bytes())
+    assert ends[0] == ends[1]
+
+
 def test_what_is_expected_is_right(file: Path):
     """The answers of a record, said as a prediction, count as right; those of another, seldom."""
     task, splits = Synthetic(train=60, validation=30).load(made(file))

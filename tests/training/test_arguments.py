@@ -14,6 +14,7 @@ from prune_cli.training.arguments import resolved_precision, training_arguments
 
 OPTIONS: dict[str, Any] = {
     "epochs": 1.0, "max_steps": 10, "batch_size": 4, "eval_batch_size": 8, "gradient_accumulation": 1,
+    "activation_checkpointing": False,
     "learning_rate": 1e-4, "warmup": 0.1, "weight_decay": 0.0, "max_grad_norm": 1.0, "seed": 1,
 }  # fmt: skip
 
