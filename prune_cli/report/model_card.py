@@ -57,7 +57,7 @@ On the validation records of the task, after {result["steps"]:,} optimizer steps
 | metric | pruned |{_teacher_heading(result)}
 |---|---|{_teacher_rule(result)}
 {_metric_rows(result)}
-
+{_signatures(result)}
 ## Use
 
 ```python
@@ -66,7 +66,7 @@ from transformers import {result["auto_class"]}, AutoTokenizer
 folder = "path/to/this/folder"
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {result["auto_class"]}.from_pretrained(folder)
-```
+{_generation(config)}```
 
 ## Limits
 
@@ -139,6 +139,24 @@ def _metric_rows(result: Mapping[str, Any]) -> str:
         level = "" if teacher is None else f" {teacher:.4f} |" if primary else " |"
         rows.append(f"| {label} | {value:.4f} |{level}")
     return "\n".join(rows)
+
+
+def _signatures(result: Mapping[str, Any]) -> str:
+    """How the library that computed metrics says that it did."""
+    lines = [f"- {metric_label(name)}: `{signature}`" for name, signature in result["signatures"].items()]
+    return "\n".join(["", "As sacrebleu computes them:", "", *lines, ""]) if lines else ""
+
+
+def _generation(config: Mapping[str, Any]) -> str:
+    """How a model that writes is asked, as in training."""
+    task = config["task"]
+    if "prompt" not in task:
+        return ""
+    prompt = task["prompt"].replace("{source}", task["between"].join([task["fact"]] * 2))
+    return f"""inputs = tokenizer({prompt!r}, return_tensors="pt")  # what is in braces, filled in
+output = model.generate(**inputs, max_new_tokens={task["max_new_tokens"]}, num_beams={task["beams"]}, do_sample=False)
+print(tokenizer.decode(output[0], skip_special_tokens=True))
+"""
 
 
 def _file_sizes(result: Mapping[str, Any]) -> str:

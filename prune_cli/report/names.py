@@ -11,6 +11,11 @@ _METRICS = {
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
     "pearson_spearman": "mean of Pearson and Spearman",
+    "bleu": "BLEU",
+    "chrf_plus_plus": "chrF++",
+    "ter": "TER",
+    "rouge_l": "ROUGE-L",
+    "meteor": "METEOR",
 }
 _BLOCK = re.compile(r"^(?P<stack>.*?)\.(?P<block>\d+)\.(?P<matrix>.+?)(?:\.weight)?$")
 _FILLERS = {"self", "dense"}

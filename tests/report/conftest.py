@@ -69,6 +69,7 @@ def make_result(layers: list[dict[str, Any]]) -> MakeResult:
             },
             "seed": seed,
             "primary_metric": primary_metric,
+            "signatures": {},
             "metric": metric,
             "metrics": {"loss": 0.51239, primary_metric: metric, "accuracy": 0.75741},
             "best_at_target": {"metric": 0.84744, "step": 1050, "metrics": {primary_metric: 0.84744}},

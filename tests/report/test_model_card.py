@@ -97,3 +97,20 @@ def test_local_records_are_no_data_set_of_the_hub(make_result: MakeResult, confi
     result = make_result()
     result["choices"]["data"] = "local"
     assert "datasets" not in header(model_card(result, config))
+
+
+def test_a_model_that_writes_says_how_it_is_asked_and_scored(make_result: MakeResult, config: dict[str, Any]) -> None:
+    plain = model_card(make_result(), config)
+    assert "generate" not in plain
+    assert "sacrebleu" not in plain
+    config["task"] |= {
+        "prompt": "{source}\nText:",
+        "fact": "{a} : {b}",
+        "between": " | ",
+        "max_new_tokens": 9,
+        "beams": 1,
+    }
+    card = model_card(make_result(signatures={"bleu": "nrefs:var|case:lc", "ter": "case:mixed"}), config)
+    assert "inputs = tokenizer('{a} : {b} | {a} : {b}\\nText:', return_tensors=\"pt\")" in card
+    assert "model.generate(**inputs, max_new_tokens=9, num_beams=1, do_sample=False)" in card
+    assert "As sacrebleu computes them:\n\n- BLEU: `nrefs:var|case:lc`\n- TER: `case:mixed`\n\n## Use" in card
