@@ -271,8 +271,8 @@ class DataToText(Task):
         return text_scores([made["text"] for made in predictions], records[REFERENCES][:], self.rules)
 
     def signatures(self, records: Dataset) -> dict[str, str]:
-        """Those of sacrebleu."""
-        return signatures(records[REFERENCES][:], self.rules)
+        """Those of sacrebleu; none where no texts are generated that it could compare."""
+        return signatures(records[REFERENCES][:], self.rules) if self.generate else {}
 
     def expected(self, record: Row) -> Prediction:
         """The first reference."""
@@ -298,13 +298,9 @@ class DataToText(Task):
         return prompts + [text for references in records[REFERENCES] for text in references]
 
 
-@final
 @dataclass(frozen=True, kw_only=True)
-class WebNlg(DataToText):
-    """RDF triples of DBpedia (Gardent et al. 2017), as on the hub, flattened or of GEM; see `DataToText` for the fields.
-
-    Columns are `modified_triple_sets` and `lex`, or `triples` (`input` in GEM) and `references`.
-    """
+class _Triples(DataToText):
+    """Facts of three parts; see `DataToText` for the fields."""
 
     parts: ClassVar[tuple[str, ...]] = ("subject", "predicate", "object")
 
@@ -312,6 +308,15 @@ class WebNlg(DataToText):
     between: str = " && "
 
     _parts = staticmethod(parts_of_triples)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class WebNlg(_Triples):
+    """RDF triples of DBpedia (Gardent et al. 2017), as on the hub, flattened or of GEM; see `DataToText` for the fields.
+
+    Columns are `modified_triple_sets` and `lex`, or `triples` (`input` in GEM) and `references`.
+    """
 
     def _source(self, row: Row) -> str:
         if "modified_triple_sets" in row:
@@ -328,18 +333,11 @@ class WebNlg(DataToText):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Dart(DataToText):
+class Dart(_Triples):
     """Triples of tables and of other data sets (Nan et al. 2021), as on the hub or of GEM; see `DataToText` for the fields.
 
     Columns are `tripleset` and `annotations` (in GEM `references` and `target`).
     """
-
-    parts: ClassVar[tuple[str, ...]] = ("subject", "predicate", "object")
-
-    fact: str = "{subject} | {predicate} | {object}"
-    between: str = " && "
-
-    _parts = staticmethod(parts_of_triples)
 
     def _source(self, row: Row) -> str:
         return triples_in_line(_first(row, "tripleset", "triples", SOURCE))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 log = logging.getLogger(__name__)
 
@@ -185,9 +186,15 @@ def tokens_13a(text: str) -> list[str]:
     >>> tokens_13a("Ada's 3.5 stars, by the river.")
     ["ada's", '3.5', 'stars', ',', 'by', 'the', 'river', '.']
     """
+    return _tokenizer_13a()(text.lower()).split()
+
+
+@cache
+def _tokenizer_13a() -> Tokenizer13a:
+    """One for all texts: it remembers those that it has seen."""
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-    return Tokenizer13a()(text.lower()).split()
+    return Tokenizer13a()
 
 
 def meteor(texts: Sequence[str], references: Sequence[Sequence[str]], wordnet: WordNetCorpusReader) -> float:

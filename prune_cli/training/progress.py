@@ -87,9 +87,33 @@ class TrainingProgress:
         self._bar.update(self._task, completed=record["step"], **self._shown)
 
 
+class _Batches(TrainerCallback):
+    """Counts the batches of each split that is evaluated."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def evaluated(self, batches: int, of: int) -> None:
+        """Show how many batches of a split are done."""
+        raise NotImplementedError
+
+    def on_prediction_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self.batches += 1
+        of = len(eval_dataloader)
+        self.evaluated(self.batches, of)
+        self.batches %= of
+
+
 @final
-class EvaluationProgress(TrainerCallback):
-    """A bar for an evaluation alone, on a terminal."""
+class EvaluationProgress(_Batches):
+    """A bar for an evaluation alone, on a terminal; it begins again with each split."""
 
     def __init__(self, console: Console) -> None:
         """Prepare.
@@ -97,6 +121,7 @@ class EvaluationProgress(TrainerCallback):
         Args:
             console: Where to show.
         """
+        super().__init__()
         self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("evaluating")
 
@@ -106,39 +131,19 @@ class EvaluationProgress(TrainerCallback):
         with self._bar:
             yield
 
-    def on_prediction_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        eval_dataloader: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Move the bar; it begins again with each split."""
-        if self._bar.finished:
-            self._bar.reset(self._task)
-        self._bar.update(self._task, advance=1, total=len(eval_dataloader))
+    def evaluated(self, batches: int, of: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=batches, total=of)
 
 
 @final
-class _StepCallback(TrainerCallback):
+class _StepCallback(_Batches):
     def __init__(self, progress: TrainingProgress) -> None:
+        super().__init__()
         self.progress = progress
-        self.evaluated = 0  # batches of the split at hand
+
+    def evaluated(self, batches: int, of: int) -> None:
+        self.progress.evaluated(batches, of)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.progress.step(state.global_step)
-
-    def on_prediction_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        eval_dataloader: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        batches = len(eval_dataloader)
-        self.evaluated += 1
-        self.progress.evaluated(self.evaluated, batches)
-        if self.evaluated == batches:
-            self.evaluated = 0

@@ -152,6 +152,7 @@ def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest
     assert set(metrics) == {"loss", "likelihood"}
     assert 0 < outcome.result["metric"] == pytest.approx(math.exp(-metrics["loss"]))
     assert outcome.result["samples"] == []
+    assert outcome.result["signatures"] == {}
     history = [json.loads(line) for line in (outcome.folder / "history.jsonl").read_text("utf-8").splitlines()]
     counts = [(line["evaluation_records"], line["evaluation_records_of"]) for line in history if "eval_loss" in line]
     assert set(counts[:-1]) == {(4, 10)}
