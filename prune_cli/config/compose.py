@@ -75,5 +75,8 @@ def _name_in_option(hydra: HydraConf, option: str, otherwise: str) -> str | None
     for source in hydra.runtime.config_sources:
         path = Path(source.path) / "model" / f"{option}.yaml"
         if source.schema == "file" and path.is_file():
-            return OmegaConf.to_container(OmegaConf.load(path)).get("name")  # pyright: ignore
+            made = OmegaConf.load(path)
+            return OmegaConf.select(made, "model.name") or OmegaConf.select(
+                made, "name"
+            )  # with other groups' options, or not
     return otherwise

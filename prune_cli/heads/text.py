@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast, final
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.rnn import pad_sequence
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.models.architectures import Architecture
+
+SIZES = 16
+"""Tokens that a model and its output layer are given in training are a multiple of it. Every batch has other lengths; for each
+new one oneDNN would keep kernels and the heap leave holes, so that a long run on a CPU would take twice the memory."""
 
 
 @final
@@ -36,7 +41,7 @@ class Vocabulary(NamedTuple):
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """The logits, [tokens, vocabulary], of hidden states, [tokens, width]."""
-        made = self.matrix(hidden)
+        made = self.matrix(pad(hidden, (0, 0, 0, _rounded(len(hidden)) - len(hidden))))[: len(hidden)]
         return made if self.bias is None else made + self.bias
 
 
@@ -107,19 +112,20 @@ class Text(Head[TextOutputs]):
         layer = Vocabulary(matrix, dict(bare.named_buffers()).get("final_logits_bias"))  # BART's bias
         if "labels" not in batch:
             return TextOutputs(batch["source"].new_empty(0, 0), layer)
-        labels = batch["labels"]
+        positions: int | None = getattr(bare.config, "max_position_embeddings", None)
         if bare.config.is_encoder_decoder:
+            labels = _widened(batch["labels"], positions, IGNORED)
             inputs = {
-                "input_ids": batch["source"],
-                "attention_mask": batch["source_mask"],
+                "input_ids": _widened(batch["source"], positions),
+                "attention_mask": _widened(batch["source_mask"], positions),
                 "decoder_input_ids": bare.prepare_decoder_input_ids_from_labels(labels=labels),  # pyright: ignore
             }
             hidden = _hidden(model, matrix, inputs)
-        else:
-            ids, target = _joined(batch["source"], batch["source_mask"], labels)
-            hidden = _hidden(model, matrix, {"input_ids": ids})
-            return TextOutputs(hidden[:, :-1][target[:, 1:]], layer)  # a token is predicted at the one before it
-        return TextOutputs(hidden[labels != IGNORED], layer)
+            return TextOutputs(hidden[labels != IGNORED], layer)
+        joined = _joined(batch["source"], batch["source_mask"], batch["labels"])
+        ids, target = (_widened(each, positions) for each in joined)  # behind a text any token will do
+        hidden = _hidden(model, matrix, {"input_ids": ids})
+        return TextOutputs(hidden[:, :-1][target[:, 1:]], layer)  # a token is predicted at the one before it
 
     def decisions(self, outputs: TextOutputs, batch: Batch) -> tuple[Choice]:
         """Each token of the targets."""
@@ -183,6 +189,18 @@ def _joined(source: Tensor, source_mask: Tensor, labels: Tensor) -> tuple[Tensor
     order = there.sort(dim=1, descending=True, stable=True).indices[:, :longest]
     tokens = torch.cat([source, labels.clamp(min=0)], dim=1)  # behind a text any token will do
     return tokens.gather(1, order), target.gather(1, order)
+
+
+def _rounded(count: int) -> int:
+    """The next multiple of SIZES."""
+    return -(-count // SIZES) * SIZES
+
+
+def _widened(values: Tensor, positions: int | None, filling: int = 0) -> Tensor:
+    """With columns at the right up to a multiple of SIZES, as far as the model has positions."""
+    width = values.shape[1]
+    wanted = _rounded(width) if positions is None else max(width, min(_rounded(width), positions))
+    return pad(values, (0, wanted - width), value=filling)
 
 
 def _hidden(model: nn.Module, output_layer: nn.Module, inputs: dict[str, Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from transformers import PrinterCallback, Trainer
 
 from prune_cli.heads.decisions import task_loss
+from prune_cli.training import heap
 from prune_cli.training.sampler import EpochSampler
 
 if TYPE_CHECKING:
@@ -112,12 +113,14 @@ class TaskTrainer(Trainer):
     def _outputs(self, examples: EvaluationSet, *, predict: bool) -> tuple[tuple[np.ndarray, ...], float]:
         """The head's predictions for a set if wanted, in the order of its batches, and the mean loss over its decisions."""
         self.losses = []
+        heap.trim()
         with torch.random.fork_rng():  # data loaders draw from the global random state
             output = self.evaluation_loop(
                 self.get_eval_dataloader(cast("Any", examples.batches)),
                 description="evaluation",
                 prediction_loss_only=not predict,
             )
+        heap.trim()
         sums, counts = zip(*self.losses, strict=True) if self.losses else ((float("nan"),), (1,))
         return cast("Any", output.predictions), sum(sums) / sum(counts)
 
