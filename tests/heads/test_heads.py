@@ -53,10 +53,10 @@ def encoder(auto: Any, **options: Any) -> Any:
     return auto.from_config(AutoConfig.for_model("bert", vocab_size=WORDS, **sizes, **options)).eval()
 
 
-def writer(kind: str, seed: int = 0) -> Any:
+def writer(kind: str, seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
     special = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1, "decoder_start_token_id": 0}
-    config = AutoConfig.for_model(kind, vocab_size=WORDS, **SIZES[kind], **special)
+    config = AutoConfig.for_model(kind, vocab_size=WORDS, **SIZES[kind], **special, **options)
     auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     return auto.from_config(config).eval()
 
@@ -178,6 +178,27 @@ def test_text_loss_is_the_librarys_and_padding_changes_nothing(kind: str, tokeni
     torch.testing.assert_close(loss_of(head, model, head.collator(tokenizer)(PAIRS[:1])), each[0])
     both = loss_of(head, model, head.collator(tokenizer)(PAIRS))
     torch.testing.assert_close(both, (each * torch.tensor([3, 5])).sum() / 8)  # per token: eight of them
+
+
+@pytest.mark.parametrize(("positions", "width"), [(64, 32), (20, 20)], ids=["room", "no room"])
+@pytest.mark.parametrize("kind", SIZES)
+def test_models_are_given_few_widths_and_no_more_than_they_have_positions(
+    kind: str, positions: int, width: int, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = writer(kind, **({} if kind == "t5" else {"max_position_embeddings": positions}))
+    head = text_head(tokenizer, model)
+    widths: set[int] = set()
+    reader = model.get_encoder() if model.config.is_encoder_decoder else model
+    reader.get_input_embeddings().register_forward_hook(lambda _, given, made: widths.add(given[0].shape[1]))
+    rows: list[int] = []
+    model.get_output_embeddings().register_forward_hook(
+        lambda _, given, made: rows.append(len(given[0])) if given[0].ndim == 2 else None
+    )
+    pair = {"source_ids": [3] * (17 if model.config.is_encoder_decoder else 14), "target_ids": [6, 7, 1]}
+    loss = loss_of(head, model, head.collator(tokenizer)([pair]))
+    torch.testing.assert_close(loss, plain_loss(model, pair))
+    assert max(widths) == (32 if kind == "t5" else width)
+    assert set(rows) == {16}
 
 
 @pytest.mark.parametrize("kind", SIZES)

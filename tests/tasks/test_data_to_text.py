@@ -16,7 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from prune_cli.errors import UserError
 from prune_cli.heads.text import Text
 from prune_cli.tasks import data_to_text
-from prune_cli.tasks.data_to_text import Dart, DataToText, E2eNlg, WebNlg, attributes_in_line, triples_in_line
+from prune_cli.tasks.data_to_text import Dart, DataToText, E2eNlg, WebNlg
+from prune_cli.tasks.linearization import attributes_in_line, triples_in_line
 
 Tokenizers = Mapping[str, PreTrainedTokenizerFast]
 
@@ -576,9 +577,14 @@ def test_facts_stand_in_the_prompt_as_configured(tokenizers: Tokenizers):
 
 def test_records_that_are_cut_are_told(tokenizers: Tokenizers, caplog: pytest.LogCaptureFixture):
     records = dataset(("A | b | c", TEXTS[:1]), (" && ".join([ADA] * 10), TEXTS[:1]))
+    records.info.description = "train.jsonl"
     with caplog.at_level("WARNING"):
         made(max_length=30).encode(records, tokenizers["gpt2"], training=True)
-        assert "1 of 2 records have more than 30 tokens (the first is record 2)" in caplog.text
+        told = "train.jsonl: 1 of 2 records have more than 30 tokens (the first begins 'Ada | birth place | London && Ada | occu"
+        assert told in caplog.text
+        caplog.clear()
+        made(max_length=30).encode(made().examples(records), tokenizers["gpt2"], training=False)
+        assert told in caplog.text
         caplog.clear()
         made(max_length=2000).encode(records, tokenizers["gpt2"], training=True)
     assert not caplog.records
