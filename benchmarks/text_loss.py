@@ -31,16 +31,18 @@ def measure(pieces: bool, taught: bool) -> tuple[float, float, str]:
         decisions.LOGITS_AT_ONCE = WORDS * TOKENS
     precision = resolved_precision("auto", "cpu")
     torch.manual_seed(0)
-    layers = [Vocabulary(torch.nn.Linear(WIDTH, WORDS, bias=False), None) for _ in range(2)]
+    layers = [torch.nn.Linear(WIDTH, WORDS, bias=False) for _ in range(2)]
+    layers[1].requires_grad_(False)
     hidden = [torch.randn(TOKENS, WIDTH, requires_grad=True), torch.randn(TOKENS, WIDTH)]
     labels = torch.randint(0, WORDS, (TOKENS,))
-    for layer in layers:  # the gradient is the weights' business
-        layer.matrix.weight.grad = torch.zeros(WORDS, WIDTH)
+    layers[0].weight.grad = torch.zeros(WORDS, WIDTH)  # the gradient is the weights' business
     before, seconds = _peak(), []
     for _ in range(ROUNDS):
         began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            student, teacher = (Choice(h, labels, layer=layer) for h, layer in zip(hidden, layers, strict=True))
+            student, teacher = (
+                Choice(h, labels, layer=Vocabulary.of(layer)) for h, layer in zip(hidden, layers, strict=True)
+            )
             loss = Distillation().loss([student], [teacher]) if taught else task_loss([student])
         loss.backward()
         seconds.append(time.perf_counter() - began)

@@ -83,34 +83,34 @@ class Distillation:
         return in_pieces(self._choices, student, teacher)
 
     def _choices(self, student: Choice, teacher: Choice | None) -> Tensor:
-        from torch.nn.functional import cross_entropy, kl_div, log_softmax
+        from torch.nn.functional import kl_div, log_softmax, nll_loss
 
         assert teacher is not None
-        p, q = student.logits.float(), teacher.logits.float()
         tau = self.temperature
-        labelled = cross_entropy(p, student.labels, reduction="none")
-        log_p, log_q = log_softmax(p / tau, -1), log_softmax(q / tau, -1)
+        log_p = log_softmax(student.logits.float(), -1)
+        labelled = nll_loss(log_p, student.labels, reduction="none")
+        a = confidence(log_p, student.classes) if self.weight == "adaptive" else float(self.weight)
+        log_p, log_q = log_softmax(log_p / tau, -1), log_softmax(teacher.logits.float() / tau, -1)
         taught = kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1).mul(tau**2)
-        a = confidence(p, student.classes) if self.weight == "adaptive" else float(self.weight)
         return (a * taught + (1 - a) * labelled).sum()
 
 
-def confidence(logits: Tensor, classes: Tensor | None = None) -> Tensor:
+def confidence(log_p: Tensor, classes: Tensor | None = None) -> Tensor:
     """How sure a model is of each decision: 1 - H(p) / log C, without gradient.
 
     Args:
-        logits: [decisions, classes], at least two classes.
+        log_p: Logarithms of its probabilities, [decisions, classes], at least two classes.
         classes: C of each decision, [decisions], > 1, where some logits are masked; None where all classes count.
 
     Returns:
         [decisions], from 0 (uniform) to 1 (certain).
 
     >>> import torch
-    >>> confidence(torch.tensor([[0.0, 0.0], [100.0, 0.0]]))
+    >>> confidence(torch.tensor([[0.0, 0.0], [100.0, 0.0]]).log_softmax(-1))
     tensor([0., 1.])
-    >>> confidence(torch.tensor([[0.0, 0.0, -1e30]]), torch.tensor([2]))
+    >>> confidence(torch.tensor([[0.0, 0.0, -1e30]]).log_softmax(-1), torch.tensor([2]))
     tensor([0.])
     """
-    log_p = logits.detach().log_softmax(-1)
-    entropy = -(log_p.exp() * log_p).sum(-1)
-    return 1 - entropy / (math.log(logits.shape[-1]) if classes is None else classes.log())
+    log_p = log_p.detach()
+    entropy = -log_p.exp().mul_(log_p).sum(-1)
+    return 1 - entropy / (math.log(log_p.shape[-1]) if classes is None else classes.log())

@@ -69,7 +69,7 @@ def test_no_gradient_through_the_confidence_or_the_teacher() -> None:
     student = torch.tensor([[1.0, -0.5], [0.2, 0.1]], requires_grad=True)
     teacher = torch.tensor([[0.5, 0.5], [2.0, -1.0]], requires_grad=True)
     labels = torch.tensor([0, 1])
-    fixed = confidence(student)
+    fixed = confidence(student.log_softmax(-1))
     assert not fixed.requires_grad
     (loss_of(Distillation(), student, teacher.detach(), labels) / 2).backward()
     adaptive = student.grad

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast, final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.rnn import pad_sequence
 
@@ -22,26 +22,45 @@ if TYPE_CHECKING:
 
     from prune_cli.models.architectures import Architecture
 
-SIZES = 16
+PAD_TO_MULTIPLE_OF = 16
 """Tokens that a model and its output layer are given in training are a multiple of it. Every batch has other lengths; for each
 new one oneDNN would keep kernels and the heap leave holes, so that a long run on a CPU would take twice the memory."""
 
 
 @final
 class Vocabulary(NamedTuple):
-    """The output layer of a language model."""
+    """The output layer of a language model.
 
-    matrix: nn.Module
+    Attributes:
+        weight: [vocabulary, width].
+        bias: [1, vocabulary] or [vocabulary]; None without one.
+    """
+
+    weight: Tensor
     bias: Tensor | None
+
+    @classmethod
+    def of(cls, layer: nn.Module, bias: Tensor | None = None) -> Vocabulary:
+        """That of a layer. Under autocast its weight is converted here once, and not again for each piece of a batch.
+
+        Args:
+            layer: A linear layer.
+            bias: What the model adds to the logits itself.
+        """
+        linear_layer = cast("nn.Linear", layer)
+        weight = linear_layer.weight
+        if torch.is_autocast_enabled(weight.device.type):
+            weight = weight.to(torch.get_autocast_dtype(weight.device.type))
+        return cls(weight, linear_layer.bias if bias is None else bias)
 
     @property
     def classes(self) -> int:
         """Size of the vocabulary."""
-        return len(cast("Tensor", self.matrix.weight))
+        return len(self.weight)
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """The logits, [tokens, vocabulary], of hidden states, [tokens, width]."""
-        made = self.matrix(pad(hidden, (0, 0, 0, _rounded(len(hidden)) - len(hidden))))[: len(hidden)]
+        made = linear(pad(hidden, (0, 0, 0, _rounded(len(hidden)) - len(hidden))), self.weight)[: len(hidden)]
         return made if self.bias is None else made + self.bias
 
 
@@ -109,7 +128,7 @@ class Text(Head[TextOutputs]):
         """The hidden states that predict the targets; none without targets."""
         bare = _bare(model)
         matrix = cast("nn.Module", bare.get_output_embeddings())
-        layer = Vocabulary(matrix, dict(bare.named_buffers()).get("final_logits_bias"))  # BART's bias
+        layer = Vocabulary.of(matrix, dict(bare.named_buffers()).get("final_logits_bias"))  # BART's bias
         if "labels" not in batch:
             return TextOutputs(batch["source"].new_empty(0, 0), layer)
         positions: int | None = getattr(bare.config, "max_position_embeddings", None)
@@ -192,12 +211,12 @@ def _joined(source: Tensor, source_mask: Tensor, labels: Tensor) -> tuple[Tensor
 
 
 def _rounded(count: int) -> int:
-    """The next multiple of SIZES."""
-    return -(-count // SIZES) * SIZES
+    """The next multiple of PAD_TO_MULTIPLE_OF."""
+    return -(-count // PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF
 
 
 def _widened(values: Tensor, positions: int | None, filling: int = 0) -> Tensor:
-    """With columns at the right up to a multiple of SIZES, as far as the model has positions."""
+    """With columns at the right up to a multiple of PAD_TO_MULTIPLE_OF, as far as the model has positions."""
     width = values.shape[1]
     wanted = _rounded(width) if positions is None else max(width, min(_rounded(width), positions))
     return pad(values, (0, wanted - width), value=filling)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from accelerate.utils import AutocastKwargs
 from transformers import PrinterCallback, Trainer
 
 from prune_cli.heads.decisions import task_loss
@@ -159,6 +160,8 @@ class PruningTrainer(TaskTrainer):
         self.checkpoints = checkpoints
         self.checkpoint = checkpoint
         self.group_by_length = group_by_length
+        # where activations are computed again the cache is of no use: it would only hold all weights a second time
+        cast("Any", self.accelerator).autocast_handler = AutocastKwargs(cache_enabled=not args.gradient_checkpointing)
         self.loss_is_scaled_for_ga = True  # by the decisions of all batches of a step
 
     def learn(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -17,11 +18,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from prune_cli.heads import IGNORED, decisions
+from prune_cli.heads import IGNORED, decisions, text
 from prune_cli.heads.base import Head
 from prune_cli.heads.decisions import Choice, task_loss
 from prune_cli.heads.spans import IMPOSSIBLE, Spans
-from prune_cli.heads.text import Text
+from prune_cli.heads.text import Text, Vocabulary
 from prune_cli.heads.tokens import Tokens
 from prune_cli.regularizers import Distillation
 
@@ -183,7 +184,7 @@ def test_text_loss_is_the_librarys_and_padding_changes_nothing(kind: str, tokeni
 @pytest.mark.parametrize(("positions", "width"), [(64, 32), (20, 20)], ids=["room", "no room"])
 @pytest.mark.parametrize("kind", SIZES)
 def test_models_are_given_few_widths_and_no_more_than_they_have_positions(
-    kind: str, positions: int, width: int, tokenizer: PreTrainedTokenizerFast
+    kind: str, positions: int, width: int, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = writer(kind, **({} if kind == "t5" else {"max_position_embeddings": positions}))
     head = text_head(tokenizer, model)
@@ -191,14 +192,27 @@ def test_models_are_given_few_widths_and_no_more_than_they_have_positions(
     reader = model.get_encoder() if model.config.is_encoder_decoder else model
     reader.get_input_embeddings().register_forward_hook(lambda _, given, made: widths.add(given[0].shape[1]))
     rows: list[int] = []
-    model.get_output_embeddings().register_forward_hook(
-        lambda _, given, made: rows.append(len(given[0])) if given[0].ndim == 2 else None
-    )
+
+    def spied(hidden: Tensor, weight: Tensor) -> Tensor:
+        rows.append(len(hidden))
+        return linear(hidden, weight)
+
+    monkeypatch.setattr(text, "linear", spied)
     pair = {"source_ids": [3] * (17 if model.config.is_encoder_decoder else 14), "target_ids": [6, 7, 1]}
     loss = loss_of(head, model, head.collator(tokenizer)([pair]))
     torch.testing.assert_close(loss, plain_loss(model, pair))
     assert max(widths) == (32 if kind == "t5" else width)
     assert set(rows) == {16}
+
+
+def test_a_vocabulary_is_converted_once_and_its_gradient_is_that_of_the_weights() -> None:
+    matrix, bias = torch.nn.Linear(4, 6), torch.ones(6)
+    assert Vocabulary.of(matrix) == (matrix.weight, matrix.bias)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer = Vocabulary.of(matrix, bias)
+    assert layer.weight.dtype == torch.bfloat16 and layer.bias is bias and layer.classes == 6
+    layer(torch.ones(3, 4, dtype=torch.bfloat16)).sum().backward()
+    torch.testing.assert_close(matrix.weight.grad, torch.full((6, 4), 3.0))
 
 
 @pytest.mark.parametrize("kind", SIZES)
