@@ -99,7 +99,7 @@ def finish(
             "predicted": samples.one_line(task.headline(row["prediction"])),
             samples.RIGHT: row[samples.RIGHT],
         }
-        for row in samples.picked(rows, samples.KEPT)
+        for row in shown
     ]
     trainer.checkpoints.history.save(folder.history)
     return {**summary, "promised": folder.promises()}, shown

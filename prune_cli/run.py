@@ -25,7 +25,7 @@ from prune_cli.finish import finish
 from prune_cli.tracking.history import History
 from prune_cli.tracking.wandb import WandbTracker
 from prune_cli.training.arguments import resolved_precision
-from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback
+from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback, TrimCallback
 from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint
 from prune_cli.training.evaluation import Evaluation, EvaluationSet
 from prune_cli.training.interrupt import StopRequest
@@ -145,6 +145,7 @@ def _run(
         *([] if teacher is None else [TeacherCallback(teacher, task.primary_metric)]),
         RecordCallback(pruner, teacher, sinks, seconds_before=earlier[-1]["seconds"] if earlier else 0.0),
         progress.callback(),
+        TrimCallback(),
     ]
     trainer = PruningTrainer(
         model,

@@ -8,8 +8,7 @@ from typing import Any
 
 from prune_cli.errors import shortened
 
-SHOWN = 10  # on the page of samples, and in W&B
-KEPT = 6  # in result.json, and on the screen
+SHOWN = 10  # records
 LONGEST = 600  # characters of a value
 RIGHT = "right"  # column that tells whether a prediction is
 
@@ -42,7 +41,7 @@ def as_markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     sections = [f"# {title}\n"]
     for number, row in enumerate(rows, start=1):
         record = [f"- {name}: {told(value)}" for name, value in row.items() if name not in ("prediction", RIGHT)]
-        verdict = "right" if row[RIGHT] else "wrong"
+        verdict = "as expected" if row[RIGHT] else "other than expected"
         section = [f"## {number}, {verdict}\n", *record, f"- **prediction**: {told(row['prediction'])}"]
         sections.append("\n".join(section) + "\n")
     return "\n".join(sections)

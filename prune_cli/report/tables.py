@@ -71,12 +71,12 @@ def summary_table(result: Result, folder: Path) -> Table:
 
 
 def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
-    """Some records, what was expected of them and what came out, right and wrong ones.
+    """Some records, what was expected of them and what came out: the same, or other.
 
     Args:
         samples: `samples` of result.json.
     """
-    table = Table(title="predictions, some right and some wrong", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title="predictions beside what was expected", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("record", overflow="fold", ratio=3)
     table.add_column("expected", overflow="fold", ratio=2)
@@ -85,7 +85,7 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
         asked = [f"{name}: {value}" for name, value in sample.items() if name not in ("expected", "predicted", "right")]
         said = [one_line(text, SHOWN_LENGTH) for text in (sample["expected"], sample["predicted"])]
         record = Text("\n".join(one_line(text, SHOWN_LENGTH) for text in asked))
-        mark = Text("✓", style="green") if sample["right"] else Text("✗", style="red")
+        mark = Text("✓", style="green") if sample["right"] else Text("≠", style="yellow")
         table.add_row(mark, record, *map(Text, said))
     return table
 

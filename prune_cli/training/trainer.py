@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from accelerate.utils import AutocastKwargs
 from transformers import PrinterCallback, Trainer
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from prune_cli.heads.decisions import task_loss
 from prune_cli.training import heap
@@ -160,8 +160,10 @@ class PruningTrainer(TaskTrainer):
         self.checkpoints = checkpoints
         self.checkpoint = checkpoint
         self.group_by_length = group_by_length
-        # where activations are computed again the cache is of no use: it would only hold all weights a second time
-        cast("Any", self.accelerator).autocast_handler = AutocastKwargs(cache_enabled=not args.gradient_checkpointing)
+        if args.gradient_checkpointing:
+            for layer in model.modules():
+                if isinstance(layer, GradientCheckpointingLayer):
+                    layer.register_forward_hook(_let_go)
         self.loss_is_scaled_for_ga = True  # by the decisions of all batches of a step
 
     def learn(self) -> None:
@@ -258,3 +260,13 @@ class PruningTrainer(TaskTrainer):
     def _get_output_dir(self, trial: Any) -> str:
         """Where the Trainer makes its folder "checkpoint-<step>"."""
         return str(self.checkpoints.staging_folder)
+
+
+def _let_go(layer: nn.Module, *_: Any) -> None:
+    """Drop the weights that autocast converted for a layer in training.
+
+    Else those of all layers are kept in half precision up to the end of the forward pass, for a use that does not come: the
+    backward pass converts again what it computes again. Writing texts uses them for every token.
+    """
+    if layer.training:
+        torch.clear_autocast_cache()

@@ -124,9 +124,9 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
     for alone, together in zip(one_by_one, again, strict=False):
         assert_alike(alone, together)
     assert (outcome.folder / "samples.md").read_text("utf-8").count("**prediction**") == min(10, len(lines))
-    assert len(result["samples"]) == min(6, len(lines))
+    assert len(result["samples"]) == min(10, len(lines))
     right = sum(line["right"] for line in lines)
-    assert sum(sample["right"] for sample in result["samples"]) == min(right, max(3, 6 - (len(lines) - right)))
+    assert sum(sample["right"] for sample in result["samples"]) == min(right, max(5, 10 - (len(lines) - right)))
     assert all(set(sample) == {*config.task.inputs, "expected", "predicted", "right"} for sample in result["samples"])
     auto = getattr(transformers, result["auto_class"])
     assert f"import {result['auto_class']}, AutoTokenizer" in (folder / "README.md").read_text("utf-8")

@@ -10,7 +10,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from prune_cli.errors import UserError
 from prune_cli.pruning.selection import InvalidScores
-from prune_cli.training.callbacks import PruneCallback
+from prune_cli.training import callbacks
+from prune_cli.training.callbacks import PruneCallback, TrimCallback
 
 
 class PrunerStandIn:
@@ -96,3 +97,15 @@ def test_what_the_engine_refuses_is_told_as_the_users(call: str) -> None:
             arguments, TrainerState(), TrainerControl(), optimizer=SimpleNamespace(param_groups=[])
         )
         callback.on_optimizer_step(arguments, TrainerState(), TrainerControl())
+
+
+def test_memory_is_given_back_between_steps_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, trimmed = [100.0], []
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callbacks.heap, "trim", lambda: trimmed.append(now[0]))
+    callback = TrimCallback()
+    arguments: Any = None
+    for _ in range(12):  # steps of 8 seconds
+        now[0] += 8
+        callback.on_step_end(arguments, TrainerState(), TrainerControl())
+    assert trimmed == [124, 148, 172, 196]
