@@ -17,6 +17,10 @@ class UserError(Exception):
         self.problems = problems
 
 
+class Held(UserError):
+    """Another process is at the very same run; a multirun comes back to it."""
+
+
 class Stopped(KeyboardInterrupt):
     """A signal stopped the run, as Ctrl-C does; nothing is lost but the work since the last checkpoint."""
 

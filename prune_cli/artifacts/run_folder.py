@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from prune_cli.artifacts.result import FORMAT
-from prune_cli.errors import UserError
+from prune_cli.errors import Held, UserError
 from prune_cli.files import Checksum, checksum, put_folder, sync, write_text
 
 _LOCK = ".lock"
+_PATIENCE = 0.5  # seconds: a look at the lock, as `busy` takes, is over by then
 _CARD = "README.md"  # of the model; people edit it
 _AGAIN = "the same `prune run` command makes it again"
 
@@ -110,14 +111,28 @@ class RunFolder:
         """Keep other processes out of the folder; the lock of a process that has died holds nobody.
 
         Raises:
-            UserError: If another process is at this very run.
+            Held: If another process is at this very run.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / _LOCK, timeout=_PATIENCE, poll_interval=0.05)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise Held(f"another process is working on {self.path}: wait for it, or change the run") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def busy(self) -> bool:
+        """Whether a process is at this run now."""
+        if not (self.path / _LOCK).exists():
+            return False
         try:
             with FileLock(self.path / _LOCK, blocking=False):
-                yield
+                return False
         except Timeout:
-            raise UserError(f"another process is working on {self.path}: wait for it, or change the run") from None
+            return True
 
     def begin(self, config_yaml: str, *, anew: bool) -> None:
         """Write down the configuration. What an unfinished run left stays, for this one to go on from.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
@@ -16,13 +19,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
+from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.failures import INTERRUPTED, failure_of, show, traceback_wanted
-from prune_cli.cli.outcomes import Job, exit_code, jobs_table, saved_jobs
+from prune_cli.cli.outcomes import SWEEP, Job, Sweep, exit_code, jobs_table, numbers, over_seeds, seeds_table, time_left
 from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
-from prune_cli.errors import Stopped
+from prune_cli.errors import Held, Stopped
 from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
@@ -83,13 +87,16 @@ def _launch_many(overrides: Sequence[str], options: Sequence[str], sweep_dir: Pa
     """Run all jobs, then tell what became of each."""
     # The folder has the time in its name: it is settled here, once for this process and all jobs.
     quoted = QuotedString(str(sweep_dir), Quote.single).with_quotes()
+    sweep = Sweep(sweep_dir)
     try:
         _hand_to_hydra([*overrides, f"hydra.sweep.dir={quoted}", *options, "--multirun"])
         failed_launch = 0
     except SystemExit as stop:  # the launcher itself failed, and Hydra has said why
         failed_launch = 1 if stop.code else 0
     finally:
-        jobs = saved_jobs(sweep_dir)
+        jobs = sweep.jobs()
+        if jobs:
+            sweep.plan(jobs)
         _show_jobs(jobs, sweep_dir)
     return exit_code(jobs) or failed_launch
 
@@ -99,15 +106,20 @@ def _show_jobs(jobs: Sequence[Job], sweep_dir: Path) -> None:
     console = Console()
     if jobs:
         console.print(jobs_table(jobs))
-    results = [job.result for job in jobs if job.result]
+    folders = dict.fromkeys(job.folder for job in jobs if job.result)
+    results = [RunFolder(Path(folder)).read_result() for folder in folders]
     if len(results) > 1:
         from prune_cli.report.figures import frontier
         from prune_cli.report.tables import runs_table
 
         console.print(runs_table(results))
+        if seeds := over_seeds(jobs):
+            console.print(seeds_table(seeds))
         picture = sweep_dir / "frontier.png"
         frontier(results, picture)
         console.print(f"Metric against sparsity: {picture}", soft_wrap=True)
+    if jobs:
+        console.print(f"All of it for programs: {sweep_dir / SWEEP}", soft_wrap=True)
 
 
 def _show_run(outcome: Outcome) -> None:
@@ -136,39 +148,52 @@ def _job(cfg: DictConfig) -> float | None:
     """One run: what Hydra calls in this process or another.
 
     Returns:
-        The primary metric, for a sweeper that searches; None where the run failed.
+        The primary metric, for a sweeper that searches; None where there is none.
     """
     node = HydraConfig.get()
-    many = node.mode == RunMode.MULTIRUN
+    if node.mode == RunMode.MULTIRUN:
+        return _job_of_many(cfg, node)
+    try:
+        from prune_cli.run import run
+
+        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg.model.name)), Console(stderr=True))
+    except Exception as error:
+        raise _JobFailed(error) from error
+    _show_run(outcome)
+    return outcome.result["metric"]
+
+
+def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
+    """One job of a multirun, which writes down how far it is; a failure ends it alone."""
     screen = Console(stderr=True)
+    sweep = Sweep(Path(node.sweep.dir))
+    jobs = sweep.jobs()
     overrides = [str(override) for override in node.overrides.task]
-    if many:
-        screen.rule(f"job {node.job.num}")
-        screen.print(Text(" ".join(overrides), style="dim"))
+    job = sweep.job(overrides, otherwise=node.job.num + 1)
+    of = f" of {len(jobs)}" if jobs else ""
+    left = time_left(jobs, time.time() - (sweep.begun() or time.time()))
+    screen.rule(" · ".join(part for part in (f"job {job.number}{of}", left) if part))
+    screen.print(Text(" ".join(overrides), style="dim"))
+    if cfg.fail_fast and any(job.status == "failed" for job in jobs):
+        screen.print("not begun: another job has failed, and fail_fast=true")
+        replace(job, status="left out").save(sweep.folder)
+        return None
+    replace(job, status="running").save(sweep.folder)
     try:
         from prune_cli.run import run
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg.model.name)), screen)
-    except Exception as error:
-        if not many:
-            raise _JobFailed(error) from error
+    except Held:
+        screen.print("another process is at this very run: the job comes back to it")
+        replace(job, status="held").save(sweep.folder)
+        return None
+    except Exception as error:  # noqa: BLE001  # told, written down, and no other job's concern
         failure = failure_of(error)
         show(failure, screen)
         if traceback_wanted():
             traceback.print_exception(error)
-        problems = list(failure.problems)
-        job = Job(
-            number=node.job.num, overrides=overrides, status="failed", result={}, problems=problems, code=failure.code
-        )
-        job.save(Path(node.sweep.dir))
+        replace(job, status="failed", problems=[*failure.problems], code=failure.code).save(sweep.folder)
         return None
-    result = dict(outcome.result)
-    if many:
-        folder = str(outcome.folder)
-        job = Job(
-            number=node.job.num, overrides=overrides, status=outcome.status, folder=folder, result=result, problems=[]
-        )
-        job.save(Path(node.sweep.dir))
-    else:
-        _show_run(outcome)
-    return result["metric"]
+    folder = str(outcome.folder.absolute())
+    replace(job, status=outcome.status, folder=folder, result=numbers(outcome.result)).save(sweep.folder)
+    return outcome.result["metric"]

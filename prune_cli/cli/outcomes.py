@@ -1,14 +1,16 @@
-"""What became of the jobs of a multirun.
+"""What is known of the jobs of a multirun, in a folder that jobs in other processes and on other machines write to as well.
 
-Each writes a small file, so that jobs in other processes and on other machines count.
+`sweep.json` lists the jobs, from before the first of them is launched; `N.json`, written by job N itself, says how far it is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, Literal
 
 from rich import box
@@ -17,9 +19,17 @@ from rich.text import Text
 
 from prune_cli.cli.failures import PROGRAM, USER
 from prune_cli.files import write_text
+from prune_cli.report.formats import duration
+
+FORMAT = 1
+"""Version of the layout of sweep.json."""
+SWEEP = "sweep.json"
 
 _STYLES = {"done": "green", "skipped": "yellow", "failed": "bold red"}
-_WORDS = {"done": "done", "skipped": "finished before", "failed": "failed"}
+_WORDS = {"skipped": "finished before", "held": "at another process", "left out": "not begun"}
+_SEED = "seed="
+
+Status = Literal["waiting", "running", "held", "done", "skipped", "failed", "left out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,32 +37,78 @@ class Job:
     """One job of a multirun.
 
     Attributes:
-        number: Position in the multirun, from 0.
+        number: Position in the multirun, from 1.
         overrides: What it was started with.
-        status: How it ended; skipped where the same configuration had finished before.
-        folder: The run folder; empty where it failed.
-        result: Content of result.json; empty where it failed.
+        status: How far it is. Skipped where the same configuration had finished before, here or in another job; held where
+            another process is at the very same run; left out where `fail_fast` ended the multirun.
+        folder: The run folder, absolute; empty where the configuration cannot work.
+        result: The numbers of result.json by which runs are compared; empty where there is none.
         problems: Why it failed.
         code: Exit code it would have had alone.
     """
 
     number: int
     overrides: list[str]
-    status: Literal["done", "skipped", "failed"]
+    status: Status
     folder: str = ""
     result: dict[str, Any]
     problems: list[str]
     code: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to come of it."""
+        return self.status in ("done", "skipped", "failed", "left out")
 
     def save(self, folder: Path) -> None:
         """Write this down beside the other jobs of the multirun."""
         write_text(folder / f"{self.number}.json", json.dumps(asdict(self)))
 
 
-def saved_jobs(folder: Path) -> list[Job]:
-    """Read what became of the jobs that have ended, in their order."""
-    jobs = [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("*.json")]
-    return sorted(jobs, key=lambda job: job.number)
+@dataclass(frozen=True)
+class Sweep:
+    """The folder of a multirun.
+
+    Attributes:
+        folder: An existing folder.
+    """
+
+    folder: Path
+
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """Write down which jobs there are, and how far.
+
+        Args:
+            jobs: All of them.
+        """
+        listed = [asdict(job) for job in jobs]
+        said = {"format": FORMAT, "begun": self.begun() or time.time(), "jobs": listed, "seeds": over_seeds(jobs)}
+        write_text(self.folder / SWEEP, json.dumps(said, indent=2) + "\n")
+
+    def begun(self) -> float | None:
+        """When the jobs were written down first, in seconds since 1970; None before."""
+        file = self.folder / SWEEP
+        return json.loads(file.read_text(encoding="utf-8"))["begun"] if file.is_file() else None
+
+    def jobs(self) -> list[Job]:
+        """All jobs, in their order, as far as they are now."""
+        file = self.folder / SWEEP
+        planned = json.loads(file.read_text(encoding="utf-8"))["jobs"] if file.is_file() else []
+        known = {job["number"]: Job(**job) for job in planned}
+        for path in self.folder.glob("[0-9]*.json"):
+            job = Job(**json.loads(path.read_text(encoding="utf-8")))
+            known[job.number] = job
+        return [known[number] for number in sorted(known)]
+
+    def job(self, overrides: Sequence[str], otherwise: int) -> Job:
+        """The planned job with these overrides; a new one where a sweeper of somebody else's planned none.
+
+        Args:
+            overrides: Of the job.
+            otherwise: Number of a new one.
+        """
+        new = Job(number=otherwise, overrides=[*overrides], status="waiting", result={}, problems=[])
+        return next((job for job in self.jobs() if job.overrides == new.overrides), new)
 
 
 def exit_code(jobs: Sequence[Job]) -> int:
@@ -61,15 +117,93 @@ def exit_code(jobs: Sequence[Job]) -> int:
     return 0 if not codes else USER if codes == {USER} else PROGRAM
 
 
+def time_left(jobs: Sequence[Job], seconds: float) -> str:
+    """How long the jobs that have not begun may take, at the pace of those that are done.
+
+    Args:
+        jobs: All jobs.
+        seconds: Since the first began.
+
+    Returns:
+        For instance "about 12 min 30 s left"; nothing where no job is done.
+    """
+    done = sum(job.status == "done" for job in jobs)
+    left = sum(not job.ended for job in jobs)
+    return f"about {duration(seconds / done * left)} left" if done and left else ""
+
+
+def over_seeds(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Mean and deviation of the metric over jobs that differ in their seed alone, for those with several seeds.
+
+    Args:
+        jobs: Of a multirun.
+
+    Returns:
+        What they have in common, the metric's name, mean, sample standard deviation, and how many they are.
+    """
+    groups: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
+    for job in jobs:
+        if job.result:
+            rest = tuple(override for override in job.overrides if not override.startswith(_SEED))
+            groups.setdefault(rest, {})[job.folder] = job.result
+    return [
+        {
+            "overrides": [*rest],
+            "metric": next(iter(results.values()))["primary_metric"],
+            "mean": mean(values),
+            "deviation": stdev(values),
+            "seeds": len(values),
+        }
+        for rest, results in groups.items()
+        if len(values := [result["metric"] for result in results.values()]) > 1
+    ]
+
+
 def jobs_table(jobs: Sequence[Job]) -> Table:
     """One line a job: what it was, how it ended, and where it is or why it failed."""
-    common = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
     table = Table("job", "what differs", "outcome", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("folder, or what went wrong", overflow="fold")
-    for job in jobs:
-        differing = [override for override in job.overrides if override not in common]
-        told = job.folder or job.problems[0].partition("\n")[0]
+    first: dict[str, int] = {}
+    for job, differing in zip(jobs, differences([job.overrides for job in jobs]), strict=True):
         more = f" (and {len(job.problems) - 1} more)" if len(job.problems) > 1 else ""
-        outcome = Text(_WORDS[job.status], style=_STYLES[job.status])
-        table.add_row(str(job.number), Text(" ".join(differing)), outcome, Text(told + more))
+        told = job.problems[0].partition("\n")[0] + more if job.problems else ""
+        where = "\n".join(part for part in (told, job.folder and _nearest(job.folder)) if part)
+        twin = first.setdefault(job.folder, job.number) if job.folder else job.number
+        word = _WORDS.get(job.status, job.status) if twin == job.number else f"as job {twin}"
+        outcome = Text(word, style=_STYLES.get(job.status, ""))
+        table.add_row(str(job.number), Text(" ".join(differing)), outcome, Text(where))
     return table
+
+
+def seeds_table(groups: Sequence[Mapping[str, Any]]) -> Table:
+    """Mean and deviation over seeds, a line a group.
+
+    Args:
+        groups: What `over_seeds` gave.
+    """
+    table = Table("over seeds", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("seeds", "mean", "deviation"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for group, differing in zip(groups, differences([group["overrides"] for group in groups]), strict=True):
+        told = " ".join([*(differing if len(groups) > 1 else []), group["metric"]])
+        table.add_row(Text(told), str(group["seeds"]), f"{group['mean']:.4f}", f"{group['deviation']:.4f}")
+    return table
+
+
+def differences(overrides: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """What each has that not all have; all that it has where it is alone."""
+    common = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
+    yield from ([override for override in each if override not in common] for each in overrides)
+
+
+def _nearest(folder: str) -> str:
+    """A folder as seen from here, where it lies beneath."""
+    path = Path(folder)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def numbers(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of result.json by which runs are compared."""
+    names = ("name", "seed", "primary_metric", "metric", "metrics", "seconds")
+    sparsity = {"sparsity": result["sparsity"]["measured"]} if "sparsity" in result else {}
+    return {**{name: result[name] for name in names if name in result}, **sparsity}

@@ -132,5 +132,7 @@ class Config:
     """Folder in which the run makes its own folder."""
     overwrite: bool = False
     """Redo a run that has finished already."""
+    fail_fast: bool = False
+    """In a multirun, begin no more jobs once one has failed."""
     choices: dict[str, str] = field(default_factory=dict)
     """Which option each group took; filled in by the program."""

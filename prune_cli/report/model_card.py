@@ -16,7 +16,7 @@ from prune_cli.tracking.secrets import redact
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _COMMAND = ("task", "model", "criterion", "schedule", "pattern", "regularization", "trainer", "data")
 """Groups that decide what comes out, in the order of the command."""
-_NOT_THE_MODEL = ("choices", "output_dir", "overwrite", "tracking", "sparsity", "seed")
+_NOT_THE_MODEL = ("choices", "output_dir", "overwrite", "fail_fast", "tracking", "sparsity", "seed")
 """Keys of the configuration that stand in the command, or say nothing about the model."""
 
 

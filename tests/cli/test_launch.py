@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
-from prune_cli.cli.outcomes import saved_jobs
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.cli.outcomes import Sweep
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import Stopped, UserError
 
@@ -37,7 +39,12 @@ class PretendedRuns:
         console.print("working")
         self.ends(config)
         status = "skipped" if config.seed == 77 else "done"
-        return Outcome(config.output_dir / f"run-{config.seed}", status, {"metric": 0.5, "name": f"run-{config.seed}"})
+        folder = RunFolder(config.output_dir / f"run-{config.seed}")
+        result = {"format": 1, "metric": config.seed / 4, "primary_metric": "f1", "name": folder.path.name}
+        if config.output_dir.name == "out":
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.finish(result)
+        return Outcome(folder.path, status, result)
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ def test_a_run_gets_what_the_command_line_says(prune: Any, runs: PretendedRuns, 
     assert config.choices["model"] == "model"
     assert "summary of run-42 in out/run-42" in ended.out
     assert "working" in ended.err
-    assert list(tmp_path.iterdir()) == []  # Hydra leaves nothing behind
+    assert [folder.name for folder in tmp_path.iterdir()] == ["out"]  # Hydra leaves nothing behind
 
 
 def test_a_finished_run_is_not_repeated(prune: Any, runs: PretendedRuns) -> None:
@@ -149,19 +156,24 @@ def test_jobs_run_one_after_the_other_and_a_failing_one_stops_none(
     assert ended.code == 2
     assert [config.seed for config in runs.seen] == [1, 2, 77]
     lines = [" ".join(line.split()) for line in ended.out.splitlines()]
-    assert "0 seed=1 done out/run-1" in lines
-    assert "1 seed=2 failed bad records (and 1 more)" in lines
-    assert "2 seed=77 finished before out/run-77" in lines
+    assert "1 seed=1 done out/run-1" in lines
+    assert "2 seed=2 failed bad records (and 1 more)" in lines
+    assert "3 seed=77 finished before out/run-77" in lines
+    assert "f1 2 9.7500 13.4350" in lines  # over seeds: mean of 0.25 and 19.25, half their distance times the root of 2
     assert "comparison of run-1 run-77" in lines
     assert "- bad records" in ended.err
     [folder] = (tmp_path / "out" / ".multirun").iterdir()
-    assert [job.status for job in saved_jobs(folder)] == ["done", "failed", "skipped"]
+    assert [job.status for job in Sweep(folder).jobs()] == ["done", "failed", "skipped"]
+    told = json.loads((folder / "sweep.json").read_text())
+    assert [(job["number"], job["status"]) for job in told["jobs"]] == [(1, "done"), (2, "failed"), (3, "skipped")]
+    assert told["jobs"][1]["problems"] == ["bad records", "and more"]
+    assert [(group["mean"], group["seeds"]) for group in told["seeds"]] == [(9.75, 2)]
     assert not logger.disabled  # as Hydra's own logging would have it for later jobs
 
 
 def test_interrupting_a_job_stops_all_and_tells_what_was_done(prune: Any, runs: PretendedRuns) -> None:
     runs.ends = fail(KeyboardInterrupt(), seed=2)
-    ended = prune(*BASE, "-m", "seed=1,2,3")
+    ended = prune(*BASE, "-m", "seed=1,2,3", "output_dir=out")
     assert ended.code == 130
     assert [config.seed for config in runs.seen] == [1, 2]
     assert "run-1" in ended.out
@@ -174,7 +186,7 @@ def test_an_experiment_may_be_a_sweep(prune: Any, runs: PretendedRuns, tmp_path:
         "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n"
     )
     strange = tmp_path / "it's \\ strange"
-    assert prune(*BASE, "experiment=wide", "--config-dir", str(tmp_path), f'output_dir="{strange}"').code == 0
+    assert prune(*BASE, "experiment=wide", "--config-dir", str(tmp_path), f'output_dir="{strange}/out"').code == 0
     assert {folder.name for folder in tmp_path.iterdir()} == {"experiment", strange.name}
     assert [config.seed for config in runs.seen] == [1, 2]
     assert runs.seen[0].choices["experiment"] == "wide"

@@ -166,8 +166,13 @@ class Soak:
 
 
 def ending(folder: Path) -> dict[str, Any]:
-    """All of a finished run that must be the same."""
+    """All that must be the same of the one finished run of a folder."""
     [run] = [path for path in folder.iterdir() if path.is_dir()]
+    return ending_of(run)
+
+
+def ending_of(run: Path) -> dict[str, Any]:
+    """All of a finished run that must be the same."""
     result = json.loads((run / "result.json").read_text())
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     kept = ("metric", "metrics", "best_at_target", "teacher_metric", "sparsity", "layers", "steps", "precision")

@@ -1,0 +1,193 @@
+"""A grid of runs: every combination of swept values, each done once, whoever else works on the same grid."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.cli.failures import PROGRAM, failure_of
+from prune_cli.cli.outcomes import Job, Status, Sweep, numbers
+from prune_cli.config.compose import choices_of, without_hydra
+from prune_cli.config.identity import identity, run_name
+from prune_cli.config.run_config import RunConfig
+from prune_cli.errors import UserError
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0
+"""Seconds between two looks at runs that other processes are at."""
+TRIES = 2
+"""How often a job is launched whose process dies: it may have been another job's fault."""
+_DIED = "its process ended without a word: killed, or out of memory? The same command tries again"
+
+
+def run_grid(
+    overrides: Sequence[str], config_loader: ConfigLoader, config: DictConfig, launcher: Launcher
+) -> list[Job]:
+    """Run every combination that is not done yet.
+
+    Args:
+        overrides: Sweeps among them; of two with the same key the later counts.
+        config_loader: Composes the jobs.
+        config: The configuration of the multirun.
+        launcher: Runs jobs, in this process or elsewhere.
+
+    Returns:
+        All jobs, as they ended.
+    """
+    jobs = Jobs(config_loader, config, launcher)
+    jobs.add(combinations(overrides, config_loader))
+    jobs.carry_out()
+    return jobs.all
+
+
+def combinations(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -> list[list[str]]:
+    """The product of all swept values.
+
+    Args:
+        overrides: Of two with the same key the later counts.
+        config_loader: Tells groups from values.
+
+    Returns:
+        Overrides of one value each; the last sweep changes fastest.
+
+    >>> combinations(["task=rte", "sparsity=0.5,0.9", "task=mrpc"])
+    [['task=mrpc', 'sparsity=0.5'], ['task=mrpc', 'sparsity=0.9']]
+    """
+    values: dict[str, list[str]] = {}
+    for override in OverridesParser.create(config_loader=config_loader).parse_overrides([*overrides]):
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            values[key] = [override.input_line or ""]
+    return [list(combination) for combination in itertools.product(*values.values())]
+
+
+class Jobs:
+    """The jobs of a multirun, planned and carried out.
+
+    What has finished before is found out here, so that no process is started for it. A job that turns out to be the same
+    run as an earlier one, as a dense run is for every criterion, waits for that one.
+    """
+
+    def __init__(self, config_loader: ConfigLoader, config: DictConfig, launcher: Launcher) -> None:
+        """Begin without a job.
+
+        Args:
+            config_loader: Composes the jobs.
+            config: The configuration of the multirun.
+            launcher: Runs jobs.
+        """
+        self._config_loader = config_loader
+        self._config = config
+        self._launcher = launcher
+        self._sweep = Sweep(Path(str(config.hydra.sweep.dir)))
+        self._sweep.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def all(self) -> list[Job]:
+        """All jobs, as far as they are."""
+        return self._sweep.jobs()
+
+    def add(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
+        """Plan jobs.
+
+        Args:
+            combinations: Their overrides.
+
+        Returns:
+            The new jobs: waiting, skipped, or failed where the configuration cannot work.
+        """
+        before = self.all
+        first = len(before) + 1
+        new = [self._plan(number, overrides) for number, overrides in enumerate(combinations, start=first)]
+        self._sweep.plan([*before, *new])
+        return new
+
+    def carry_out(self) -> None:
+        """Launch what is left, and again what another process was at or what died, until nothing is left."""
+        tries: Counter[int] = Counter()
+        while left := self._left():
+            batch = [job for job in left if job.status != "held" or not RunFolder(Path(job.folder)).busy()]
+            if not batch:
+                time.sleep(POLL)
+                continue
+            problem = self._launch(batch)
+            now = {job.number: job for job in self.all}
+            lost = [now[job.number] for job in batch if now[job.number].status in ("waiting", "running")]
+            if problem is not None and len(lost) == len(batch) and all(job.status == "waiting" for job in lost):
+                raise problem  # the launcher itself cannot work
+            for job in lost:
+                tries[job.number] += job.status == "running" or problem is None
+                if tries[job.number] == TRIES:
+                    self._end(job, "failed", problems=[_DIED], code=PROGRAM)
+        self._sweep.plan(self.all)
+
+    def _launch(self, batch: Sequence[Job]) -> Exception | None:
+        """Let the launcher run some jobs; a process that died is its exception."""
+        try:
+            self._launcher.launch([job.overrides for job in batch], initial_job_idx=batch[0].number - 1)
+        except Exception as error:  # launchers raise what their libraries do
+            log.debug("the launcher failed", exc_info=True)
+            return error
+        return None
+
+    def _left(self) -> list[Job]:
+        """One job for each run that has not ended, once those are settled whose run has ended elsewhere."""
+        jobs = self.all
+        ends = {job.folder: job for job in jobs if job.status in ("failed", "left out") and job.folder}
+        done = {job.folder for job in jobs if job.result}
+        left: dict[str, Job] = {}
+        for job in jobs:
+            if job.ended or job.folder in left:
+                continue
+            if (end := ends.get(job.folder)) is not None:
+                self._end(job, end.status, problems=end.problems, code=end.code)
+            elif self._may_be_finished(job, done) and (result := self._finished(job)) is not None:
+                self._end(job, "skipped", result=result)
+            else:
+                left[job.folder] = job
+        return list(left.values())
+
+    def _plan(self, number: int, overrides: Sequence[str]) -> Job:
+        """A job: what it is, and whether there is anything to do."""
+        job = Job(number=number, overrides=[*overrides], status="waiting", result={}, problems=[])
+        cfg = self._config_loader.load_sweep_config(self._config, [*overrides])
+        HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in a user's configuration
+        try:
+            choices = choices_of(cfg.hydra, cfg.model.name)
+            config = RunConfig.from_hydra(without_hydra(cfg), choices, ask_source=False)
+            folder = (config.output_dir / run_name(config, identity(config))).absolute()
+        except UserError as error:
+            failure = failure_of(error)
+            return replace(job, status="failed", problems=[*failure.problems], code=failure.code)
+        job = replace(job, folder=str(folder))
+        result = None if config.overwrite else self._finished(job)
+        return job if result is None else replace(job, status="skipped", result=result)
+
+    def _may_be_finished(self, job: Job, done: Set[str]) -> bool:
+        """Whether a result in the job's folder is one that it wants: not what `overwrite` is to replace."""
+        return job.status == "held" or job.folder in done or not self._config.overwrite
+
+    @staticmethod
+    def _finished(job: Job) -> dict[str, Any] | None:
+        """The numbers of a finished run."""
+        folder = RunFolder(Path(job.folder))
+        return None if folder.doubt() is not None else numbers(folder.read_result())
+
+    def _end(self, job: Job, status: Status, **changes: Any) -> None:
+        replace(job, status=status, **changes).save(self._sweep.folder)
