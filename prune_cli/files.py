@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 from typing import TypedDict
 
+from filelock import FileLock, Timeout
+
 
 class Checksum(TypedDict):
     """What a file must be to count as whole."""
@@ -59,6 +61,23 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync(path.parent)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock file now; one that has died holds none.
+
+    Args:
+        lock: The file, which need not exist. What cannot be opened, in somebody else's folder, counts as free.
+    """
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, blocking=False):
+            return False
+    except Timeout:
+        return True
+    except PermissionError:
+        return False
 
 
 def put_folder(temporary: Path, final: Path) -> None:

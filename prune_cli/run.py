@@ -104,6 +104,7 @@ def _run(
     train = task.encode(records["train"], tokenizer, training=True)
     steps = assembly.total_steps(config, len(train))
     assembly.warn_of_records(task, train)
+    folder.note(steps=steps, primary_metric=task.primary_metric)
     log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(train), steps, folder.path)
 
     transformers.set_seed(config.seed)  # the head's first weights

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard, final
 
@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 
 from prune_cli.artifacts.result import FORMAT
 from prune_cli.errors import Held, UserError
-from prune_cli.files import Checksum, checksum, put_folder, sync, write_text
+from prune_cli.files import Checksum, checksum, is_held, put_folder, sync, write_text
 
 _LOCK = ".lock"
 _PATIENCE = 0.5  # seconds: a look at the lock, as `busy` takes, is over by then
@@ -43,6 +43,7 @@ class RunFolder:
         self.history = path / "history.jsonl"
         self.result = path / "result.json"
         self.log = path / "run.log"
+        self.status = path / "status.json"
         self.predictions = path / "predictions.jsonl"
         self.samples = path / "samples.md"
         self.model = path / "model"
@@ -126,13 +127,23 @@ class RunFolder:
 
     def busy(self) -> bool:
         """Whether a process is at this run now."""
-        if not (self.path / _LOCK).exists():
-            return False
+        return is_held(self.path / _LOCK)
+
+    def note(self, **what: Any) -> None:
+        """Write down for `prune status` what the history does not say.
+
+        Args:
+            what: `steps` in all and `primary_metric`, or the `problems` of a run that failed.
+        """
+        write_text(self.status, json.dumps({**self.noted(), **what}))
+
+    def noted(self) -> dict[str, Any]:
+        """What was noted, of a run that has begun since; empty where nothing was."""
         try:
-            with FileLock(self.path / _LOCK, blocking=False):
-                return False
-        except Timeout:
-            return True
+            noted = json.loads(self.status.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return noted if isinstance(noted, dict) else {}
 
     def begin(self, config_yaml: str, *, anew: bool) -> None:
         """Write down the configuration. What an unfinished run left stays, for this one to go on from.
@@ -142,6 +153,7 @@ class RunFolder:
             anew: Throw away all that is there.
         """
         self.result.unlink(missing_ok=True)  # first: a half-removed run must not look finished
+        self.status.unlink(missing_ok=True)
         sync(self.path)
         if anew:
             self.clear_checkpoints()  # next: what is to be redone must not be gone on from
@@ -173,10 +185,12 @@ class RunFolder:
         try:
             yield
         except UserError as error:
+            self._note_failure(error.problems)
             in_file.handle(logger.makeRecord(logger.name, logging.ERROR, __file__, 0, str(error), (), None))
             raise
         except Exception as error:
             logger.exception("the run failed")
+            self._note_failure([f"{type(error).__name__}: {error}"])
             error.add_note(f"The traceback is in {self.log}.")
             raise
         finally:
@@ -185,6 +199,10 @@ class RunFolder:
             in_file.close()
             logger.setLevel(level)
             logger.propagate = propagate
+
+    def _note_failure(self, problems: Sequence[str]) -> None:
+        with contextlib.suppress(OSError):  # a full disk, most likely, which is what is about to be told
+            self.note(problems=[*problems])
 
     @contextlib.contextmanager
     def replacing(self, folder: Path) -> Iterator[Path]:

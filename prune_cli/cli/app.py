@@ -145,6 +145,23 @@ def show_(
     Console().print(run_shown(run.expanduser(), verify=verify))
 
 
+@app.command("status")
+def status_(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The output_dir of runs, one run folder, or that of a multirun.")
+    ] = Path("runs"),
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until nothing runs or waits.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Show how far runs are: progress, metric, speed and time left; what failed and why, and what waits."""
+    from prune_cli.cli.status import show_status
+
+    try:
+        show_status(folder.expanduser(), watch=watch, as_json=json_, console=Console())
+    except KeyboardInterrupt:  # the way out of --watch
+        return
+
+
 @app.command("doctor")
 def doctor_() -> None:
     """Look at versions, devices, hub, W&B and extras, and say what to do about what is amiss."""

@@ -89,7 +89,8 @@ def _launch_many(overrides: Sequence[str], options: Sequence[str], sweep_dir: Pa
     quoted = QuotedString(str(sweep_dir), Quote.single).with_quotes()
     sweep = Sweep(sweep_dir)
     try:
-        _hand_to_hydra([*overrides, f"hydra.sweep.dir={quoted}", *options, "--multirun"])
+        with sweep.held():
+            _hand_to_hydra([*overrides, f"hydra.sweep.dir={quoted}", *options, "--multirun"])
         failed_launch = 0
     except SystemExit as stop:  # the launcher itself failed, and Hydra has said why
         failed_launch = 1 if stop.code else 0

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +14,19 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
+from filelock import FileLock
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from prune_cli.cli.failures import PROGRAM, USER
-from prune_cli.files import write_text
+from prune_cli.files import is_held, write_text
 from prune_cli.report.formats import duration
 
 FORMAT = 1
 """Version of the layout of sweep.json."""
 SWEEP = "sweep.json"
+_LOCK = ".lock"
 
 _STYLES = {"done": "green", "skipped": "yellow", "failed": "bold red"}
 _WORDS = {"skipped": "finished before", "held": "at another process", "left out": "not begun"}
@@ -99,6 +102,17 @@ class Sweep:
             job = Job(**json.loads(path.read_text(encoding="utf-8")))
             known[job.number] = job
         return [known[number] for number in sorted(known)]
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Show other processes that this one is launching the jobs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / _LOCK):
+            yield
+
+    def busy(self) -> bool:
+        """Whether a process is launching the jobs now."""
+        return is_held(self.folder / _LOCK)
 
     def job(self, overrides: Sequence[str], otherwise: int) -> Job:
         """The planned job with these overrides; a new one where a sweeper of somebody else's planned none.

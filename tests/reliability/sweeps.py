@@ -65,9 +65,10 @@ def soak(folder: Path, *, runs: int, kills: int, seed: int, options: tuple[str, 
     tally = Tally()
     grid = [*GRID, f"seed={','.join(map(str, range(1, runs // 2 + 1)))}", *options]
     tally.undisturbed_seconds = _launched(folder / "undisturbed", grid, None)
-    each = tally.undisturbed_seconds / (kills + 1)
+    start_up = _launched(folder / "undisturbed", grid, None)  # there is nothing left to do
+    each = (tally.undisturbed_seconds - start_up) / (kills + 1)
     while tally.kills < kills:
-        killed_at = 3.0 + moments.uniform(0.1, 1.0) * each
+        killed_at = start_up + moments.uniform(0.0, 2.0) * each
         tally.launches += 1
         began = time.monotonic()
         if _launched(folder / "killed", grid, killed_at) >= killed_at:
