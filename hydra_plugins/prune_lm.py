@@ -5,18 +5,20 @@ Hydra imports this file in every command that composes a configuration, so nothi
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, final
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-@final
-class GridSweeper(Sweeper):
-    """Every combination of the swept values, each of them done once (`prune_cli.cli.grid`)."""
+class _Sweeper(Sweeper):
+    """What every sweeper of ours takes from Hydra."""
 
     def __init__(self, params: Mapping[str, str] | None = None) -> None:
         """Take what `hydra.sweeper` says.
@@ -33,13 +35,51 @@ class GridSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
+    def given(self) -> tuple[ConfigLoader, DictConfig, Launcher]:
+        """What composes jobs, the configuration of the multirun, and what launches."""
+        assert self.hydra_context is not None and self.config is not None and self.launcher is not None
+        return self.hydra_context.config_loader, self.config, self.launcher
+
+    @abstractmethod
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs that are not done yet.
+        """Run jobs.
 
         Args:
             arguments: Overrides of the command line, which go before `params`.
         """
+
+
+@final
+class GridSweeper(_Sweeper):
+    """Every combination of the swept values, each of them done once (`prune_cli.cli.grid`)."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the jobs that are not done yet."""
+        from prune_cli.cli.failures import carrying
         from prune_cli.cli.grid import run_grid
 
-        assert self.hydra_context is not None and self.config is not None and self.launcher is not None
-        return run_grid([*self.params, *arguments], self.hydra_context.config_loader, self.config, self.launcher)
+        with carrying():
+            return run_grid([*self.params, *arguments], *self.given())
+
+
+@final
+class OptunaSweeper(_Sweeper):
+    """A search by Optuna (`prune_cli.cli.search`), whose options are documented in conf/hydra/sweeper/optuna.yaml."""
+
+    def __init__(self, params: Mapping[str, str] | None = None, **options: Any) -> None:
+        """Take what `hydra.sweeper` says.
+
+        Args:
+            params: What to search by key, beside that of the command line.
+            options: The other arguments of `run_search`.
+        """
+        super().__init__(params)
+        self.options = options
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run trials until the study has enough."""
+        from prune_cli.cli.failures import carrying
+        from prune_cli.cli.search import run_search
+
+        with carrying():
+            return run_search([*self.params, *arguments], *self.given(), **self.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -38,6 +39,36 @@ class Failure:
 
     problems: tuple[str, ...]
     code: int
+
+
+class Carried(BaseException):
+    """Carries a failure through Hydra.
+
+    Hydra catches every Exception of a job or a sweeper, prints it in its own way and exits with code 1. What is no Exception
+    passes, as KeyboardInterrupt does, so that the failure reaches `main` with its traceback and gets our message and code.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        """Take it.
+
+        Args:
+            error: The failure.
+        """
+        super().__init__()
+        self.error = error
+
+
+@contextlib.contextmanager
+def carrying() -> Iterator[None]:
+    """Carry what is raised within through Hydra.
+
+    Raises:
+        Carried: If something is.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise Carried(error) from error
 
 
 def traceback_wanted() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import time
@@ -19,6 +20,7 @@ from omegaconf import DictConfig
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.failures import PROGRAM, failure_of
+from prune_cli.cli.following import following, in_this_process
 from prune_cli.cli.outcomes import Job, Status, Sweep, numbers
 from prune_cli.config.compose import choices_of, without_hydra
 from prune_cli.config.identity import identity, run_name
@@ -99,6 +101,11 @@ class Jobs:
         self._sweep.folder.mkdir(parents=True, exist_ok=True)
 
     @property
+    def folder(self) -> Path:
+        """The folder of the multirun."""
+        return self._sweep.folder
+
+    @property
     def all(self) -> list[Job]:
         """All jobs, as far as they are."""
         return self._sweep.jobs()
@@ -139,8 +146,10 @@ class Jobs:
 
     def _launch(self, batch: Sequence[Job]) -> Exception | None:
         """Let the launcher run some jobs; a process that died is its exception."""
+        told = contextlib.nullcontext() if in_this_process(self._config.hydra) else following(self._sweep)
         try:
-            self._launcher.launch([job.overrides for job in batch], initial_job_idx=batch[0].number - 1)
+            with told:
+                self._launcher.launch([job.overrides for job in batch], initial_job_idx=batch[0].number - 1)
         except Exception as error:  # launchers raise what their libraries do
             log.debug("the launcher failed", exc_info=True)
             return error

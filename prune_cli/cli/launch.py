@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
-from prune_cli.cli.failures import INTERRUPTED, failure_of, show, traceback_wanted
+from prune_cli.cli.failures import INTERRUPTED, Carried, carrying, failure_of, show, traceback_wanted
+from prune_cli.cli.following import in_this_process
 from prune_cli.cli.outcomes import SWEEP, Job, Sweep, exit_code, jobs_table, numbers, over_seeds, seeds_table, time_left
 from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
@@ -33,18 +34,6 @@ if TYPE_CHECKING:
     from prune_cli.run import Outcome
 
 register_schema()
-
-
-class _JobFailed(BaseException):
-    """Carries the failure of a single run through Hydra.
-
-    Hydra catches every Exception of a job, prints it in its own way and exits with code 1. What is no Exception passes,
-    as KeyboardInterrupt does, so that the failure reaches `main` with its traceback and gets our message and code.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
 
 
 def launch(
@@ -75,7 +64,7 @@ def launch(
         if multirun or first.hydra.mode == RunMode.MULTIRUN:
             return _launch_many(overrides, options, Path(str(first.hydra.sweep.dir)).expanduser().absolute())
         _hand_to_hydra([*overrides, *options])
-    except _JobFailed as failed:
+    except Carried as failed:
         raise failed.error from None
     except KeyboardInterrupt as stop:
         Console(stderr=True).print("Stopped. The same command goes on from the last checkpoint.")
@@ -154,19 +143,17 @@ def _job(cfg: DictConfig) -> float | None:
     node = HydraConfig.get()
     if node.mode == RunMode.MULTIRUN:
         return _job_of_many(cfg, node)
-    try:
+    with carrying():
         from prune_cli.run import run
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg.model.name)), Console(stderr=True))
-    except Exception as error:
-        raise _JobFailed(error) from error
     _show_run(outcome)
     return outcome.result["metric"]
 
 
 def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
     """One job of a multirun, which writes down how far it is; a failure ends it alone."""
-    screen = Console(stderr=True)
+    screen = Console(stderr=True, quiet=not in_this_process(node))
     sweep = Sweep(Path(node.sweep.dir))
     jobs = sweep.jobs()
     overrides = [str(override) for override in node.overrides.task]
@@ -184,6 +171,10 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
         from prune_cli.run import run
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg.model.name)), screen)
+    except Stopped as stop:  # in another process, so that nobody is told but by what is written down
+        problem = "stopped by a signal; the same command goes on from the last checkpoint"
+        replace(job, status="failed", problems=[problem], code=stop.exit_code).save(sweep.folder)
+        raise
     except Held:
         screen.print("another process is at this very run: the job comes back to it")
         replace(job, status="held").save(sweep.folder)

@@ -70,6 +70,7 @@ class _Diagnosis:
             more, found = self._sweeps_of_config(first, {setting.key for setting in settings})
             settings += more
             problems += found
+            problems += [_not_searched(setting) for setting in settings if _is_interval(setting) and _is_grid(first)]
         else:
             problems += [_needs_multirun(setting) for setting in swept]
         for variant in list(one_value_each(settings))[1:]:
@@ -161,6 +162,18 @@ def _problems_of_values(cfg: DictConfig, keys: set[str], *, ask_source: bool) ->
     except UserError as error:  # that a wrong task is no task, is told already
         problems += [problem for problem in error.problems if problem != not_chosen("task") or "task" not in keys]
     return problems
+
+
+def _is_interval(setting: Setting) -> bool:
+    return setting.parsed.is_interval_sweep()
+
+
+def _is_grid(cfg: DictConfig | None) -> bool:
+    return cfg is not None and cfg.hydra.runtime.choices["hydra/sweeper"] in ("grid", "basic")
+
+
+def _not_searched(setting: Setting) -> str:
+    return f"{setting.text} has no end of values: name some, or let Optuna search it with hydra/sweeper=optuna"
 
 
 def _needs_multirun(setting: Setting) -> str:

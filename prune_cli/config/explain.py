@@ -17,6 +17,9 @@ from prune_cli.config.schema import Config
 from prune_cli.config.suggest import closest, did_you_mean
 from prune_cli.errors import UserError
 
+_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+"""Extras of this package that bring a launcher."""
+
 
 def is_group(setting: Setting, folders: Sequence[Path]) -> bool:
     """Whether an override chooses an option of a group, rather than setting a value."""
@@ -42,6 +45,8 @@ def explain_choice(setting: Setting, folders: Sequence[Path]) -> str:
         return f"{group} is no group{did_you_mean(group, GROUPS)}: see `prune list`"
     chosen = setting.parsed.value()
     for option in chosen if isinstance(chosen, list) else [chosen]:
+        if option not in known and group == "hydra/launcher" and (extra := _EXTRAS.get(str(option))) is not None:
+            return f"{setting.text} comes with an extra: pip install 'prune-lm[{extra}]'"
         if option not in known:
             plugin = "; others come with plugins of Hydra" if group.startswith("hydra/") else ""
             return f"{setting.text} is not known{did_you_mean(str(option), known)} (one of {', '.join(known)}{plugin})"

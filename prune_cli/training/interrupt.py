@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 """Ctrl-C; `kill` and most batch systems; a terminal that is closed; SLURM's `--signal=USR1@60`."""
+_REQUEUE = "SIGUSR2"
+"""What submitit sends before a time limit or at a preemption, and handles by putting the job back into the queue."""
 
 
 @final
@@ -26,6 +28,8 @@ class StopRequest:
 
     Before training the first signal stops at once, as nothing can be lost. While `put_off` holds, the first is a request,
     which training answers with a checkpoint and an ending run by ending; a second one, unless it is a hang-up, stops at once.
+
+    SIGUSR2 asks too where somebody handles it: the run stops first, then the signal is theirs.
     """
 
     def __init__(self) -> None:
@@ -41,12 +45,19 @@ class StopRequest:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen for the signals; those that are ignored, as SIGHUP is under nohup, stay so."""
+        """Listen for the signals; those that are ignored, as SIGHUP is under nohup, stay so.
+
+        Raises:
+            BaseException: At the end, what another handler of SIGUSR2 raises, if that is what stopped the run.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals
             return
         numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows lacks two
         before = {number: handler for number in numbers if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+        requeue = getattr(signal, _REQUEUE, None)
+        if requeue is not None and callable(handler := signal.getsignal(requeue)):
+            before[requeue] = handler
         self._terminals = _terminals()
         for number in before:
             signal.signal(number, self._on_signal)
@@ -55,6 +66,8 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            if self._signal is not None and self._signal == requeue:
+                signal.raise_signal(self._signal)
 
     @contextlib.contextmanager
     def put_off(self) -> Iterator[None]:

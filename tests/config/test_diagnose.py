@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from prune_cli.config.diagnose import diagnose
+from prune_cli.config.explain import explain_choice
 from prune_cli.errors import UserError
 from prune_cli.paths import CONF
 
@@ -187,3 +190,13 @@ def test_sources_of_records_and_model_are_asked_once_for_each_task(monkeypatch: 
     bert = "google-bert/bert-base-uncased"
     assert asked == ["rte", bert, "mrpc", bert]
     assert refused.value.problems == ("no records of rte", "no records of mrpc")
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prune_cli.config.explain.names", lambda group, folders: ["basic"])
+    settings = SimpleNamespace(text="hydra/launcher=submitit_slurm", key="hydra/launcher", change=True)
+    settings.parsed = SimpleNamespace(value=lambda: "submitit_slurm")
+    given: Any = settings
+    assert explain_choice(given, []) == (
+        "hydra/launcher=submitit_slurm comes with an extra: pip install 'prune-lm[submitit]'"
+    )
