@@ -195,7 +195,7 @@ def services() -> list[Service]:
     no_hub = "model=minilm with the extra demo, or model.name=FOLDER; data=synthetic, or data=local data.path=FOLDER"
     return [
         Service("Hugging Face hub", constants.ENDPOINT, no_hub, hub_off),
-        Service("W&B", _wandb_url(), "runs are kept offline; send them later with `wandb sync`", wandb_off),
+        Service("W&B", _wandb_url(), "runs are kept offline; send them later with `prune sync`", wandb_off),
     ]
 
 

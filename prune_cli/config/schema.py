@@ -88,18 +88,20 @@ class TrainerConfig:
 class TrackingConfig:
     """Where runs are logged beside the run folder."""
 
-    wandb: bool = False
-    """Log to Weights & Biases: online where logged in, offline otherwise."""
+    trackers: dict[str, Any] = field(default_factory=dict)
+    """A class by `_target_` for each, filled in by the options of the group: tracking=wandb, or tracking=[wandb,tensorboard]."""
     project: str = "prune-lm"
-    """W&B project."""
+    """What runs are gathered under."""
     entity: str | None = None
     """W&B user or team; null for the default of the login."""
     group: str | None = None
-    """W&B group; null for "<task>-<model>"."""
+    """Runs that belong together; null for "<task>-<model>"."""
     tags: list[str] = field(default_factory=list)
-    """W&B tags beside task, model, criterion and sparsity."""
+    """Tags beside task, model, criterion and sparsity."""
+    artifacts: bool = False
+    """Hand the pruned model and the pictures over at the end, where the tracker takes files."""
     timeout: float = 30.0
-    """Seconds that W&B may take to start, and to finish; then the run goes on without it, > 0."""
+    """Seconds that a tracker may take to start, and to finish; then the run goes on without it, > 0."""
 
 
 @dataclass
@@ -123,7 +125,7 @@ class Config:
     data: Any = MISSING
     """Group: where records come from: hub, local, synthetic."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    """Group: none or wandb."""
+    """Group: where the run is logged beside its folder (`prune list tracking`)."""
     sparsity: float = 0.9
     """Fraction of the prunable weights that is removed, from 0 (plain fine-tuning) to 1."""
     seed: int = 42

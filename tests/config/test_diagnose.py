@@ -52,7 +52,7 @@ def test_all_culprits_are_found_at_once() -> None:
         "rte sets nothing, an override is key=value: did you mean task=rte?",
         f"task=mrcp is not known: did you mean mrpc? (one of {TASKS})",
         "criterion=pinz is not known: did you mean pins? (one of magnitude, pins, random, sensitivity)",
-        "tracking=null is not known: did you mean none? (one of none, wandb)",
+        "tracking=null is not known: did you mean none? (one of none, tensorboard, trackio, wandb)",
         "sparsity=high does not fit: a number is needed (Fraction of the prunable weights that is removed, from 0"
         " (plain fine-tuning) to 1)",
         "trainer.learning_rte is not known: did you mean trainer.learning_rate?",

@@ -16,9 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from prune_cli.tracking.wandb import WandbTracker
+from prune_cli.tracking.base import TrackedRun
+from prune_cli.tracking.isolation import Isolated
+from prune_cli.tracking.secrets import redact
+from prune_cli.tracking.wandb import Wandb
 
-MakeTracker = Callable[..., WandbTracker]
+MakeTracker = Callable[..., Isolated]
 ReadRun = Callable[[Path], list[Any]]
 
 
@@ -26,10 +29,10 @@ ReadRun = Callable[[Path], list[Any]]
 def make_tracker(tmp_path: Path) -> MakeTracker:
     def make(
         run: str = "first", timeout: float = 60.0, config: dict[str, Any] | None = None, **options: Any
-    ) -> WandbTracker:
+    ) -> Isolated:
         folder = tmp_path / run
         folder.mkdir(exist_ok=True)
-        return WandbTracker(
+        tracked = TrackedRun(
             folder=folder,
             run_id=f"{run}-id",
             name=f"rte-{run}",
@@ -38,17 +41,18 @@ def make_tracker(tmp_path: Path) -> MakeTracker:
             group="rte-bert",
             tags=["rte", "0.9", "long" * 30],
             job_type="run",
-            config=config or {"seed": 1},
+            config=redact(config or {"seed": 1}),
             timeout=timeout,
             **options,
         )
+        return Isolated(Wandb(), "wandb", tracked)
 
     return make
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the user reads; W&B's own log goes to files."""
-    return [record.message for record in caplog.records if record.name == "prune_cli.tracking.wandb"]
+    return [record.message for record in caplog.records if record.name.startswith("prune_cli.tracking")]
 
 
 def history(records: list[Any]) -> list[dict[str, Any]]:
@@ -132,18 +136,29 @@ def test_offline_a_resumed_run_is_given_all_that_came_before(
 
 
 @pytest.mark.parametrize(("there", "sent"), [(0, [10, 20, 30, 40]), (2, [30, 40]), (3, [40]), (4, [])])
-def test_online_a_resumed_run_is_given_what_it_lacks(make_tracker: MakeTracker, there: int, sent: list[int]) -> None:
+def test_online_a_resumed_run_is_given_what_it_lacks(there: int, sent: list[int]) -> None:
     logged: list[int] = []
-    run: Any = SimpleNamespace(starting_step=there, log=lambda row: logged.append(row["step"]))
-    tracker = make_tracker(earlier=EARLIER)
-    for record in [*EARLIER, {"step": 40, "loss": 5.0}]:  # as `_serve` hands them on
-        tracker._log_row(run, record)
+    tracker: Any = Wandb()
+    tracker._run = SimpleNamespace(starting_step=there, log=lambda row: logged.append(row["step"]))
+    for record in [*EARLIER, {"step": 40, "loss": 5.0}]:  # as they are handed on
+        tracker.log(record)
     assert logged == sent
 
 
-def test_a_run_that_is_made_anew_replaces_the_one_at_wandb(make_tracker: MakeTracker) -> None:
-    assert make_tracker(anew=True)._init_arguments["resume"] is None
-    assert make_tracker()._init_arguments["resume"] == "allow"
+@pytest.mark.parametrize(("anew", "resume"), [(True, None), (False, "allow")])
+def test_a_run_that_is_made_anew_replaces_the_one_at_wandb(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    result: dict[str, Any],
+    anew: bool,
+    resume: str | None,
+) -> None:
+    given: dict[str, Any] = {}
+    isolated_wandb.setattr("wandb.init", lambda **options: given.update(options) or 1 / 0)
+    tracker = make_tracker(anew=anew)
+    tracker.start()
+    tracker.finish(result)
+    assert given["resume"] == resume
 
 
 KILLED = """
@@ -264,7 +279,7 @@ def test_a_start_that_hangs_is_left_behind(
 ) -> None:
     woken = threading.Event()
     isolated_wandb.setattr("wandb.init", lambda **_: woken.wait(60))
-    isolated_wandb.setattr("prune_cli.tracking.wandb._GRACE", 0.1)
+    isolated_wandb.setattr("prune_cli.tracking.isolation._GRACE", 0.1)
     tracker = make_tracker(timeout=1.0)
     start = time.monotonic()
     assert tracker.start() is None
@@ -273,7 +288,7 @@ def test_a_start_that_hangs_is_left_behind(
     assert time.monotonic() - start < 10
     (warning,) = told(caplog)
     assert "did not start within 1 s" in warning
-    (worker,) = [thread for thread in threading.enumerate() if thread.name == "wandb-tracker"]
+    (worker,) = [thread for thread in threading.enumerate() if thread.name == "tracker wandb"]
     assert worker.daemon
     woken.set()
     worker.join(10)
@@ -335,9 +350,12 @@ def test_a_process_that_never_finishes_its_tracker_still_ends(
     isolated_wandb.setenv("WANDB_MODE", "offline")
     script = f"""
 import pathlib, psutil, signal
-from prune_cli.tracking.wandb import WandbTracker
-tracker = WandbTracker(folder=pathlib.Path({str(tmp_path)!r}), run_id="a", name="a", project="p", entity=None,
-                       group=None, tags=[], job_type="run", config={{}}, timeout=30.0)
+from prune_cli.tracking.base import TrackedRun
+from prune_cli.tracking.isolation import Isolated
+from prune_cli.tracking.wandb import Wandb
+tracked = TrackedRun(folder=pathlib.Path({str(tmp_path)!r}), run_id="a", name="a", project="p", entity=None,
+                     group=None, tags=[], job_type="run", config={{}}, timeout=30.0)
+tracker = Isolated(Wandb(), "wandb", tracked)
 assert tracker.start()
 tracker._timeout = 1.0
 for child in psutil.Process().children():

@@ -1,10 +1,10 @@
-"""A run's records sorted into W&B's families."""
+"""A run's records sorted into families."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from prune_cli.tracking.wandb_records import history_row, layer_rows, summary
+from prune_cli.tracking.rows import history_row, layer_rows, summary
 
 
 def test_a_training_line() -> None:

@@ -1,4 +1,4 @@
-"""What a run's records look like in Weights & Biases."""
+"""What a run's records look like in a tracker."""
 
 from __future__ import annotations
 

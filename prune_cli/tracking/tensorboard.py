@@ -1,0 +1,91 @@
+"""TensorBoard: event files in the run folder, written by PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from prune_cli.tracking.base import TrackedRun
+from prune_cli.tracking.rows import history_row, summary
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+FOLDER = "tensorboard"
+
+
+@final
+@dataclass
+class TensorBoard:
+    """The folder `tensorboard` of a run; `tensorboard --logdir runs` shows all runs."""
+
+    def __post_init__(self) -> None:
+        """Follow nothing yet."""
+        self._writer: SummaryWriter | None = None
+        self._config: Mapping[str, Any] = {}
+
+    def problems(self) -> Iterator[str]:
+        """Whether its package is missing."""
+        if importlib.util.find_spec("tensorboard") is None:
+            yield "tracking=tensorboard needs an extra: pip install 'prune-lm[tensorboard]'"
+
+    def start(self, run: TrackedRun) -> str | None:
+        """Write the events anew, those from before an interruption among them.
+
+        Returns:
+            The folder.
+        """
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder = run.folder / FOLDER
+        shutil.rmtree(folder, ignore_errors=True)
+        self._writer = SummaryWriter(str(folder))
+        self._config = run.config
+        self._writer.add_text("config", f"```json\n{json.dumps(dict(run.config), indent=2, default=str)}\n```")
+        return str(folder)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Write the numbers of a record at its step; `frontier/*` over sparsity is what TensorBoard has no axis for."""
+        assert self._writer is not None
+        for name, value in history_row(record).items():
+            if isinstance(value, int | float) and name != "step" and not name.startswith("frontier/"):
+                self._writer.add_scalar(name, value, record["step"])
+
+    def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
+        """Write the hyperparameters with the final numbers, and the samples as text."""
+        assert self._writer is not None
+        if result is not None:
+            numbers = {name: value for name, value in summary(result).items() if isinstance(value, int | float)}
+            self._writer.add_hparams(_flat(self._config), numbers, run_name=".")
+            for number, sample in enumerate(samples):
+                text = json.dumps(sample, ensure_ascii=False, indent=2)
+                self._writer.add_text("samples", f"```json\n{text}\n```", number)
+        self._writer.flush()
+
+    def close(self, *, failed: bool) -> None:
+        """Close the files."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def abandon(self) -> bool:
+        """Nothing can be done about a disk that hangs."""
+        return False
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | str | float | int]:
+    """Values by dotted key; what is neither number nor text is written as JSON.
+
+    >>> _flat({"seed": 1, "trainer": {"warmup": 0.1}, "tags": ["a"]})
+    {'seed': 1, 'trainer.warmup': 0.1, 'tags': '["a"]'}
+    """
+    flat: dict[str, bool | str | float | int] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else json.dumps(value)
+    return flat
