@@ -260,6 +260,7 @@ def _trackers(
         group=tracking.group or f"{choices['task']}-{choices['model']}",
         tags=[choices["task"], choices["model"], choices["criterion"], f"sparsity-{config.sparsity:g}", *tracking.tags],
         job_type="prune" if config.sparsity > 0 else "dense",
+        primary_metric=config.task.primary_metric,
         config=redact(config.resolved),
         timeout=tracking.timeout,
         anew=anew,

@@ -162,6 +162,29 @@ def status_(
         return
 
 
+@app.command("sync")
+def sync_(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run folders, or folders of runs.")],
+) -> None:
+    """Send runs that were logged offline to W&B, each once."""
+    from prune_cli.cli.syncing import sync_shown
+
+    raise typer.Exit(sync_shown([path.expanduser() for path in paths]))
+
+
+@app.command("wandb-workspace")
+def wandb_workspace_(
+    project: Annotated[str, typer.Option("--project", help="W&B project of the runs.")] = "prune-lm",
+    entity: Annotated[str | None, typer.Option("--entity", help="W&B user or team; that of the login without.")] = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Make a report too.")] = True,
+) -> None:
+    """Save a view of runs at W&B, grouped by task, criterion and sparsity, and a report: metric against sparsity at a glance."""
+    from prune_cli.tracking.workspace import make
+
+    for what, url in make(project, entity, report=report):
+        typer.echo(f"{what}: {url}")
+
+
 @app.command("doctor")
 def doctor_() -> None:
     """Look at versions, devices, hub, W&B and extras, and say what to do about what is amiss."""

@@ -21,6 +21,7 @@ class TrackedRun:
         group: Runs that belong together, None for none.
         tags: Words to find the run by.
         job_type: What kind of run it is.
+        primary_metric: Name of the metric that decides, without prefix.
         config: The resolved configuration, plain dicts and lists, without secrets.
         timeout: Seconds that the start may take, and the end, > 0.
         anew: Replace what the tracker has of this id, because the run itself is made anew.
@@ -36,6 +37,7 @@ class TrackedRun:
     group: str | None
     tags: Sequence[str]
     job_type: str
+    primary_metric: str
     config: Mapping[str, Any]
     timeout: float
     anew: bool = False

@@ -12,9 +12,13 @@ STEP_METRICS = {
     "sparsity": "step",
     "target_sparsity": "step",
     "teacher_version": "step",
+    "metric": "step",
     "frontier/*": "sparsity",
 }
 """X-axis of every family of metrics; `frontier/*` repeats the evaluations over the measured sparsity."""
+
+METRIC = "metric"
+"""The primary metric, whatever its name: of every evaluation and, in the summary, the final one."""
 
 LAYER_COLUMNS = ["layer", "shape", "weights", "zeros", "sparsity"]
 
@@ -57,7 +61,7 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     sparsity = result["sparsity"]
     return {
         "primary_metric": result["primary_metric"],
-        "metric": result["metric"],
+        METRIC: result["metric"],
         "best_at_target": None if best is None else best["metric"],
         "teacher_metric": result["teacher_metric"],
         **{f"final/{name}": value for name, value in result["metrics"].items()},

@@ -15,6 +15,7 @@ import psutil
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.rows import (
     LAYER_COLUMNS,
+    METRIC,
     STEP_METRICS,
     history_row,
     layer_rows,
@@ -32,6 +33,8 @@ _ONLINE_SHARE = 0.5
 """Part of the timeout that an online start may take; the rest is for starting offline instead."""
 _UPLOAD_SHARE = 0.8
 """Part of the timeout that the last uploads may take; the rest is for winding up."""
+_SWEEP = "WANDB_SWEEP_ID"
+"""What an agent of a W&B sweep sets."""
 _LONGEST_TAG = 64
 _LONGEST_GROUP = 128
 """Characters that W&B accepts."""
@@ -50,6 +53,7 @@ class Wandb:
     def __post_init__(self) -> None:
         """Follow nothing yet."""
         self._run: Run | None = None
+        self._tracked: TrackedRun | None = None
         self._rows = 0
         self._given_up = False
 
@@ -63,7 +67,7 @@ class Wandb:
         Returns:
             A URL, or the folder of an offline run; None where W&B is disabled.
         """
-        self._rows, self._given_up = 0, False
+        self._tracked, self._rows, self._given_up = run, 0, False
         self._run = self._open(run)
         if self._run is None:
             return None
@@ -77,16 +81,18 @@ class Wandb:
 
         Offline it has none, since what a killed process had logged may not have reached its file.
         """
-        assert self._run is not None
+        assert self._run is not None and self._tracked is not None
         self._rows += 1
         if self._rows > self._run.starting_step:
-            self._run.log(history_row(record))
+            # Under one name for every task, also in the summary at the end: what a W&B sweep optimizes, and stops early by
+            metric = record.get(f"eval_{self._tracked.primary_metric}")
+            self._run.log({**history_row(record), **({} if metric is None else {METRIC: metric})})
 
     def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
         """Log the tables and the summary; without a result W&B marks the run as failed."""
         import wandb
 
-        assert self._run is not None
+        assert self._run is not None and self._tracked is not None
         if result is None:
             self._run.finish(exit_code=1)
             return
@@ -95,7 +101,21 @@ class Wandb:
             columns: list[str | int] = [*samples[0]]
             self._run.log({"samples": wandb.Table(columns=columns, data=[*sample_rows(samples)])})
         self._run.summary.update(summary(result))
+        if self._tracked.artifacts:
+            self._hand_over(self._tracked)
         self._run.finish(exit_code=0)
+
+    def _hand_over(self, tracked: TrackedRun) -> None:
+        """The pruned model and the pictures, as artifacts."""
+        import wandb
+
+        assert self._run is not None
+        for kind in ("model", "figures"):
+            artifact = wandb.Artifact(f"{tracked.name}-{kind}", type=kind)
+            artifact.add_dir(str(tracked.folder / kind))
+            self._run.log_artifact(artifact)
+        pictures = sorted((tracked.folder / "figures").glob("*.png"))
+        self._run.log({f"figures/{picture.stem}": wandb.Image(str(picture)) for picture in pictures})
 
     def close(self, *, failed: bool) -> None:
         """End the service."""
@@ -134,6 +154,7 @@ def _init(run: TrackedRun, mode: Literal["online", "offline", "shared"]) -> Run:
     import wandb
 
     _set_up()
+    in_sweep = _SWEEP in os.environ
     settings = wandb.Settings(
         silent=True,
         console="off",  # a captured print would wait for the service
@@ -147,8 +168,8 @@ def _init(run: TrackedRun, mode: Literal["online", "offline", "shared"]) -> Run:
         config=dict(run.config),
         settings=settings,
         dir=str(run.folder),
-        id=run.run_id,
-        resume=None if run.anew else "allow",
+        id=None if in_sweep else run.run_id,  # an agent has given the run the id by which its sweep knows it
+        resume=None if run.anew or in_sweep else "allow",
         name=run.name,
         project=run.project,
         entity=run.entity,

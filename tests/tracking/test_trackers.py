@@ -44,6 +44,7 @@ def track(
             group="rte-bert",
             tags=["rte"],
             job_type="prune",
+            primary_metric="f1",
             config={"seed": 7, "trainer": {"warmup": 0.25}},
             timeout=60.0,
             **changes,

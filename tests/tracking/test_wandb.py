@@ -41,6 +41,7 @@ def make_tracker(tmp_path: Path) -> MakeTracker:
             group="rte-bert",
             tags=["rte", "0.9", "long" * 30],
             job_type="run",
+            primary_metric="f1",
             config=redact(config or {"seed": 1}),
             timeout=timeout,
             **options,
@@ -94,7 +95,7 @@ def test_an_offline_run_can_be_read_back(
 
     rows = history(records)
     assert rows[0] == {"step": 10, "train/loss": 0.5, "sparsity": 0.25, "target_sparsity": 0.3}
-    assert rows[1] == {"step": 10, "eval/f1": 0.75, "frontier/f1": 0.75, "sparsity": 0.25}
+    assert rows[1] == {"step": 10, "eval/f1": 0.75, "frontier/f1": 0.75, "metric": 0.75, "sparsity": 0.25}
     axes = {record.metric.glob_name or record.metric.name: record.metric.step_metric for record in records}
     assert axes["eval/*"] == "step"
     assert axes["frontier/*"] == "sparsity"
@@ -139,6 +140,7 @@ def test_offline_a_resumed_run_is_given_all_that_came_before(
 def test_online_a_resumed_run_is_given_what_it_lacks(there: int, sent: list[int]) -> None:
     logged: list[int] = []
     tracker: Any = Wandb()
+    tracker._tracked = SimpleNamespace(primary_metric="f1")
     tracker._run = SimpleNamespace(starting_step=there, log=lambda row: logged.append(row["step"]))
     for record in [*EARLIER, {"step": 40, "loss": 5.0}]:  # as they are handed on
         tracker.log(record)
@@ -354,7 +356,7 @@ from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.wandb import Wandb
 tracked = TrackedRun(folder=pathlib.Path({str(tmp_path)!r}), run_id="a", name="a", project="p", entity=None,
-                     group=None, tags=[], job_type="run", config={{}}, timeout=30.0)
+                     group=None, tags=[], job_type="run", primary_metric="f1", config={{}}, timeout=30.0)
 tracker = Isolated(Wandb(), "wandb", tracked)
 assert tracker.start()
 tracker._timeout = 1.0

@@ -1,0 +1,45 @@
+"""What `prune sync` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from prune_cli.cli.failures import USER
+from prune_cli.errors import UserError
+from prune_cli.tracking.sync import Synced, offline_runs, sync
+
+_STYLES = {"sent": "green", "sent before": "yellow", "failed": "bold red"}
+
+
+def sync_shown(paths: Sequence[Path]) -> int:
+    """Send offline runs, a line each.
+
+    Args:
+        paths: Run folders, or folders of runs.
+
+    Returns:
+        The exit code: 2 where a run could not be sent.
+
+    Raises:
+        UserError: If there is no offline run.
+    """
+    runs = offline_runs(paths)
+    if not runs:
+        raise UserError(f"{', '.join(map(str, paths))}: no run was logged offline there (tracking=wandb does it)")
+    console = Console()
+    ends = sync(runs, lambda end: console.print(_line(end), soft_wrap=True))
+    failed = sum(end.state == "failed" for end in ends)
+    if failed:
+        console.print(
+            f"{failed} of {len(ends)} could not be sent: `wandb login`, then the same command sends the rest."
+        )
+    return USER if failed else 0
+
+
+def _line(end: Synced) -> Text:
+    problem = f": {end.problem}" if end.problem else ""
+    return Text.assemble((f"{end.state:<11}", _STYLES[end.state]), f" {end.run.folder.parent.parent.name}{problem}")

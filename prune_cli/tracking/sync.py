@@ -1,0 +1,104 @@
+"""Sending to W&B what was logged offline."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from prune_cli.errors import UserError
+from prune_cli.tracking.secrets import redact
+
+_OFFLINE = "offline-run-*"
+_FOLDER = re.compile(r"offline-run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
+_MARK = ".synced"
+"""What W&B puts behind the name of a file that it has sent."""
+
+
+@dataclass(frozen=True)
+class OfflineRun:
+    """What one process has logged of a run.
+
+    Attributes:
+        folder: W&B's folder of it, `offline-run-TIME-ID`.
+        run_id: The run's identity, which a resumed run keeps.
+        time: When it began, as text that sorts.
+    """
+
+    folder: Path
+    run_id: str
+    time: str
+
+    @property
+    def synced(self) -> bool:
+        """Whether W&B has it."""
+        return any(self.folder.glob(f"*{_MARK}"))
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What became of one run.
+
+    Attributes:
+        run: The run.
+        state: How it ended.
+        problem: Why it failed.
+    """
+
+    run: OfflineRun
+    state: Literal["sent", "sent before", "failed"]
+    problem: str = ""
+
+
+def offline_runs(paths: Iterable[Path]) -> list[OfflineRun]:
+    """Find offline runs, the last part of each: a resumed run logs all that came before once more.
+
+    Args:
+        paths: Run folders, folders of such, or W&B's own.
+
+    Raises:
+        UserError: If a path is no folder.
+    """
+    found: dict[Path, OfflineRun] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise UserError(f"{path}: there is no such folder")
+        for folder in [path, *path.rglob(_OFFLINE)]:
+            if (match := _FOLDER.fullmatch(folder.name)) and any(folder.glob("*.wandb")):
+                found[folder.resolve()] = OfflineRun(folder, match["id"], match["time"])
+    last: dict[tuple[Path, str], OfflineRun] = {}
+    for place, run in sorted(found.items(), key=lambda item: item[1].time):
+        last[place.parent, run.run_id] = run
+    return list(last.values())
+
+
+def sync(runs: Sequence[OfflineRun], told: Callable[[Synced], None]) -> list[Synced]:
+    """Send runs, each once, by W&B's own command.
+
+    Args:
+        runs: What `offline_runs` found.
+        told: Called with each as it ends.
+
+    Returns:
+        What became of each.
+    """
+    ends: list[Synced] = []
+    for run in runs:
+        end = Synced(run, "sent before") if run.synced else _send(run)
+        told(end)
+        ends.append(end)
+    return ends
+
+
+def _send(run: OfflineRun) -> Synced:
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", str(run.folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if run.synced and ended.returncode == 0:
+        return Synced(run, "sent")
+    lines = [line.removeprefix("wandb: ").strip() for line in ended.stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if "ERROR" in line or "rror:" in line] or lines[-1:]
+    return Synced(run, "failed", redact(errors[0] if errors else f"wandb sync ended with {ended.returncode}"))
