@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -18,3 +19,8 @@ CONF: Path = _find("conf")
 
 EXPERIMENTS: Path = _find("experiments")
 """One folder a study."""
+
+
+def cache_folder() -> Path:
+    """What is remembered from one run to the next, and may be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "prune-lm"

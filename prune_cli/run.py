@@ -22,6 +22,7 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import identity, run_name
 from prune_cli.data.records import asked
 from prune_cli.finish import finish
+from prune_cli.tasks.cache import encoded
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.history import History
 from prune_cli.tracking.isolation import Isolated
@@ -103,7 +104,7 @@ def _run(
 
     task, records = config.data.load(config.task)
     tokenizer = assembly.tokenizer_for(config, task, records["train"])
-    train = task.encode(records["train"], tokenizer, training=True)
+    train = encoded(task, records["train"], tokenizer, training=True)
     steps = assembly.total_steps(config, len(train))
     assembly.warn_of_records(task, train)
     folder.note(steps=steps, primary_metric=task.primary_metric)

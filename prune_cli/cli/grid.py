@@ -158,7 +158,7 @@ class Jobs:
     def _left(self) -> list[Job]:
         """One job for each run that has not ended, once those are settled whose run has ended elsewhere."""
         jobs = self.all
-        ends = {job.folder: job for job in jobs if job.status in ("failed", "left out") and job.folder}
+        ends = {job.folder: job for job in jobs if job.folder and job.ended and not job.result}
         done = {job.folder for job in jobs if job.result}
         left: dict[str, Job] = {}
         for job in jobs:

@@ -84,7 +84,7 @@ def _launch_many(overrides: Sequence[str], options: Sequence[str], sweep_dir: Pa
     except SystemExit as stop:  # the launcher itself failed, and Hydra has said why
         failed_launch = 1 if stop.code else 0
     finally:
-        jobs = sweep.jobs()
+        jobs = [job.settled for job in sweep.jobs()]
         if jobs:
             sweep.plan(jobs)
         _show_jobs(jobs, sweep_dir)
@@ -171,9 +171,8 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
         from prune_cli.run import run
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg.model.name)), screen)
-    except Stopped as stop:  # in another process, so that nobody is told but by what is written down
-        problem = "stopped by a signal; the same command goes on from the last checkpoint"
-        replace(job, status="failed", problems=[problem], code=stop.exit_code).save(sweep.folder)
+    except Stopped as stop:  # also in another process, where nobody is told but by what is written down
+        replace(job, status="interrupted", code=stop.exit_code).save(sweep.folder)
         raise
     except Held:
         screen.print("another process is at this very run: the job comes back to it")

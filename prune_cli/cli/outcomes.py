@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
@@ -28,11 +28,12 @@ FORMAT = 1
 SWEEP = "sweep.json"
 _LOCK = ".lock"
 
-_STYLES = {"done": "green", "skipped": "yellow", "failed": "bold red"}
-_WORDS = {"skipped": "finished before", "held": "at another process", "left out": "not begun"}
+_STYLES = {"done": "green", "skipped": "yellow", "interrupted": "yellow", "failed": "bold red"}
+_WORDS = {"skipped": "finished before", "left out": "not begun"}
 _SEED = "seed="
 
-Status = Literal["waiting", "running", "held", "done", "skipped", "failed", "left out"]
+Status = Literal["waiting", "running", "held", "done", "skipped", "failed", "interrupted", "left out"]
+_AT_THE_END: dict[Status, Status] = {"waiting": "left out", "held": "left out", "running": "interrupted"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ class Job:
         number: Position in the multirun, from 1.
         overrides: What it was started with.
         status: How far it is. Skipped where the same configuration had finished before, here or in another job; held where
-            another process is at the very same run; left out where `fail_fast` ended the multirun.
+            another process is at the very same run; interrupted where a signal stopped it; left out where `fail_fast` or a
+            signal ended the multirun.
         folder: The run folder, absolute; empty where the configuration cannot work.
         result: The numbers of result.json by which runs are compared; empty where there is none.
         problems: Why it failed.
@@ -61,7 +63,12 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether nothing more is to come of it."""
-        return self.status in ("done", "skipped", "failed", "left out")
+        return self.status in ("done", "skipped", "failed", "interrupted", "left out")
+
+    @property
+    def settled(self) -> Job:
+        """The job as it is once nobody launches any more."""
+        return replace(self, status=_AT_THE_END.get(self.status, self.status))
 
     def save(self, folder: Path) -> None:
         """Write this down beside the other jobs of the multirun."""
@@ -127,7 +134,7 @@ class Sweep:
 
 def exit_code(jobs: Sequence[Job]) -> int:
     """0 where none failed, 2 where all failures can be mended by the user, 1 otherwise."""
-    codes = {job.code for job in jobs if job.status == "failed"}
+    codes = {job.code for job in jobs if job.status in ("failed", "interrupted")}
     return 0 if not codes else USER if codes == {USER} else PROGRAM
 
 

@@ -161,11 +161,11 @@ def best_table(study: Study, objectives: Sequence[str]) -> Table:
     return table
 
 
-def _check(trials: int, at_once: int, objectives: Sequence[str]) -> None:
+def _check(trials: Any, at_once: Any, objectives: Sequence[str]) -> None:
     problems = [
         f"hydra.sweeper.{name} is {value}: give a whole number from 1 on"
         for name, value in (("trials", trials), ("at_once", at_once))
-        if value < 1
+        if not isinstance(value, int) or value < 1
     ]
     if not objectives or set(objectives) - set(OBJECTIVES):
         problems.append(f"hydra.sweeper.objectives is {list(objectives)}: give {' or '.join(OBJECTIVES)}, or both")

@@ -36,7 +36,9 @@ def explain_choice(setting: Setting, folders: Sequence[Path]) -> str:
         folders: Folders that hold groups.
     """
     group = setting.key
-    known = names(group, folders) or GlobalHydra.instance().config_loader().get_group_options(group)
+    known = names(group, folders)
+    if group not in GROUPS:  # Hydra's own, to which plugins and we add
+        known = sorted({*known, *GlobalHydra.instance().config_loader().get_group_options(group)})
     if not setting.change and group in GROUPS:
         return f"{setting.text}: {group} is part of every run, leave out the plus sign: {setting.text.lstrip('+')}"
     if not known and group in GROUPS:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prune_cli.files import checksum
+from prune_cli.paths import cache_folder
 
 if TYPE_CHECKING:
     from prune_cli.models.locations import Location
@@ -57,8 +58,7 @@ def _hashed(path: Path) -> str:
 
 
 def _memory() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(cache) / "prune-lm" / "checksums.json"
+    return cache_folder() / "checksums.json"
 
 
 def _remembered(memory: Path) -> dict[str, list]:

@@ -126,8 +126,7 @@ class TextClassification(Task):
 
         Returns:
             What the tokenizer makes (`input_ids`, `attention_mask`, for some models `token_type_ids`), `labels` (class
-            numbers, or scores as floats; left out where the records have none), `length` (tokens) and `record`. It lives
-            in memory; nothing is cached on disk.
+            numbers, or scores as floats; left out where the records have none), `length` (tokens) and `record`.
         """
         from copy import deepcopy
 

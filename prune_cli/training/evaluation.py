@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from prune_cli.tasks.cache import encoded
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
@@ -37,7 +39,7 @@ class EvaluationSet:
     @cached_property
     def encoded(self) -> Dataset:
         """The model inputs, in the order of the records."""
-        return self.task.encode(self.records, self.tokenizer, training=False)
+        return encoded(self.task, self.records, self.tokenizer, training=False)
 
     @cached_property
     def order(self) -> np.ndarray:

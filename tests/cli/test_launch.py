@@ -17,7 +17,7 @@ from rich.console import Console
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.outcomes import Sweep
 from prune_cli.config.run_config import RunConfig
-from prune_cli.errors import Stopped, UserError
+from prune_cli.errors import Held, Stopped, UserError
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,44 @@ def test_interrupting_a_job_stops_all_and_tells_what_was_done(prune: Any, runs: 
     ended = prune(*BASE, "-m", "seed=1,2,3", "output_dir=out")
     assert ended.code == 130
     assert [config.seed for config in runs.seen] == [1, 2]
-    assert "run-1" in ended.out
+    lines = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert "1 seed=1 done out/run-1" in lines
+    assert any(line.startswith("2 seed=2 interrupted") for line in lines)
+    assert any(line.startswith("3 seed=3 not begun") for line in lines)
     assert "Stopped." in ended.err
+
+
+def test_fail_fast_begins_no_job_after_one_has_failed(prune: Any, runs: PretendedRuns, tmp_path: Path) -> None:
+    runs.ends = fail(UserError("bad records"), seed=2)
+    ended = prune(*BASE, "-m", "seed=1,2,3,4", "output_dir=out", "fail_fast=true")
+    assert ended.code == 2
+    assert [config.seed for config in runs.seen] == [1, 2]
+    [folder] = (tmp_path / "out" / ".multirun").iterdir()
+    assert [job.status for job in Sweep(folder).jobs()] == ["done", "failed", "left out", "left out"]
+    lines = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert any(line.startswith("3 seed=3 not begun") for line in lines)
+
+
+def test_a_job_says_which_it_is_of_how_many(prune: Any, runs: PretendedRuns) -> None:
+    told = prune(*BASE, "-m", "seed=1,2", "output_dir=out").err
+    assert "job 1 of 2" in told
+    assert "job 2 of 2 · about" in told
+
+
+def test_what_another_process_is_at_is_no_failure(prune: Any, runs: PretendedRuns, tmp_path: Path) -> None:
+    calls = 0
+
+    def held_once(config: RunConfig) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise Held("another process is working on it")
+
+    runs.ends = held_once
+    ended = prune(*BASE, "-m", "seed=1,2", "output_dir=out")
+    assert ended.code == 0
+    assert [config.seed for config in runs.seen] == [1, 2, 1]
+    assert "the job comes back to it" in ended.err
 
 
 def test_an_experiment_may_be_a_sweep(prune: Any, runs: PretendedRuns, tmp_path: Path) -> None:

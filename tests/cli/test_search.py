@@ -162,6 +162,7 @@ def test_the_best_trial_of_one_objective_is_one(run: Any) -> None:
     ("options", "told"),
     [
         ({"trials": 0}, "hydra.sweeper.trials is 0"),
+        ({"trials": "x"}, "hydra.sweeper.trials is x"),
         ({"at_once": 0}, "hydra.sweeper.at_once is 0"),
         ({"objectives": ["f1"]}, "give metric or sparsity, or both"),
         ({"objectives": []}, "give metric or sparsity, or both"),

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.explain import explain_choice
@@ -193,10 +194,17 @@ def test_sources_of_records_and_model_are_asked_once_for_each_task(monkeypatch: 
 
 
 def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prune_cli.config.explain.names", lambda group, folders: ["basic"])
+    loader = SimpleNamespace(get_group_options=lambda group: ["basic"])
+    monkeypatch.setattr(GlobalHydra, "config_loader", lambda self: loader)
     settings = SimpleNamespace(text="hydra/launcher=submitit_slurm", key="hydra/launcher", change=True)
     settings.parsed = SimpleNamespace(value=lambda: "submitit_slurm")
     given: Any = settings
     assert explain_choice(given, []) == (
         "hydra/launcher=submitit_slurm comes with an extra: pip install 'prune-lm[submitit]'"
     )
+
+
+def test_a_launcher_of_nobody_names_all_there_are() -> None:
+    [problem] = problems_of("task=rte", "hydra/launcher=bassic")
+    assert problem.startswith("hydra/launcher=bassic is not known: did you mean basic? (one of basic")
+    assert "ray" in problem

@@ -1,0 +1,116 @@
+"""Encoded records, kept from one run to the next: the jobs of a sweep encode the same records again and again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prune_cli import __version__
+from prune_cli.files import put_folder
+from prune_cli.paths import cache_folder
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+    from prune_cli.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+LEAST = 2_000
+"""Records from which it pays: fewer are encoded in half a second."""
+KEPT = 30
+"""Data sets that are kept, the last used."""
+
+
+def encoded(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
+    """Encode records, or take them as they were encoded before.
+
+    What counts is all that `Task.encode` sees: the records by their content, the task with its source, the tokenizer, and the
+    versions of the libraries that do it.
+
+    Args:
+        task: Encodes.
+        records: What the task's `encode` takes.
+        tokenizer: The model's.
+        training: See `Task.encode`.
+    """
+    from datasets import Dataset
+
+    if len(records) < LEAST or not tokenizer.is_fast:
+        return task.encode(records, tokenizer, training=training)
+    place = cache_folder() / "encoded" / _key(task, records, tokenizer, training=training)
+    try:
+        known = Dataset.load_from_disk(str(place))
+        place.touch()  # the last used are kept
+    except (OSError, ValueError):  # none yet, or torn: encoding again is all that is lost
+        known = task.encode(records, tokenizer, training=training)
+        _keep(known, place)
+    return known
+
+
+def _keep(made: Dataset, place: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
+        made.save_to_disk(str(temporary))
+        put_folder(temporary, place)
+        entries = [path for path in place.parent.iterdir() if not path.name.startswith(".")]
+        for old in sorted(entries, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:  # a home that cannot be written, or is full, costs time alone
+        log.debug("%s cannot be written: %s", place, error)
+
+
+def _key(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> str:
+    import pyarrow
+
+    digest = hashlib.sha256()
+    said = [
+        __version__,
+        repr(task),
+        training,
+        type(tokenizer).__name__,
+        tokenizer.model_max_length,
+        tokenizer.padding_side,
+    ]
+    said += [importlib.metadata.version(name) for name in ("transformers", "tokenizers", "datasets")]
+    fast: Any = tokenizer
+    digest.update(repr([*said, fast.backend_tokenizer.to_str()]).encode())
+    for path in sorted({Path(found) for owner in type(task).__mro__ if (found := _source(owner)) is not None}):
+        digest.update(path.read_bytes())
+    table: Any = records.with_format("arrow")[:]
+    with pyarrow.ipc.new_stream(pyarrow.PythonFile(_Hashing(digest), mode="w"), table.schema) as stream:
+        stream.write_table(table)
+    return digest.hexdigest()
+
+
+def _source(owner: type) -> str | None:
+    """The file that a class is written in; None for those of C."""
+    try:
+        return inspect.getsourcefile(owner)
+    except TypeError:
+        return None
+
+
+class _Hashing:
+    """A file whose content is hashed and thrown away."""
+
+    closed = False
+
+    def __init__(self, digest: Any) -> None:
+        self._digest = digest
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
