@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
+from rich.console import Console
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.failures import PROGRAM, failure_of
@@ -128,9 +129,13 @@ class Jobs:
     def carry_out(self) -> None:
         """Launch what is left, and again what another process was at or what died, until nothing is left."""
         tries: Counter[int] = Counter()
+        told = 0
         while left := self._left():
             batch = [job for job in left if job.status != "held" or not RunFolder(Path(job.folder)).busy()]
             if not batch:
+                if len(left) != told:
+                    told = len(left)
+                    Console(stderr=True).print(f"waiting for {told} of these runs, which another process is at")
                 time.sleep(POLL)
                 continue
             problem = self._launch(batch)

@@ -158,8 +158,9 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
     jobs = sweep.jobs()
     overrides = [str(override) for override in node.overrides.task]
     job = sweep.job(overrides, otherwise=node.job.num + 1)
-    of = f" of {len(jobs)}" if jobs else ""
-    left = time_left(jobs, time.time() - (sweep.begun() or time.time()))
+    begun = sweep.begun()  # None where a sweeper of somebody else's has planned nothing
+    of = "" if begun is None else f" of {len(jobs)}"
+    left = "" if begun is None else time_left(jobs, time.time() - begun)
     screen.rule(" · ".join(part for part in (f"job {job.number}{of}", left) if part))
     screen.print(Text(" ".join(overrides), style="dim"))
     if cfg.fail_fast and any(job.status == "failed" for job in jobs):

@@ -200,6 +200,13 @@ def test_a_job_says_which_it_is_of_how_many(prune: Any, runs: PretendedRuns) -> 
     assert "job 2 of 2 · about" in told
 
 
+def test_a_sweeper_of_somebody_else_does_not_know_of_how_many(prune: Any, runs: PretendedRuns) -> None:
+    ended = prune(*BASE, "-m", "seed=1,2", "output_dir=out", "hydra/sweeper=basic")
+    assert ended.code == 0
+    assert "job 2 ─" in ended.err
+    assert "2 seed=2 done out/run-2" in [" ".join(line.split()) for line in ended.out.splitlines()]
+
+
 def test_what_another_process_is_at_is_no_failure(prune: Any, runs: PretendedRuns, tmp_path: Path) -> None:
     calls = 0
 
