@@ -1,4 +1,4 @@
-"""Where the configuration and the studies lie: inside the package in a wheel, beside it in a checkout."""
+"""Where the configuration and the studies lie, inside the package in a wheel, beside it in a checkout; and the cache."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import time
 from collections import Counter
 from collections.abc import Sequence, Set
@@ -27,8 +26,6 @@ from prune_cli.config.compose import choices_of, without_hydra
 from prune_cli.config.identity import identity, run_name
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import UserError
-
-log = logging.getLogger(__name__)
 
 POLL = 1.0
 """Seconds between two looks at runs that other processes are at."""
@@ -143,10 +140,16 @@ class Jobs:
             lost = [now[job.number] for job in batch if now[job.number].status in ("waiting", "running")]
             if problem is not None and len(lost) == len(batch) and all(job.status == "waiting" for job in lost):
                 raise problem  # the launcher itself cannot work
+            if problem is not None:
+                said = failure_of(problem).problems[0].partition("\n")[0]
+                Console(stderr=True).print(
+                    f"the launcher stopped, and goes on with what is left: {said}", soft_wrap=True
+                )
             for job in lost:
                 tries[job.number] += job.status == "running" or problem is None
                 if tries[job.number] == TRIES:
-                    self._end(job, "failed", problems=[_DIED], code=PROGRAM)
+                    why = "" if problem is None else f" ({type(problem).__name__})"
+                    self._end(job, "failed", problems=[f"{_DIED}{why}"], code=PROGRAM)
         self._sweep.plan(self.all)
 
     def _launch(self, batch: Sequence[Job]) -> Exception | None:
@@ -155,8 +158,7 @@ class Jobs:
         try:
             with told:
                 self._launcher.launch([job.overrides for job in batch], initial_job_idx=batch[0].number - 1)
-        except Exception as error:  # launchers raise what their libraries do
-            log.debug("the launcher failed", exc_info=True)
+        except Exception as error:  # noqa: BLE001  # launchers raise what their libraries do; it is told by who called
             return error
         return None
 

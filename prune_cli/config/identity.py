@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.config.schema import Config
+from prune_cli.files import class_sources, sources_hash
 from prune_cli.marks import counts
 
 if TYPE_CHECKING:
@@ -67,24 +66,17 @@ def described(part: Any) -> dict[str, Any]:
     cls = type(part)
     if cls.__module__.startswith(_OURS):
         return {"class": cls.__name__, **values}
-    return {"class": f"{cls.__module__}.{cls.__qualname__}", "source": _source(cls), **values}
+    return {
+        "class": f"{cls.__module__}.{cls.__qualname__}",
+        "source": sources_hash(class_sources(cls, {_OURS.rstrip(".")})),
+        **values,
+    }
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
-
-
-def _source(cls: type) -> str:
-    """Hash of the files that a class of the user's own, and those that it builds on, are written in."""
-    known = {*sys.stdlib_module_names, _OURS.rstrip(".")}
-    theirs = [owner for owner in cls.__mro__ if owner.__module__.partition(".")[0] not in known]
-    files = {path for owner in theirs if (path := inspect.getsourcefile(owner)) is not None}
-    digest = hashlib.sha256()
-    for path in sorted(files, key=lambda path: Path(path).name):
-        digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
 
 
 def _weights(model: ModelConfig) -> str:

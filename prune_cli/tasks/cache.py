@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
 import logging
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prune_cli import __version__
-from prune_cli.files import put_folder
+from prune_cli.files import class_sources, put_folder, sources_hash
 from prune_cli.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OURS = "prune_cli"
 LEAST = 2_000
 """Records from which it pays: fewer are encoded in half a second."""
 KEPT = 30
@@ -32,8 +32,8 @@ KEPT = 30
 def encoded(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
     """Encode records, or take them as they were encoded before.
 
-    What counts is all that `Task.encode` sees: the records by their content, the task with its source, the tokenizer, and the
-    versions of the libraries that do it.
+    What counts is all that `Task.encode` sees: the records by their content, the task, the tokenizer, the versions of the
+    libraries that do it, and the source of this package and of a task of the user's own.
 
     Args:
         task: Encodes.
@@ -72,31 +72,21 @@ def _key(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, tr
     import pyarrow
 
     digest = hashlib.sha256()
-    said = [
-        __version__,
-        repr(task),
-        training,
-        type(tokenizer).__name__,
-        tokenizer.model_max_length,
-        tokenizer.padding_side,
-    ]
+    said = [repr(task), training, type(tokenizer).__name__, tokenizer.model_max_length, tokenizer.padding_side]
     said += [importlib.metadata.version(name) for name in ("transformers", "tokenizers", "datasets")]
+    said += [_package(), sources_hash(class_sources(type(task), {_OURS}))]
     fast: Any = tokenizer
     digest.update(repr([*said, fast.backend_tokenizer.to_str()]).encode())
-    for path in sorted({Path(found) for owner in type(task).__mro__ if (found := _source(owner)) is not None}):
-        digest.update(path.read_bytes())
     table: Any = records.with_format("arrow")[:]
     with pyarrow.ipc.new_stream(pyarrow.PythonFile(_Hashing(digest), mode="w"), table.schema) as stream:
         stream.write_table(table)
     return digest.hexdigest()
 
 
-def _source(owner: type) -> str | None:
-    """The file that a class is written in; None for those of C."""
-    try:
-        return inspect.getsourcefile(owner)
-    except TypeError:
-        return None
+@cache
+def _package() -> str:
+    """Hash of this package: whatever changes in it may change how records are encoded."""
+    return sources_hash(Path(__file__).parents[1].rglob("*.py"))
 
 
 class _Hashing:
