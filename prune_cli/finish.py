@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
 from prune_cli.artifacts import environment, result
 from prune_cli.files import write_text
 from prune_cli.report import figures, model_card, samples
+from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.artifacts.run_folder import RunFolder
+    from prune_cli.config.identity import Contents
     from prune_cli.config.run_config import RunConfig
     from prune_cli.training.trainer import PruningTrainer
 
 
 def finish(
     config: RunConfig,
+    found: Contents,
     run_id: str,
     folder: RunFolder,
     trainer: PruningTrainer,
@@ -30,6 +34,7 @@ def finish(
 
     Args:
         config: The run.
+        found: What its records, model and teacher are, wherever they lie.
         run_id: Its identity.
         folder: Where it all goes.
         trainer: Has trained.
@@ -52,6 +57,8 @@ def finish(
             "name": folder.path.name,
             "id": run_id,
             "choices": dict(config.choices),
+            "config": redact(config.resolved),
+            **asdict(found),
             "seed": config.seed,
             "auto_class": task.head.auto_classes[models.architecture_of(model.config, told)],
             "primary_metric": task.primary_metric,

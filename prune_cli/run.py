@@ -19,7 +19,7 @@ from rich.console import Console
 
 from prune_cli import assembly, models
 from prune_cli.artifacts.run_folder import RunFolder
-from prune_cli.config.identity import identity, run_name
+from prune_cli.config.identity import Contents, contents, identity, run_name
 from prune_cli.data.records import asked
 from prune_cli.finish import finish
 from prune_cli.tasks.cache import encoded
@@ -73,7 +73,8 @@ def run(config: RunConfig, console: Console) -> Outcome:
         UserError: If a record, the model, or something else of the user's cannot be used.
         Stopped: If a signal asked the run to stop; its folder can be resumed.
     """
-    run_id = identity(config)
+    found = contents(config)
+    run_id = identity(config, found)
     folder = RunFolder(config.output_dir / run_name(config, run_id))
     if not config.overwrite and folder.doubt() is None:
         return _skipped(folder)
@@ -87,7 +88,7 @@ def run(config: RunConfig, console: Console) -> Outcome:
         with folder.logged(console):
             if broken is not None:
                 log.warning("%s", broken)
-            return _run(config, run_id, folder, stop, console, anew=finished)
+            return _run(config, found, run_id, folder, stop, console, anew=finished)
 
 
 def _skipped(folder: RunFolder) -> Outcome:
@@ -96,7 +97,14 @@ def _skipped(folder: RunFolder) -> Outcome:
 
 
 def _run(
-    config: RunConfig, run_id: str, folder: RunFolder, stop: StopRequest, console: Console, *, anew: bool
+    config: RunConfig,
+    found: Contents,
+    run_id: str,
+    folder: RunFolder,
+    stop: StopRequest,
+    console: Console,
+    *,
+    anew: bool,
 ) -> Outcome:
     options = config.trainer
     transformers.utils.logging.set_verbosity_error()
@@ -172,7 +180,7 @@ def _run(
                 trainer.learn()
             if trainer.state.global_step < steps:
                 stop.obey()  # the callback stopped it, with a checkpoint
-            finished, picked = finish(config, run_id, folder, trainer, model, tokenizer)
+            finished, picked = finish(config, found, run_id, folder, trainer, model, tokenizer)
             folder.finish(finished)
             folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)

@@ -42,6 +42,9 @@ prune run -m task=rte,mrpc sparsity=0.8,0.9 seed=1,2,3
 """
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="GROUP=OPTION or KEY=VALUE.", show_default=False)]
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Run folders, folders of runs, or results that a study keeps.")
+]
 ConfigDir = Annotated[str | None, typer.Option("--config-dir", metavar="DIR", help="Folder with groups of your own.")]
 
 
@@ -143,6 +146,53 @@ def show_(
     from prune_cli.cli.showing import run_shown
 
     Console().print(run_shown(run.expanduser(), verify=verify))
+
+
+@app.command(
+    "compare",
+    epilog="prune compare runs --where task=rte,mrpc --by criterion --by sparsity    or    "
+    "prune compare runs --sql 'SELECT name, metric FROM runs ORDER BY metric DESC'",
+)
+def compare_(
+    paths: Runs,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="KEY=VALUE", help="Only runs with this value, or one of several."),
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", metavar="KEY", help="Group by this; by all that differs without.")
+    ] = None,
+    sort: Annotated[
+        list[str] | None,
+        typer.Option("--sort", metavar="KEY", help="Order by a column or `mean`; -KEY from the highest on."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="KEY,...", help="Show these, of any run: mean,metrics.accuracy.")
+    ] = None,
+    best: Annotated[bool, typer.Option("--best", help="Only the best of each task, model and sparsity.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table, for booktabs.")] = False,
+    sql: Annotated[
+        str | None,
+        typer.Option("--sql", metavar="QUERY", help="Ask the table `runs` yourself; 'DESCRIBE runs' lists it."),
+    ] = None,
+) -> None:
+    """Compare runs: mean and deviation over seeds, the drop from dense, and which difference is more than noise."""
+    from prune_cli.cli.comparing import form_of, show_comparison
+
+    show_comparison(
+        paths,
+        form_of(csv=csv, json=json, markdown=markdown, latex=latex),
+        Console(),
+        where=where or [],
+        by=by or [],
+        sort=sort or [],
+        chosen=[] if columns is None else columns.split(","),
+        best=best,
+        sql=sql,
+    )
 
 
 @app.command("status")

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,36 @@ _ONLY_PRUNING = ("criterion", "schedule", "pattern")
 """Groups that nothing asks where nothing is pruned."""
 
 
-def identity(config: RunConfig) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What counts by its content in a run's identity, wherever it lies.
+
+    Attributes:
+        records: Equal exactly where the records are.
+        weights: Fingerprint of the model; empty for one made at random.
+        teacher: Fingerprint of the first teacher; None without one.
+    """
+
+    records: str
+    weights: str
+    teacher: str | None
+
+
+def contents(config: RunConfig) -> Contents:
+    """Look at records, model and first teacher of a run; it reads them where they are local.
+
+    Args:
+        config: The run.
+    """
+    teacher = getattr(config.regularization, "first_teacher", None)
+    return Contents(
+        records=config.data.identity(config.task),
+        weights=_weights(config.model),
+        teacher=None if teacher is None else _fingerprint(Path(teacher)),
+    )
+
+
+def identity(config: RunConfig, found: Contents | None = None) -> str:
     """Hash what decides the results of a run.
 
     Records, models and teachers count by their content, not by the folder they lie in; a class of the user's own counts
@@ -31,18 +61,20 @@ def identity(config: RunConfig) -> str:
 
     Args:
         config: The run.
+        found: Its contents, where they are known already.
 
     Returns:
         16 hexadecimal digits.
     """
+    found = found or contents(config)
     parts = ["task", "criterion", "schedule", "pattern", "regularization", "trainer", "model"]
     said: dict[str, Any] = {
         name: described(getattr(config, name)) for name in parts if config.sparsity > 0 or name not in _ONLY_PRUNING
     }
-    said["model"]["weights"] = _weights(config.model)
-    if (teacher := getattr(config.regularization, "first_teacher", None)) is not None:
-        said["regularization"]["first_teacher"] = _fingerprint(Path(teacher))
-    said["records"] = config.data.identity(config.task)
+    said["model"]["weights"] = found.weights
+    if found.teacher is not None:
+        said["regularization"]["first_teacher"] = found.teacher
+    said["records"] = found.records
     said["run"] = {
         field.name: value
         for field in dataclasses.fields(Config)

@@ -1,0 +1,206 @@
+"""Runs as they are found in folders: finished, unfinished and broken ones alike."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal
+
+import yaml
+
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.errors import UserError
+
+State = Literal["done", "running", "interrupted", "failed", "broken"]
+
+_CONFIG, _RESULT = "config.yaml", "result.json"
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
+_NEEDED: Mapping[str, type | tuple[type, ...]] = {
+    "name": str,
+    "choices": dict,
+    "seed": int,
+    "primary_metric": str,
+    "metric": (int, float),
+    "metrics": dict,
+    "sparsity": dict,
+    "seconds": dict,
+    "steps": int,
+    "files": dict,
+    "layers": list,
+    "machine": dict,
+    "best_at_target": (dict, NoneType),
+}
+"""What a result must say for its run to be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as its files tell of it.
+
+    Attributes:
+        path: The run folder, or the file of a result that a study keeps.
+        name: Of the run.
+        state: Broken where a file is not what a run writes, or not what result.json promises.
+        config: The resolved configuration as plain values; empty where it cannot be read.
+        result: Content of result.json; empty where the run has not finished.
+        problem: Why it is not done; empty where it is.
+    """
+
+    path: Path
+    name: str
+    state: State
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    problem: str = ""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Its files, where it is a run folder."""
+        return RunFolder(self.path)
+
+
+def found(paths: Iterable[Path]) -> list[Run]:
+    """Find runs.
+
+    Args:
+        paths: Run folders, folders of runs at any depth, results that a study keeps as NAME.json, or folders of these.
+
+    Returns:
+        The runs by path; one that lies in several places, by its identity, only once.
+
+    Raises:
+        UserError: If a path is not there, or none holds a run.
+    """
+    paths = [path.expanduser() for path in paths]
+    if missing := [f"{path}: there is no such file or folder" for path in paths if not path.exists()]:
+        raise UserError(*missing)
+    places = dict.fromkeys(place for path in paths for place in _places(path))
+    runs = [run for place in places if (run := read(place)) is not None]
+    if not runs:
+        told = ", ".join(map(str, paths))
+        raise UserError(f"{told} holds no run: give run folders, or the output_dir of runs, `runs` by default")
+    done: dict[str, Path] = {}
+    return [
+        run
+        for run in runs
+        if run.state != "done" or done.setdefault(str(run.result.get("id", run.path)), run.path) == run.path
+    ]
+
+
+def done(runs: Sequence[Run]) -> list[Run]:
+    """Those that have finished.
+
+    Raises:
+        UserError: If none has.
+    """
+    finished = [run for run in runs if run.state == "done"]
+    if not finished:
+        told = "; ".join(
+            f"{run.name} is {run.state}" + (f" ({run.problem})" if run.problem else "") for run in runs[:3]
+        )
+        raise UserError(f"none of {len(runs)} runs has finished: {told}" + ("; ..." if len(runs) > 3 else ""))
+    return finished
+
+
+def read(path: Path) -> Run | None:
+    """Read what is known of a run; nothing in its files can raise.
+
+    Args:
+        path: A run folder, or a file.
+
+    Returns:
+        The run; None where a file is no result.
+    """
+    if path.is_file():
+        return _kept(path)
+    folder = RunFolder(path)
+    result, problem = _result(folder)
+    config = result["config"] if isinstance(result.get("config"), dict) else _config(folder)
+    state: State = "done"
+    if problem and folder.busy():
+        state, problem = "running", ""
+    elif problem and folder.result.is_file():
+        state = "broken"
+    elif problem and (noted := folder.noted().get("problems")) is not None:
+        state, problem = "failed", " ".join(map(str, noted)) if isinstance(noted, list) else str(noted)
+    elif problem:
+        state, problem = "interrupted", "the same command goes on with it"
+    return Run(
+        path=path,
+        name=path.name,
+        state=state,
+        config=config,
+        result=result if state == "done" else {},
+        problem=problem,
+    )
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Run folders and files that may be results, beneath a path; what is hidden, or inside a run, is passed over."""
+    if path.is_file():
+        yield path
+        return
+    entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    names = {entry.name for entry in entries}
+    if _CONFIG in names or _RESULT in names:
+        yield path
+        return
+    for entry in entries:
+        if not entry.name.startswith("."):
+            if entry.is_dir():
+                yield from _places(path / entry.name)
+            elif entry.name.endswith(".json"):
+                yield path / entry.name
+
+
+def _kept(path: Path) -> Run | None:
+    """A result that a study keeps without its run folder."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(result, dict) or not {"format", "metric"} <= result.keys() or _lacking(result):
+        return None
+    config = result.get("config")
+    return Run(
+        path=path,
+        name=str(result["name"]),
+        state="done",
+        config=config if isinstance(config, dict) else {},
+        result=result,
+    )
+
+
+def _result(folder: RunFolder) -> tuple[dict[str, Any], str]:
+    """The content of result.json, and why the run is not finished, or cannot be compared."""
+    try:
+        result = folder.read_result()
+        problem = next(iter(folder.broken_promises(result)), "") or _lacking(result)
+    except UserError as error:
+        return {}, str(error)
+    except OSError as error:
+        return {}, f"{folder.result} cannot be read ({error.strerror})"
+    return result, problem
+
+
+def _lacking(result: Mapping[str, Any]) -> str:
+    """What keeps a result from being compared."""
+    if missing := [name for name in _NEEDED if name not in result]:
+        return f"result.json lacks {', '.join(missing)}"
+    odd = [name for name, kind in _NEEDED.items() if not isinstance(result[name], kind)]
+    numbers = [*result["files"].values(), result["sparsity"].get("measured")] if not odd else []
+    if odd or not all(isinstance(number, int | float) for number in numbers):
+        return f"result.json is not what a run writes ({', '.join(odd) or 'files, sparsity'})"
+    return ""
+
+
+def _config(folder: RunFolder) -> Mapping[str, Any]:
+    try:
+        config = yaml.load(folder.config.read_text(encoding="utf-8"), Loader=_YAML)
+    except (OSError, ValueError, yaml.YAMLError):  # half-written, or somebody has edited it
+        return {}
+    return config if isinstance(config, dict) else {}

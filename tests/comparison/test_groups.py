@@ -1,0 +1,127 @@
+"""Runs are grouped by what differs between them, and compared with dense ones and with each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prune_cli.comparison.groups import Comparison, compare
+from prune_cli.comparison.query import connect, row
+from prune_cli.comparison.runs import found
+from prune_cli.comparison.significance import differences, in_words, paired_t
+from prune_cli.errors import UserError
+from tests.made_runs import made_run
+
+
+def compared(folder: Path, **options: Any) -> Comparison:
+    rows = [row(run) for run in found([folder])]
+    return compare(connect(rows), rows, **options)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Three seeds each of dense runs, and of two criteria at 90%; one run more at another learning rate."""
+    for seed, noise in ((1, 0.0), (2, 0.01), (3, -0.01)):
+        made_run(tmp_path, sparsity=0.0, seed=seed, metric=0.85 + noise)
+        made_run(tmp_path, seed=seed, metric=0.83 + noise)
+        made_run(tmp_path, criterion="magnitude", seed=seed, metric=0.80 + 1.1 * noise)
+    return tmp_path
+
+
+def test_groups_are_told_apart_by_what_differs_and_by_nothing_else(runs: Path) -> None:
+    comparison = compared(runs)
+    assert comparison.by == ("sparsity", "criterion")
+    assert [(*group.values.values(), len(group.runs)) for group in comparison.groups] == [
+        (0.0, None, 3),
+        (0.9, "magnitude", 3),
+        (0.9, "pins", 3),
+    ]
+    assert comparison.common["task"] == "mrpc" and "seed" not in comparison.common
+
+
+def test_mean_deviation_and_drop(runs: Path) -> None:
+    dense, _, pins = compared(runs).groups
+    assert (pins.mean, pins.deviation) == (pytest.approx(0.83), pytest.approx(0.01))
+    assert (pins.drop, dense.drop) == (pytest.approx(0.02), None)
+
+
+def test_the_drop_is_from_the_best_dense_group_of_the_same_records(runs: Path) -> None:
+    made_run(runs, sparsity=0.0, learning_rate=2e-4, metric=0.87)
+    made_run(runs, sparsity=0.0, learning_rate=3e-4, metric=0.99, records="sha256:others")
+    comparison = compared(runs)
+    drops = {(group.values["criterion"]): group.drop for group in comparison.groups if group.pruned}
+    assert drops == {"magnitude": pytest.approx(0.07), "pins": pytest.approx(0.04)}
+    assert set(comparison.by) == {"sparsity", "criterion", "records", "trainer.learning_rate"}
+
+
+def test_what_no_run_needs_to_say_tells_nothing_apart(tmp_path: Path) -> None:
+    """An option follows from its group's choice; a file of an earlier version lacks a key; a path is no content."""
+    made_run(tmp_path, task="mrpc")
+    made_run(tmp_path, task="rte", primary_metric="accuracy")
+    kept = made_run(tmp_path, task="rte", seed=2, primary_metric="accuracy")
+    text = (kept / "result.json").read_text()
+    (kept / "result.json").write_text(text.replace('"max_steps": 100,', "").replace("sha256:rte", ""))
+    assert compared(tmp_path).by == ("task",)
+
+
+def test_where_by_sort_and_best(runs: Path) -> None:
+    only = compared(runs, where=["criterion=magnitude", "sparsity=0.9"])
+    assert [group.mean for group in only.groups] == [pytest.approx(0.8)]
+    by_seed = compared(runs, by=["seed"], where=["criterion=pins", "sparsity=0.90"], sort=["-mean"])
+    assert [group.values["seed"] for group in by_seed.groups] == [2, 1, 3]
+    assert [group.values["criterion"] for group in compared(runs, best=True).groups] == [None, "pins"]
+    merged = compared(runs, by=["criterion"])
+    assert [len(group.runs) for group in merged.groups] == [3, 3, 3], "dense and pruned ones are never one number"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"where": ["sparsty=0.9"]}, "sparsty is no column of these runs: did you mean sparsity?"),
+        ({"where": ["sparsity"]}, "give KEY=VALUE"),
+        ({"where": ["sparsity=high"]}, "sparsity holds double values, and high is none"),
+        ({"where": ["sparsity=0.5"]}, "no finished run has sparsity=0.5"),
+        ({"by": ["seeds"]}, "seeds is no column"),
+        ({"sort": ["-criterio"]}, "criterio is no column"),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], message: str, runs: Path) -> None:
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        compared(runs, **options)
+
+
+def test_a_difference_at_every_seed_is_more_than_noise(runs: Path) -> None:
+    (sentence,) = in_words(compared(runs))
+    assert sentence.startswith("90% removed: criterion=pins beats criterion=magnitude by 0.0300 F1 (3 shared seeds, ")
+    assert sentence.endswith("p = 0.00037): more than noise.")  # differences 0.030, 0.029, 0.031: t = 51.96, 2 degrees
+
+
+def test_a_difference_within_the_spread_may_well_be_noise(tmp_path: Path) -> None:
+    for seed, (pins, magnitude) in enumerate([(0.80, 0.79), (0.82, 0.83), (0.81, 0.79)], start=1):
+        made_run(tmp_path, seed=seed, metric=pins)
+        made_run(tmp_path, seed=seed, metric=magnitude, criterion="magnitude")
+    (sentence,) = in_words(compared(tmp_path))
+    assert sentence.endswith("p = 0.53): may well be noise.")  # differences 0.01, -0.01, 0.02: t = 0.756
+
+
+def test_without_shared_seeds_nothing_is_claimed(tmp_path: Path) -> None:
+    made_run(tmp_path, seed=1, metric=0.9)
+    made_run(tmp_path, seed=2, metric=0.1, criterion="magnitude")
+    (sentence,) = in_words(compared(tmp_path))
+    assert "share 3 seeds" in sentence and "add seed=1,2,3" in sentence
+
+
+def test_several_comparisons_are_corrected_for(runs: Path) -> None:
+    for seed, metric in ((1, 0.829), (2, 0.842), (3, 0.817)):
+        made_run(runs, criterion="random", seed=seed, metric=metric)
+    found_ = {each.other.values["criterion"]: each for each in differences(compared(runs))}
+    alone = paired_t([0.83 - 0.8, 0.84 - 0.811, 0.82 - 0.789])
+    assert found_["magnitude"].p == pytest.approx(2 * alone)  # the least of two is doubled
+    assert found_["random"].p == pytest.approx(paired_t([0.001, -0.002, 0.003]))
+
+
+@pytest.mark.parametrize(("pairs", "p"), [([0.01] * 3, 0.0), ([0.0] * 3, 1.0), ([1, 2, 3, 4, 5], 0.0132356)])
+def test_paired_t(pairs: list[float], p: float) -> None:
+    assert paired_t(pairs) == pytest.approx(p, rel=1e-4)

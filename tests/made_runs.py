@@ -1,0 +1,124 @@
+"""Run folders without a run: what a finished one leaves behind, made up in a millisecond."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prune_cli.artifacts.run_folder import RunFolder
+
+PRUNABLE = 1_000
+
+
+def made_run(
+    parent: Path,
+    *,
+    task: str = "mrpc",
+    model: str = "minilm",
+    criterion: str = "pins",
+    sparsity: float = 0.9,
+    seed: int = 1,
+    metric: float = 0.8,
+    learning_rate: float = 1e-4,
+    primary_metric: str = "f1",
+    evaluations: int = 4,
+    layers: int = 6,
+    name: str | None = None,
+    **others: Any,
+) -> Path:
+    """Write the folder of a finished run.
+
+    Args:
+        parent: The output_dir.
+        name: Of the folder; made from the rest without.
+        others: What result.json says otherwise.
+    """
+    kind = f"{criterion}-s{sparsity:g}" if sparsity else "dense"
+    run_id = random.Random(f"{task}{model}{kind}{seed}{learning_rate}{name}").randbytes(8).hex()
+    folder = RunFolder(parent / (name or f"{task}-{model}-{kind}-{run_id[:8]}"))
+    folder.model.mkdir(parents=True)
+    choices = {
+        "task": task,
+        "model": model,
+        "criterion": criterion,
+        "schedule": "cubic",
+        "pattern": "unstructured",
+        "regularization": "self",
+        "trainer": "default",
+        "data": "synthetic",
+        "tracking": "none",
+    }
+    config = {
+        "task": {"_target_": "prune_cli.tasks.text_classification.TextClassification", "name": task},
+        "criterion": {"_target_": f"prune_cli.pruning.criteria.{criterion.capitalize()}", "delta_t": 10},
+        "trainer": {"learning_rate": learning_rate, "max_steps": 100, "save_steps": 50 + seed},
+        "output_dir": str(parent),
+        "sparsity": sparsity,
+        "seed": seed,
+        "choices": choices,
+    }
+    folder.config.write_text(yaml.safe_dump(config))
+    records = []
+    for number in range(1, evaluations + 1):
+        step, there = 100 * number // evaluations, sparsity * number / evaluations
+        shared = {"step": step, "epoch": step / 50, "target_sparsity": there, "sparsity": there, "seconds": step / 4}
+        version = {"teacher_version": number - 1}
+        records.append({**shared, "loss": 1 / number, "learning_rate": learning_rate, **version})
+        scores = {f"eval_{primary_metric}": metric - 0.1 * (evaluations - number), "eval_loss": 0.5}
+        records.append({**shared, **scores, "layer_sparsity": [there] * layers, **version})
+    folder.history.write_text("".join(json.dumps(record) + "\n" for record in records))
+    folder.predictions.write_text(json.dumps({"right": True, "prediction": {"label": "yes"}}) + "\n")
+    (folder.model / "model.safetensors").write_bytes(b"0" * 1000)
+    zeros = round(sparsity * PRUNABLE)
+    result = {
+        "format": 1,
+        "name": folder.path.name,
+        "id": run_id,
+        "choices": choices,
+        "config": config,
+        "records": f"sha256:{task}",
+        "weights": f"sha256:{model}",
+        "teacher": None,
+        "seed": seed,
+        "primary_metric": primary_metric,
+        "metric": metric,
+        "metrics": {primary_metric: metric, "loss": 0.5},
+        "best_at_target": {"metric": metric, "step": 100, "metrics": {primary_metric: metric}},
+        "teacher_metric": None,
+        "sparsity": {
+            "target": sparsity,
+            "measured": zeros / PRUNABLE,
+            "zeros_by_mask": zeros,
+            "zeros_in_file": zeros,
+            "prunable": PRUNABLE,
+            "parameters": 2 * PRUNABLE,
+            "of_model": zeros / PRUNABLE / 2,
+        },
+        "layers": [
+            {
+                "name": f"bert.encoder.layer.{number}.output.dense.weight",
+                "shape": [10, 10],
+                "zeros": round(100 * sparsity),
+                "weights": 100,
+                "sparsity": sparsity,
+            }
+            for number in range(layers)
+        ],
+        "steps": 100,
+        "epochs": 2.0,
+        "seconds": {"total": 25.0, "train": 20.0, "evaluate": 5.0},
+        "steps_per_second": 5.0,
+        "peak_memory_bytes": 1_000_000_000,
+        "files": {"model/model.safetensors": 1000},
+        "versions": {"python": "3.11.7", "torch": "2.13.0"},
+        "git_commit": "0123abcd",
+        "machine": {"system": "Linux", "processor": "a processor", "cores": 2},
+        "samples": [{"sentence1": "Ada was born.", "expected": "yes", "predicted": "no", "right": False}],
+        **others,
+    }
+    folder.finish({**result, "promised": folder.promises()})
+    return folder.path
