@@ -11,10 +11,10 @@ ARGS ?=
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 WANDB_MODE=offline TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format type soak check-hub bench clean
+.PHONY: help install demo test lint format type soak check-studies check-hub bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with the pinned dependencies (the other targets do it when needed)
 
@@ -45,6 +45,9 @@ format: $(STAMP) ## mend style and format where it can be done by machine
 soak: $(STAMP) ## kill runs at 50 random moments (ARGS="--kills 500"), cut the power at every one: about eight minutes
 	$(TEST_ENV) $(BIN)/python -m tests.reliability $(ARGS)
 	POWER_CUTS=100000 $(TEST_ENV) $(BIN)/python -m pytest -n 2 tests/reliability/test_power.py
+
+check-studies: $(STAMP) ## see whether the tables of every study are what its results give
+	$(BIN)/prune study --check
 
 check-hub: $(STAMP) ## load every task's records from the Hugging Face hub (ARGS="squad conll2003" for some); needs a network
 	$(BIN)/python -m tests.check_hub $(ARGS)

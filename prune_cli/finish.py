@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
@@ -79,6 +80,7 @@ def finish(
             "versions": environment.versions(),
             "git_commit": environment.git_commit(),
             "machine": environment.machine(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_text(saved / "README.md", model_card.model_card(summary, config.resolved))
     with folder.replacing(folder.figures) as pictures:

@@ -141,10 +141,15 @@ def predict_(
 def show_(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     verify: Annotated[bool, typer.Option("--verify", help="Compare its files with their checksums.")] = False,
+    command: Annotated[bool, typer.Option("--command", help="Print the command that repeats it, and no more.")] = False,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Show a run: its configuration, its result, and the sparsity of every layer."""
-    from prune_cli.cli.showing import run_shown
+    from prune_cli.cli.showing import repeating, run_shown
 
+    if command:
+        typer.echo(repeating(run.expanduser(), config_dir))
+        return
     Console().print(run_shown(run.expanduser(), verify=verify))
 
 
@@ -193,6 +198,47 @@ def compare_(
         best=best,
         sql=sql,
     )
+
+
+@app.command("diff")
+def diff_(
+    one: Annotated[Path, typer.Argument(metavar="A", help="A run folder.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what differs between two runs: configuration, records, environment, result, predictions."""
+    from prune_cli.cli.differing import show_differences
+
+    show_differences(one.expanduser(), other.expanduser(), Console(), as_json=json)
+
+
+@app.command(
+    "study",
+    epilog="prune study mrpc_yardstick data=local data.path=DIR    or    prune study --check",
+)
+def study_(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A folder of experiments/, or a path.", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    tables: Annotated[bool, typer.Option("--tables", help="Run nothing: write the README from the results.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run and write nothing: fail where a README is not what its results give.")
+    ] = False,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Run a study, what of it is not done yet, and write the tables and pictures of its README from the results."""
+    from prune_cli.cli import studying
+    from prune_cli.errors import UserError
+
+    if check:
+        studying.check(name)
+    elif name is None:
+        raise UserError(f"which study? One of {', '.join(studying.known())}")
+    elif tables:
+        studying.render(name)
+    else:
+        raise typer.Exit(studying.carry_out(name, overrides or [], config_dir))
 
 
 @app.command("status")

@@ -53,26 +53,51 @@ def launch(
     Raises:
         UserError: If an override cannot work, or a single run cannot.
     """
+    if not inspect:
+        return _launch(overrides, multirun, config_dir)[0]
     overrides = [expand_home(override) for override in overrides]
-    options = [] if config_dir is None else ["--config-dir", str(Path(config_dir).expanduser())]
-    if inspect:
-        diagnose(overrides, config_dir, values=False)
-        _hand_to_hydra([*overrides, *options, *inspect])
-        return 0
+    diagnose(overrides, config_dir, values=False)
+    _hand_to_hydra([*overrides, *_options(config_dir), *inspect])
+    return 0
+
+
+def launch_many(overrides: Sequence[str], config_dir: str | None = None) -> tuple[int, list[Job]]:
+    """Run every combination of swept values.
+
+    Args:
+        overrides: As given on the command line.
+        config_dir: A user's own folder of groups.
+
+    Returns:
+        The exit code, and the jobs as they ended; none where a signal stopped it.
+
+    Raises:
+        UserError: If an override cannot work.
+    """
+    return _launch(overrides, True, config_dir)
+
+
+def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> tuple[int, list[Job]]:
+    overrides = [expand_home(override) for override in overrides]
+    options = _options(config_dir)
     first = diagnose(overrides, config_dir, multirun=multirun)
     try:
         if multirun or first.hydra.mode == RunMode.MULTIRUN:
-            return _launch_many(overrides, options, Path(str(first.hydra.sweep.dir)).expanduser().absolute())
+            return _launch_jobs(overrides, options, Path(str(first.hydra.sweep.dir)).expanduser().absolute())
         _hand_to_hydra([*overrides, *options])
     except Carried as failed:
         raise failed.error from None
     except KeyboardInterrupt as stop:
         Console(stderr=True).print("Stopped. The same command goes on from the last checkpoint.")
-        return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED
-    return 0
+        return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED, []
+    return 0, []
 
 
-def _launch_many(overrides: Sequence[str], options: Sequence[str], sweep_dir: Path) -> int:
+def _options(config_dir: str | None) -> list[str]:
+    return [] if config_dir is None else ["--config-dir", str(Path(config_dir).expanduser())]
+
+
+def _launch_jobs(overrides: Sequence[str], options: Sequence[str], sweep_dir: Path) -> tuple[int, list[Job]]:
     """Run all jobs, then tell what became of each."""
     # The folder has the time in its name: it is settled here, once for this process and all jobs.
     quoted = QuotedString(str(sweep_dir), Quote.single).with_quotes()
@@ -88,7 +113,7 @@ def _launch_many(overrides: Sequence[str], options: Sequence[str], sweep_dir: Pa
         if jobs:
             sweep.plan(jobs)
         _show_jobs(jobs, sweep_dir)
-    return exit_code(jobs) or failed_launch
+    return exit_code(jobs) or failed_launch, jobs
 
 
 def _show_jobs(jobs: Sequence[Job], sweep_dir: Path) -> None:

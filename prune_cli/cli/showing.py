@@ -42,6 +42,23 @@ def run_shown(path: Path, *, verify: bool = False) -> RenderableType:
     return Group(Text(config), *samples, summary_table(result, path), layer_table(result["layers"]), *verdict)
 
 
+def repeating(path: Path, config_dir: str | None = None) -> str:
+    """The command that repeats a run, finished or not.
+
+    Args:
+        path: The run folder, or a result that a study keeps.
+        config_dir: The folder of the user's own groups that the run was started with.
+
+    Raises:
+        UserError: If it is no run folder, or a part of its configuration is not here.
+    """
+    from prune_cli.comparison.runs import found, only
+    from prune_cli.config.command import commands
+
+    (command,) = commands([only(found([path]), path).config], config_dir)
+    return command
+
+
 def metrics_table(metrics: Mapping[str, float], primary_metric: str) -> Table:
     """The metrics of an evaluation, the primary one first.
 

@@ -35,6 +35,7 @@ _NEEDED: Mapping[str, type | tuple[type, ...]] = {
     "best_at_target": (dict, NoneType),
 }
 """What a result must say for its run to be compared."""
+_OF_LAYER = {"name", "weights", "zeros", "sparsity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,17 @@ def done(runs: Sequence[Run]) -> list[Run]:
         )
         raise UserError(f"none of {len(runs)} runs has finished: {told}" + ("; ..." if len(runs) > 3 else ""))
     return finished
+
+
+def only(runs: Sequence[Run], path: Path) -> Run:
+    """The one run that was found beneath a path.
+
+    Raises:
+        UserError: If there are several.
+    """
+    if len(runs) > 1:
+        raise UserError(f"{path} holds {len(runs)} runs: give one of them, such as {runs[0].path}")
+    return runs[0]
 
 
 def read(path: Path) -> Run | None:
@@ -195,6 +207,8 @@ def _lacking(result: Mapping[str, Any]) -> str:
     numbers = [*result["files"].values(), result["sparsity"].get("measured")] if not odd else []
     if odd or not all(isinstance(number, int | float) for number in numbers):
         return f"result.json is not what a run writes ({', '.join(odd) or 'files, sparsity'})"
+    if not all(isinstance(layer, dict) and layer.keys() >= _OF_LAYER for layer in result["layers"]):
+        return "result.json is not what a run writes (layers)"
     return ""
 
 

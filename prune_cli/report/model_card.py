@@ -11,7 +11,7 @@ import yaml
 
 from prune_cli.report.formats import percent, size
 from prune_cli.report.names import metric_label, primary_first
-from prune_cli.tracking.secrets import redact
+from prune_cli.tracking.secrets import redact, without_folders
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _COMMAND = ("task", "model", "criterion", "schedule", "pattern", "regularization", "trainer", "data")
@@ -179,15 +179,5 @@ def _command(result: Mapping[str, Any]) -> str:
 
 def _shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration without what belongs to one machine: secrets, output, folders on the way to a file."""
-    shared = _without_folders({key: value for key, value in config.items() if key not in _NOT_THE_MODEL})
+    shared = without_folders({key: value for key, value in config.items() if key not in _NOT_THE_MODEL})
     return redact(shared)
-
-
-def _without_folders(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_folders(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_folders(item) for item in value]
-    if isinstance(value, str) and (Path(value).is_absolute() or value.startswith(("~", "..", "./"))):
-        return Path(value).name
-    return value

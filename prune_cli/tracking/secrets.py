@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 HIDDEN = "[hidden]"
@@ -30,6 +31,21 @@ def redact(value: Any) -> Any:
     {'hub': {'token': '[hidden]'}, 'path': 'https://[hidden]@host/x', 'argv': ['model.api_key=[hidden]']}
     """
     return _redact(value, _secrets_of_environment())
+
+
+def without_folders(value: Any) -> Any:
+    """Copy nested dicts and lists with only the last part of every path that leads through this machine's folders.
+
+    >>> without_folders({"path": "/home/me/data", "name": "google/bert"})
+    {'path': 'data', 'name': 'google/bert'}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    if isinstance(value, str) and (Path(value).is_absolute() or value.startswith(("~", "..", "./"))):
+        return Path(value).name
+    return value
 
 
 def _redact(value: Any, secrets: list[str]) -> Any:

@@ -45,6 +45,7 @@ HALVES = {
     "of another version": lambda text: text.replace('"format": 1', '"format": 99'),
     "lacking": lambda text: text.replace('"choices"', '"chosen"'),
     "odd": lambda text: text.replace('"files": {', '"files": 3, "others": {'),
+    "odd layers": lambda text: text.replace('"layers": [', '"layers": [7, '),
     "in words": lambda text: text.replace('"metric": 0.8', '"metric": "0.8"'),
 }
 

@@ -1,0 +1,210 @@
+"""Studies: a question, the runs that answer it, and a README whose tables are made from their results."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prune_cli.comparison.columns import columns
+from prune_cli.comparison.forms import as_markdown
+from prune_cli.comparison.groups import compare
+from prune_cli.comparison.query import column_names, connect, row
+from prune_cli.comparison.runs import Run, found
+from prune_cli.comparison.significance import in_words
+from prune_cli.config.suggest import did_you_mean
+from prune_cli.errors import UserError
+from prune_cli.files import write_text
+from prune_cli.tracking.secrets import redact, without_folders
+
+FILE = "study.yaml"
+MEASURED = "measured"
+"""Name of the part of a README that says when and on what machine."""
+UNTRIED = "Not measured yet: the study has no results."
+_PART = re.compile(r"(?P<begin><!-- (?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
+_NOT_KEPT = ("samples", "promised")
+"""Parts of result.json that a study leaves out: texts of somebody else's records, and files that are not there."""
+_NOT_THE_RUN = ("output_dir", "overwrite", "fail_fast", "tracking")
+_TABLE = {"where", "by", "sort", "columns", "findings"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study, as study.yaml describes it.
+
+    Attributes:
+        folder: Holds study.yaml, README.md and results/.
+        sweeps: Overrides by name, each what `prune run -m` is given; `{NAME}` stands for the run folder of an earlier one.
+        tables: Options of `prune compare` by the name of the part of the README.
+        picture: Whether results/frontier.png shows metric against sparsity.
+    """
+
+    folder: Path
+    sweeps: Mapping[str, Sequence[str]]
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    picture: bool = False
+
+    @property
+    def readme(self) -> Path:
+        """The page."""
+        return self.folder / "README.md"
+
+    @property
+    def results(self) -> Path:
+        """The folder of small results."""
+        return self.folder / "results"
+
+    def keep(self, finished: Iterable[Path]) -> None:
+        """Copy what counts of some results; those of other runs go, once these are here.
+
+        Args:
+            finished: Run folders.
+        """
+        runs = found(finished)
+        self.results.mkdir(exist_ok=True)
+        for run in runs:
+            kept = {name: value for name, value in run.result.items() if name not in _NOT_KEPT}
+            config = {name: value for name, value in run.config.items() if name not in _NOT_THE_RUN}
+            kept["config"] = without_folders(redact(config))
+            write_text(self.results / f"{run.name}.json", json.dumps(kept, indent=1) + "\n")
+        for path in self.results.glob("*.json"):
+            if path.stem not in {run.name for run in runs}:
+                path.unlink()
+
+    def rendered(self) -> str:
+        """The README as its results give it.
+
+        Raises:
+            UserError: If a part of the README has no table in study.yaml, or a table cannot be made.
+        """
+        runs = found([self.results]) if any(self.results.glob("*.json")) else []
+        text = self.readme.read_text(encoding="utf-8")
+        parts = [match["name"] for match in _PART.finditer(text)]
+        known = [*self.tables, MEASURED]
+        problems = [
+            f"{self.readme} has a part {name}, and {FILE} no such table{did_you_mean(name, known)}"
+            for name in parts
+            if name not in known
+        ]
+        problems += [
+            f"{self.readme} has no part <!-- {name} --> ... <!-- end --> for a table of {FILE}"
+            for name in self.tables
+            if name not in parts
+        ]
+        if problems:
+            raise UserError(*problems)
+        return _PART.sub(lambda match: f"{match['begin']}{self._part(match['name'], runs)}{match['end']}", text)
+
+    def render(self) -> None:
+        """Write README and picture anew, from the results."""
+        write_text(self.readme, self.rendered())
+        if self.picture and any(self.results.glob("*.json")):
+            from prune_cli.report.figures import frontier
+
+            temporary = self.results / ".frontier.png"
+            frontier([run.result for run in found([self.results])], temporary)
+            temporary.replace(self.results / "frontier.png")
+
+    def _part(self, name: str, runs: Sequence[Run]) -> str:
+        if not runs:
+            return f"{UNTRIED}\n"
+        return measured(runs) if name == MEASURED else self._table(self.tables[name], runs)
+
+    def _table(self, options: Mapping[str, Any], runs: Sequence[Run]) -> str:
+        rows = [row(run) for run in runs]
+        database = connect(rows)
+        comparison = compare(
+            database,
+            rows,
+            where=options.get("where", ()),
+            by=options.get("by", ()),
+            sort=options.get("sort", ()),
+        )
+        table = as_markdown(comparison, columns(comparison, options.get("columns", ()), column_names(database)))
+        findings = in_words(comparison) if options.get("findings") else []
+        return table + "".join(f"\n{sentence}\n" for sentence in findings)
+
+
+def study(name: str, folders: Sequence[Path]) -> Study:
+    """Read a study.
+
+    Args:
+        name: Of its folder, or a path to it.
+        folders: Where studies lie.
+
+    Raises:
+        UserError: If there is no such study, or its study.yaml cannot be used.
+    """
+    places = [Path(name).expanduser(), *(folder / name for folder in folders)]
+    folder = next((place for place in places if (place / FILE).is_file()), None)
+    if folder is None:
+        known = names(folders)
+        others = f"one of {', '.join(known)}, or a folder with {FILE}"
+        raise UserError(f"there is no study {name}{did_you_mean(name, known)} ({others})")
+    path = folder / FILE
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is no YAML: {error}") from None
+    if problems := list(_problems(said)):
+        raise UserError(*(f"{path}: {problem}" for problem in problems))
+    if not (folder / "README.md").is_file():
+        raise UserError(f"{folder} has no README.md: write the question, and <!-- NAME --> <!-- end --> for each table")
+    return Study(folder=folder, **said)
+
+
+def names(folders: Iterable[Path]) -> list[str]:
+    """The studies that lie in some folders."""
+    return sorted({path.parent.name for folder in folders for path in folder.glob(f"*/{FILE}")})
+
+
+def measured(runs: Sequence[Run]) -> str:
+    """When, on what and with what some runs were made, a sentence.
+
+    Args:
+        runs: Finished ones, at least one.
+    """
+    days = sorted({str(run.result["finished"])[:10] for run in runs if "finished" in run.result})
+    machines = dict.fromkeys(_machine(run.result) for run in runs)
+    versions = dict.fromkeys(_versions(run.result) for run in runs)
+    when = f" on {days[0]}" if len(days) == 1 else f" from {days[0]} to {days[-1]}" if days else ""
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    return f"{count}, measured{when}; {'; '.join(machines)}; {'; '.join(versions)}.\n"
+
+
+def _machine(result: Mapping[str, Any]) -> str:
+    machine = result["machine"]
+    processor = machine.get("gpu") or machine.get("processor") or "a processor without a name"
+    return f"{processor}, {machine.get('threads', '?')} threads, {result.get('precision', '?')}"
+
+
+def _versions(result: Mapping[str, Any]) -> str:
+    versions = result.get("versions", {})
+    return ", ".join(f"{name} {versions[name]}" for name in ("prune-lm", "torch", "transformers") if name in versions)
+
+
+def _problems(said: Any) -> Iterable[str]:
+    if not isinstance(said, dict) or not isinstance(said.get("sweeps"), dict) or not said["sweeps"]:
+        yield "give sweeps, a list of overrides for each name"
+        return
+    for key in said.keys() - {"sweeps", "tables", "picture"}:
+        yield f"{key} is not known{did_you_mean(str(key), ['sweeps', 'tables', 'picture'])} (sweeps, tables, picture)"
+    for name, given in said["sweeps"].items():
+        if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+            yield f"sweeps.{name} is no list of overrides, such as [task=mrpc, 'sparsity=0.8,0.9']"
+    tables = said.get("tables", {})
+    if not isinstance(tables, dict):
+        yield "tables is no mapping from names to options of `prune compare`"
+        return
+    for name, options in tables.items():
+        if not isinstance(options, dict):
+            yield f"tables.{name} is no mapping of {', '.join(sorted(_TABLE))}"
+            continue
+        for key in options.keys() - _TABLE:
+            known = ", ".join(sorted(_TABLE))
+            yield f"tables.{name}.{key} is not known{did_you_mean(str(key), _TABLE)} (one of {known})"

@@ -1,0 +1,131 @@
+"""The command that repeats a run, from the configuration that it wrote down."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from prune_cli.config.build import TARGET, locate
+from prune_cli.config.compose import Composer, composer, without_hydra
+from prune_cli.config.options import GROUPS, folders, names
+from prune_cli.errors import UserError
+
+_ELSEWHERE = ("choices", "output_dir", "overwrite", "fail_fast", "tracking")
+"""Keys that say where a run goes, not what it is."""
+_PLAIN = re.compile(r"[A-Za-z_./][\w./@%+-]*")
+"""Words that need no quotes in Hydra's grammar; one that begins with a digit may be a number."""
+_OTHERS = ("null", "true", "false", "inf", "nan")
+"""Words that mean no word there."""
+_MODEL = "model"
+
+
+def commands(configs: Sequence[Mapping[str, Any]], config_dir: str | None = None) -> list[str]:
+    """The commands that repeat some runs, as short as they can be.
+
+    What has the same value by default, or by the options that are chosen, is left out; so is where the run goes.
+
+    Args:
+        configs: Resolved configurations, as config.yaml has them.
+        config_dir: The folder with groups of the user's own that the runs were started with.
+
+    Raises:
+        UserError: If a run chose an option that is not here, or has no whole configuration.
+    """
+    known = folders(config_dir)
+    tail = [] if config_dir is None else [f"--config-dir {shlex.quote(config_dir)}"]
+    bases: dict[tuple[str, ...], tuple[DictConfig, Mapping[str, Any]]] = {}
+    told = []
+    with composer(config_dir) as compose:
+        for config in configs:
+            chosen = tuple(_chosen(config, {group: names(group, known) for group in GROUPS}))
+            if chosen not in bases:
+                bases[chosen] = _resolved(compose, chosen)
+            changed = _changes(config, *bases[chosen])
+            told.append(" ".join(["prune run", *map(shlex.quote, [*_short(compose, chosen), *changed]), *tail]))
+    return told
+
+
+def _chosen(config: Mapping[str, Any], known: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The options that a run took: the experiment first, for the others win over it."""
+    choices = config.get("choices")
+    if not isinstance(choices, Mapping) or "task" not in choices:
+        raise UserError(
+            "config.yaml does not say which options the run took: it is broken, or of another version of prune"
+        )
+    order = ["experiment", *(group for group in GROUPS if group not in ("experiment", "tracking"))]
+    for group in order:
+        choice = choices.get(group)
+        if choice in known[group]:
+            yield f"{group}={choice}"
+        elif choice is not None and group != _MODEL:  # a model's folder or id is told by its name instead
+            raise UserError(f"{group}={choice} is no option here: give the folder of your own groups with --config-dir")
+
+
+def _resolved(compose: Composer, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, Any]]:
+    """What these options give: as Hydra composes it, and as plain values with every default of the classes they name."""
+    composed = without_hydra(compose(overrides))
+    values = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(values, dict)
+    for key, node in values.items():
+        if isinstance(node, dict) and TARGET in node:
+            values[key] = {**_defaults(locate(node[TARGET], str(key))), **node}
+    return composed, {str(key): value for key, value in values.items()}
+
+
+def _defaults(cls: Any) -> dict[str, Any]:
+    fields = dataclasses.fields(cls)
+    given = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+    made = {field.name: field.default_factory() for field in fields if field.default_factory is not dataclasses.MISSING}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**given, **made}.items()}
+
+
+def _short(compose: Composer, chosen: Sequence[str]) -> list[str]:
+    """The options without those that the defaults, or the experiment, choose anyway."""
+    first = [text for text in chosen if text.startswith("experiment=")]
+    task = [text for text in chosen if text.startswith("task=")]
+    taken = compose([*first, *([] if first else task)]).hydra.runtime.choices
+    return [
+        text
+        for text in chosen
+        if text in first
+        or (text in task and not first)
+        or str(taken.get(text.partition("=")[0])) != text.partition("=")[2]
+    ]
+
+
+def _changes(
+    config: Mapping[str, Any], composed: DictConfig, base: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    """Overrides that lead from what the options give to what the run had."""
+    for key, value in config.items():
+        name, there = f"{prefix}{key}", base.get(key)
+        if not prefix and key in _ELSEWHERE:
+            continue
+        if isinstance(value, Mapping) and isinstance(there, Mapping) and value and there:
+            yield from _changes(value, composed, there, f"{name}.")
+        elif key not in base or value != there:
+            yield f"{'' if _there(composed, name) else '++'}{name}={_spelt(value)}"
+
+
+def _there(composed: DictConfig, name: str) -> bool:
+    """Whether a key can be set without adding it."""
+    parent, _, key = name.rpartition(".")
+    node = OmegaConf.select(composed, parent) if parent else composed
+    return node is not None and key in node
+
+
+def _spelt(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_spelt(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_spelt, value)) + "]"
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _OTHERS
+        return value if plain else "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", value)) + "'"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,0 +1,88 @@
+"""A study's README is what its results give, and says so where it is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from prune_cli.comparison.study import UNTRIED, Study, names, study
+from prune_cli.errors import UserError
+from prune_cli.paths import EXPERIMENTS
+from tests.made_runs import made_run
+
+STUDY = """sweeps:
+  all: [task=mrpc]
+tables:
+  main: {by: [sparsity], columns: [mean, drop]}
+"""
+README = "# A study\n\n<!-- main -->\n<!-- end -->\n\n<!-- measured -->\nanything\n<!-- end -->\n"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Study:
+    folder = tmp_path / "experiments" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "study.yaml").write_text(STUDY)
+    (folder / "README.md").write_text(README)
+    return study("mine", [tmp_path / "experiments"])
+
+
+def test_a_study_without_results_says_so(made: Study) -> None:
+    assert made.rendered().count(UNTRIED) == 2
+
+
+def test_its_tables_come_from_its_results(made: Study, tmp_path: Path) -> None:
+    finished = {"finished": "2026-11-25T10:00:00+00:00"}
+    runs = [made_run(tmp_path / "runs", sparsity=s, metric=m, **finished) for s, m in ((0.0, 0.85), (0.9, 0.8))]
+    (made.folder / "results").mkdir()
+    (made.folder / "results" / "old.json").write_text("{}")
+    made.keep(runs)
+    made.render()
+    text = made.readme.read_text()
+    assert "| sparsity | F1 | drop |\n| --- | ---: | ---: |\n| 0 | 0.8500 | - |\n| 0.9 | 0.8000 | +0.0500 |\n" in text
+    assert "2 runs, measured on 2026-11-25; a processor, " in text
+    assert made.rendered() == text, "the second time changes nothing"
+    assert sorted(path.stem for path in made.results.glob("*.json")) == sorted(run.name for run in runs)
+
+
+def test_nothing_of_records_or_folders_is_kept(made: Study, tmp_path: Path) -> None:
+    made.keep([made_run(tmp_path / "runs")])
+    (kept,) = made.results.glob("*.json")
+    assert "Ada was born" not in kept.read_text() and str(tmp_path) not in kept.read_text()
+    assert json.loads(kept.read_text())["config"]["trainer"]["max_steps"] == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sweeps: [", "is no YAML"),
+        ("tables: {}", "give sweeps"),
+        ("sweeps: {a: task=mrpc}", r"sweeps\.a is no list of overrides"),
+        ("sweeps: {a: [task=mrpc]}\ntable: {}", "table is not known: did you mean tables"),
+        ("sweeps: {a: [task=mrpc]}\ntables: {main: {bye: []}}", r"tables\.main\.bye is not known: did you mean by"),
+    ],
+)
+def test_a_broken_study_is_refused(text: str, message: str, made: Study) -> None:
+    (made.folder / "study.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        study(str(made.folder), [])
+
+
+def test_a_part_without_a_table_is_refused(made: Study) -> None:
+    made.readme.write_text(README.replace("<!-- main -->", "<!-- mian -->"))
+    with pytest.raises(UserError, match=r"has a part mian, and study\.yaml no such table: did you mean main") as error:
+        made.rendered()
+    assert "has no part <!-- main -->" in str(error.value)
+
+
+def test_an_unknown_study_is_refused(made: Study, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no study mien: did you mean mine\? \(one of mine, or a folder"):
+        study("mien", [tmp_path / "experiments"])
+
+
+@pytest.mark.parametrize("name", names([EXPERIMENTS]))
+def test_the_readme_of_every_study_is_what_its_results_give(name: str) -> None:
+    one = study(name, [EXPERIMENTS])
+    assert one.rendered() == one.readme.read_text(encoding="utf-8"), f"run `prune study {name} --tables`"
