@@ -212,6 +212,19 @@ def diff_(
     show_differences(one.expanduser(), other.expanduser(), Console(), as_json=json)
 
 
+@app.command("report")
+def report_(
+    paths: Runs,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path("report.html"),
+    title: Annotated[str | None, typer.Option("--title", help="Its heading.")] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Write one HTML page about runs: frontier, learning curves, layers, a table to sort and filter, predictions, commands."""
+    from prune_cli.cli.reporting import write_report
+
+    write_report([path.expanduser() for path in paths], output.expanduser(), title, config_dir, Console())
+
+
 @app.command(
     "study",
     epilog="prune study mrpc_yardstick data=local data.path=DIR    or    prune study --check",

@@ -20,7 +20,7 @@ from prune_cli.comparison.groups import compare
 from prune_cli.comparison.query import column_names, connect, row
 from prune_cli.comparison.runs import done, found
 from prune_cli.comparison.screen import shown
-from prune_cli.comparison.significance import in_words
+from prune_cli.comparison.significance import in_words, summed_up
 from prune_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def show_comparison(
     table = columns(comparison, chosen, column_names(database))
     unfinished = [run for run in runs if run.state != "done"]
     if form == "table":
-        console.print(shown(comparison, table, in_words(comparison), unfinished, console.width))
+        console.print(shown(comparison, table, summed_up(comparison), unfinished, console.width))
         return
     text = {
         "csv": lambda: as_csv(comparison, table),

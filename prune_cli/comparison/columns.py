@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prune_cli.comparison.groups import Comparison, Group
+from prune_cli.comparison.groups import SHOWN, Comparison, Group
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.report.formats import duration, percent, size
@@ -103,11 +103,13 @@ def _of_runs(name: str) -> Column:
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _four(value: float) -> str:
-    return f"{value:.4f}"
+    return f"{value:.{SHOWN}f}"
 
 
 def _removed(fraction: float) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+SHOWN = 4
+"""Digits of a metric that are shown."""
 SETTING = ("task", "model", "data", "records", "weights")
 """What must be the same for two metrics to be compared at all."""
 PRUNING = ("criterion", "schedule", "pattern")
@@ -113,9 +115,14 @@ class Comparison:
         return grouped(self.groups, _panel)
 
     def best(self) -> set[int]:
-        """Positions of the best group of each panel that has several."""
+        """Positions of the best groups of each panel, equal ones by what is shown; none where all are equal."""
         at = {id(group): number for number, group in enumerate(self.groups)}
-        return {at[id(max(panel, key=lambda group: group.mean))] for panel in self.panels() if len(panel) > 1}
+        found: set[int] = set()
+        for panel in self.panels():
+            shown = {id(group): round(group.mean, SHOWN) for group in panel}
+            leading = {at[which] for which, mean in shown.items() if mean == max(shown.values())}
+            found |= leading if len(leading) < len(panel) else set()
+        return found
 
 
 def compare(
@@ -182,7 +189,7 @@ def differing(rows: Sequence[Row]) -> tuple[str, ...]:
     for key in dict.fromkeys(keys):
         asked = [row for row in rows if row["sparsity"] != 0] if key.partition(".")[0] in PRUNING else rows
         asked = [row for row in asked if key in row]  # runs of earlier versions, and other options, do not say it
-        values = [_value(row, key) for row in asked]
+        values = [said(row, key) for row in asked]
         unknown = key in by_content and None in values
         if not unknown and len(set(values)) > 1 and not _follows(key, values, asked):
             found.append(key)
@@ -209,7 +216,7 @@ def _counts(key: str) -> bool:
     return True
 
 
-def _value(row: Row, key: str) -> Any:
+def said(row: Row, key: str) -> Any:
     """What a run says of a key: nothing about pruning where it is dense, of a teacher which run it came from."""
     if key.partition(".")[0] in PRUNING and row["sparsity"] == 0:
         return None
@@ -229,7 +236,7 @@ def _follows(key: str, values: Sequence[Any], rows: Sequence[Row]) -> bool:
         return False
     of_choice: dict[Any, Any] = {}
     return all(
-        of_choice.setdefault((_value(row, group), _value(row, "data") if key == "records" else None), value) == value
+        of_choice.setdefault((said(row, group), said(row, "data") if key == "records" else None), value) == value
         for row, value in zip(rows, values, strict=True)
     )
 
@@ -239,7 +246,7 @@ def _by_values(rows: Sequence[Row], keys: Sequence[str]) -> Iterable[tuple[tuple
     for row in rows:
         # Of another metric, or dense and pruned ones: never one number.
         apart = (row["task"], row["primary_metric"], row["sparsity"] == 0)
-        found.setdefault((*(_value(row, key) for key in keys), *apart), []).append(row)
+        found.setdefault((*(said(row, key) for key in keys), *apart), []).append(row)
     return [(values[: len(keys)], members) for values, members in found.items()]
 
 

@@ -15,6 +15,8 @@ LEVEL = 0.05
 """Probability of a difference as large by chance below which it is called more than noise."""
 FEWEST = 3
 """Shared seeds from which on a test is made: with two, a difference would have to be absurd."""
+FEW = 8
+"""Sentences that a screen takes."""
 COMPARED = 5
 """How many of the next best are compared with the best of a panel."""
 
@@ -72,6 +74,22 @@ def in_words(comparison: Comparison) -> list[str]:
             " noise: add seed=1,2,3 to the runs."
         ]
     return [_sentence(each, comparison) for each in tested]
+
+
+def summed_up(comparison: Comparison) -> list[str]:
+    """The same for a screen: the differences that are more than noise, and how many others there are.
+
+    Args:
+        comparison: Of runs.
+    """
+    tested = [each for each in differences(comparison) if each.p is not None]
+    if len(tested) <= FEW:
+        return in_words(comparison)
+    real = [each for each in tested if each.real]
+    told = [_sentence(each, comparison) for each in real[:FEW]]
+    more = [f"So are {len(real) - FEW} more."] if len(real) > FEW else []
+    noise = len(tested) - len(real)
+    return [*told, *more, *([f"{noise} of {len(tested)} tested differences may well be noise."] if noise else [])]
 
 
 def _difference(best: Group, other: Group) -> Difference:

@@ -24,7 +24,9 @@ _OTHERS = ("null", "true", "false", "inf", "nan")
 _MODEL = "model"
 
 
-def commands(configs: Sequence[Mapping[str, Any]], config_dir: str | None = None) -> list[str]:
+def commands(
+    configs: Sequence[Mapping[str, Any]], config_dir: str | None = None, *, lenient: bool = False
+) -> list[str]:
     """The commands that repeat some runs, as short as they can be.
 
     What has the same value by default, or by the options that are chosen, is left out; so is where the run goes.
@@ -32,22 +34,41 @@ def commands(configs: Sequence[Mapping[str, Any]], config_dir: str | None = None
     Args:
         configs: Resolved configurations, as config.yaml has them.
         config_dir: The folder with groups of the user's own that the runs were started with.
+        lenient: Tell why there is no command, as a comment of a shell, instead of raising.
 
     Raises:
         UserError: If a run chose an option that is not here, or has no whole configuration.
     """
     known = folders(config_dir)
     tail = [] if config_dir is None else [f"--config-dir {shlex.quote(config_dir)}"]
-    bases: dict[tuple[str, ...], tuple[DictConfig, Mapping[str, Any]]] = {}
     told = []
     with composer(config_dir) as compose:
+        made = _Commands(compose, {group: names(group, known) for group in GROUPS})
         for config in configs:
-            chosen = tuple(_chosen(config, {group: names(group, known) for group in GROUPS}))
-            if chosen not in bases:
-                bases[chosen] = _resolved(compose, chosen)
-            changed = _changes(config, *bases[chosen])
-            told.append(" ".join(["prune run", *map(shlex.quote, [*_short(compose, chosen), *changed]), *tail]))
+            try:
+                told.append(" ".join(["prune run", *map(shlex.quote, made.overrides(config)), *tail]))
+            except UserError as error:
+                if not lenient:
+                    raise
+                told.append(f"# {error}")
     return told
+
+
+class _Commands:
+    """Overrides from configurations; what the same options give is composed once."""
+
+    def __init__(self, compose: Composer, known: Mapping[str, Sequence[str]]) -> None:
+        self._compose = compose
+        self._known = known
+        self._bases: dict[tuple[str, ...], tuple[list[str], DictConfig, Mapping[str, Any]]] = {}
+
+    def overrides(self, config: Mapping[str, Any]) -> list[str]:
+        """Overrides that lead to a configuration."""
+        chosen = tuple(_chosen(config, self._known))
+        if chosen not in self._bases:
+            self._bases[chosen] = (_short(self._compose, chosen), *_resolved(self._compose, chosen))
+        short, composed, base = self._bases[chosen]
+        return [*short, *_changes(config, composed, base)]
 
 
 def _chosen(config: Mapping[str, Any], known: Mapping[str, Sequence[str]]) -> Iterator[str]:

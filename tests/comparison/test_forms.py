@@ -101,3 +101,15 @@ def test_chosen_columns(compared: Compared) -> None:
     assert as_csv(comparison, table).splitlines()[1].endswith(",0.5")
     with pytest.raises(UserError, match=r"--columns metrics\.los is not known: did you mean metrics\.loss"):
         columns(comparison, ["metrics.los"], ["metrics.loss"])
+
+
+def test_equal_ones_stand_out_together_or_not_at_all(tmp_path: Path) -> None:
+    for task, metrics in (("a", (0.8, 0.80001, 0.7)), ("b", (0.5, 0.5, 0.5))):
+        for criterion, metric in zip(("pins", "magnitude", "random"), metrics, strict=True):
+            made_run(tmp_path, task=task, criterion=criterion, metric=metric)
+    rows = [row(run) for run in found([tmp_path])]
+    comparison = compare(connect(rows), rows)
+    assert sorted(comparison.groups[number].values["criterion"] for number in comparison.best()) == [
+        "magnitude",
+        "pins",
+    ]

@@ -10,7 +10,7 @@ import pytest
 from prune_cli.comparison.groups import Comparison, compare
 from prune_cli.comparison.query import connect, row
 from prune_cli.comparison.runs import found
-from prune_cli.comparison.significance import differences, in_words, paired_t
+from prune_cli.comparison.significance import differences, in_words, paired_t, summed_up
 from prune_cli.errors import UserError
 from tests.made_runs import made_run
 
@@ -111,6 +111,17 @@ def test_without_shared_seeds_nothing_is_claimed(tmp_path: Path) -> None:
     made_run(tmp_path, seed=2, metric=0.1, criterion="magnitude")
     (sentence,) = in_words(compared(tmp_path))
     assert "share 3 seeds" in sentence and "add seed=1,2,3" in sentence
+
+
+def test_a_screen_is_told_the_real_differences_and_how_many_others_there_are(tmp_path: Path) -> None:
+    for number in range(10):
+        task, apart = f"task{number}", 0.03 if number < 9 else 0.0
+        for seed in (1, 2, 3):
+            made_run(tmp_path, task=task, seed=seed, metric=0.8 + seed * 0.001)
+            made_run(tmp_path, task=task, criterion="magnitude", seed=seed, metric=0.8 - apart + seed * 0.0011)
+    told = summed_up(compared(tmp_path))
+    assert len(told) == 10 and all("more than noise" in line for line in told[:8])
+    assert told[8:] == ["So are 1 more.", "1 of 10 tested differences may well be noise."]
 
 
 def test_several_comparisons_are_corrected_for(runs: Path) -> None:

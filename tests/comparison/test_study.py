@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_study_without_results_says_so(made: Study) -> None:
 
 
 def test_its_tables_come_from_its_results(made: Study, tmp_path: Path) -> None:
-    finished = {"finished": "2026-11-25T10:00:00+00:00"}
+    finished: dict[str, Any] = {"finished": "2026-11-25T10:00:00+00:00"}
     runs = [made_run(tmp_path / "runs", sparsity=s, metric=m, **finished) for s, m in ((0.0, 0.85), (0.9, 0.8))]
     (made.folder / "results").mkdir()
     (made.folder / "results" / "old.json").write_text("{}")
