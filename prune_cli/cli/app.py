@@ -45,6 +45,13 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="GROUP=OPTION or KEY
 Runs = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Run folders, folders of runs, or results that a study keeps.")
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="KEY=VALUE", help="Only runs with this value, or one of several."),
+]
+By = Annotated[
+    list[str] | None, typer.Option("--by", metavar="KEY", help="Group by this; by all that differs without.")
+]
 ConfigDir = Annotated[str | None, typer.Option("--config-dir", metavar="DIR", help="Folder with groups of your own.")]
 
 
@@ -160,13 +167,8 @@ def show_(
 )
 def compare_(
     paths: Runs,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="KEY=VALUE", help="Only runs with this value, or one of several."),
-    ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option("--by", metavar="KEY", help="Group by this; by all that differs without.")
-    ] = None,
+    where: Where = None,
+    by: By = None,
     sort: Annotated[
         list[str] | None,
         typer.Option("--sort", metavar="KEY", help="Order by a column or `mean`; -KEY from the highest on."),
@@ -223,6 +225,23 @@ def report_(
     from prune_cli.cli.reporting import write_report
 
     write_report([path.expanduser() for path in paths], output.expanduser(), title, config_dir, Console())
+
+
+@app.command("plot")
+def plot_(
+    paths: Runs,
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="frontier, curves, or layers.")] = "frontier",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Ends in .pdf, .svg or .png.")] = Path(
+        "plot.pdf"
+    ),
+    where: Where = None,
+    by: By = None,
+) -> None:
+    """Draw runs for a paper: metric against sparsity, learning curves, or the sparsity of layers."""
+    from prune_cli.cli.plotting import plot
+
+    paths = [path.expanduser() for path in paths]
+    plot(paths, kind, output.expanduser(), Console(), where=where or [], by=by or [])
 
 
 @app.command(

@@ -124,7 +124,7 @@ def _show_jobs(jobs: Sequence[Job], sweep_dir: Path) -> None:
     folders = dict.fromkeys(job.folder for job in jobs if job.result)
     results = [RunFolder(Path(folder)).read_result() for folder in folders]
     if len(results) > 1:
-        from prune_cli.report.figures import frontier
+        from prune_cli.comparison.pictures import frontier
         from prune_cli.report.tables import runs_table
 
         console.print(runs_table(results))

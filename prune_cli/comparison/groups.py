@@ -156,7 +156,9 @@ def compare(
     chosen = {path for (path,) in database.execute(f"SELECT path FROM {TABLE} WHERE {clauses}", values).fetchall()}
     rows = [row for row in rows if row["path"] in chosen]
     if not rows:
-        raise UserError(f"no finished run has {' and '.join(where)}: leave a --where out")
+        raise UserError(
+            f"no finished run has {' and '.join(where)}: leave a --where out" if where else "no run has finished"
+        )
     keys = tuple(by) or differing(rows)
     groups = [Group(values=dict(zip(keys, values, strict=True)), runs=runs) for values, runs in _by_values(rows, keys)]
     groups = _with_dense(groups)

@@ -14,6 +14,7 @@ import yaml
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_markdown
 from prune_cli.comparison.groups import compare
+from prune_cli.comparison.pictures import draw
 from prune_cli.comparison.query import column_names, connect, row
 from prune_cli.comparison.runs import Run, found
 from prune_cli.comparison.significance import in_words
@@ -104,10 +105,8 @@ class Study:
         """Write README and picture anew, from the results."""
         write_text(self.readme, self.rendered())
         if self.picture and any(self.results.glob("*.json")):
-            from prune_cli.report.figures import frontier
-
             temporary = self.results / ".frontier.png"
-            frontier([run.result for run in found([self.results])], temporary)
+            draw("frontier", found([self.results]), temporary)
             temporary.replace(self.results / "frontier.png")
 
     def _part(self, name: str, runs: Sequence[Run]) -> str:

@@ -63,7 +63,7 @@ def panels(comparison: Comparison) -> list[Panel]:
         lines: dict[str, list[Group]] = {}
         for group in groups:
             if group.pruned:
-                lines.setdefault(_way(group, keys), []).append(group)
+                lines.setdefault(way_of(group, keys), []).append(group)
         dense = next((group.dense for group in groups if group.dense is not None), None)
         if not lines and dense is not None:
             lines = {"dense": [dense]}
@@ -92,12 +92,17 @@ def _title(groups: Sequence[Group]) -> str:
     return f"{run['task']}, {run['model']}"
 
 
-def _way(group: Group, keys: Sequence[str]) -> str:
-    """What tells a group from others at the same sparsity."""
+def way_of(group: Group, keys: Sequence[str]) -> str:
+    """What tells a group from others at the same sparsity.
+
+    Args:
+        group: Of runs.
+        keys: That say how it was pruned.
+    """
     named = {"criterion": "{}", "regularization": "regularization {}"}
     said = [
         named.get(key, f"{key.removeprefix('trainer.')} {{}}").format(group.values[key])
         for key in keys
         if group.values[key] is not None
     ]
-    return ", ".join(said) or str(group.runs[0].get("criterion") or "pruned")
+    return ", ".join(said) or (str(group.runs[0].get("criterion") or "pruned") if group.pruned else "dense")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,20 +11,15 @@ from prune_cli.report.formats import percent
 from prune_cli.report.names import block_and_matrix, metric_label
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 Record = Mapping[str, Any]
 _Key = TypeVar("_Key", bound=Hashable)
 
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#555555"
-_LINES = (_BLUE, _VERMILION, "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+LINES = (_BLUE, _VERMILION, "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 """Palette of Okabe and Ito (2008)."""
-_MARKERS = "osD^vP"
 _DPI = 200
-_LEAST_KEPT = 1e-3
-"""Keep ratio at which the axis of the frontier ends: a sparsity of 1 has no place on a logarithmic one."""
 
 
 def metric_and_sparsity(
@@ -38,11 +32,6 @@ def metric_and_sparsity(
 def layer_sparsity(layers: Sequence[Record], path: Path, title: str) -> None:
     """Draw `layer_sparsity_figure` into a PNG file."""
     layer_sparsity_figure(layers, title).savefig(path, dpi=_DPI)
-
-
-def frontier(results: Sequence[Record], path: Path) -> None:
-    """Draw `frontier_figure` into a PNG file."""
-    frontier_figure(results).savefig(path, dpi=_DPI)
 
 
 def metric_and_sparsity_figure(
@@ -101,83 +90,6 @@ def layer_sparsity_figure(layers: Sequence[Record], title: str) -> Figure:
     if places is None:
         return _bars(layers, title)
     return _heat_map({place: 100 * layer["sparsity"] for place, layer in zip(places, layers, strict=True)}, title)
-
-
-def frontier_figure(results: Sequence[Record]) -> Figure:
-    """Metric against sparsity over runs: a panel for each task and model, a line for each way of pruning.
-
-    Points are means over seeds, error bars their sample standard deviation. The axis of sparsity is logarithmic in what
-    is kept, so that 80, 90 and 95% stand apart and 0% still has a place.
-
-    Args:
-        results: Contents of result.json of at least one run.
-    """
-    panels = _grouped(results, lambda result: f"{result['choices']['task']}, {result['choices']['model']}")
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = _figure(max(5.0, 3.4 * columns), 1.0 + 3.0 * rows)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-
-    several = len({result["choices"]["regularization"] for result in results}) > 1
-    lines = _grouped(results, lambda result: _way_of_pruning(result, with_regularization=several))
-    styles = {way: (_LINES[i % len(_LINES)], _MARKERS[i % len(_MARKERS)]) for i, way in enumerate(lines)}
-    for axis, (name, runs) in zip(axes, panels.items(), strict=False):
-        for way, members in _grouped(runs, lambda result: _way_of_pruning(result, with_regularization=several)).items():
-            _frontier_line(axis, members, way, *styles[way])
-        dense = [run["metric"] for run in runs if run["sparsity"]["measured"] == 0]
-        if dense:
-            axis.axhline(statistics.fmean(dense), color=_GREY, ls="--", lw=1, zorder=0, label="dense")
-        _set_sparsity_axis(axis, runs)
-        axis.set_ylabel(f"{_capitalized(runs[0]['primary_metric'])} (higher is better)")
-        axis.set_title(name, fontsize=10)
-    for unused in axes[len(panels) :]:
-        unused.remove()
-
-    seeds = len({result["seed"] for result in results})
-    spread = f"\nmean and standard deviation of up to {seeds} seeds" if seeds > 1 else ""
-    figure.supxlabel(f"Sparsity: % of prunable weights removed (log scale of the kept){spread}", fontsize=10)
-    entries = {
-        label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    columns = len(entries) if len(entries) <= 4 else math.ceil(len(entries) / 2)
-    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=columns, frameon=False)
-    return figure
-
-
-def _way_of_pruning(result: Record, *, with_regularization: bool) -> str:
-    choices = result["choices"]
-    return f"{choices['criterion']}, {choices['regularization']}" if with_regularization else choices["criterion"]
-
-
-def _frontier_line(axis: Axes, runs: Sequence[Record], label: str, color: str, marker: str) -> None:
-    points = _grouped(sorted(runs, key=_shown_sparsity), _shown_sparsity)
-    means = [statistics.fmean(run["metric"] for run in point) for point in points.values()]
-    axis.plot(list(points), means, color=color, marker=marker, ms=5, label=label)
-    repeated = {at: [run["metric"] for run in point] for at, point in points.items() if len(point) > 1}
-    if repeated:
-        centres = [statistics.fmean(metrics) for metrics in repeated.values()]
-        spreads = [statistics.stdev(metrics) for metrics in repeated.values()]
-        axis.errorbar(list(repeated), centres, spreads, fmt="none", color=color, capsize=3)
-
-
-def _set_sparsity_axis(axis: Axes, runs: Sequence[Record]) -> None:
-    """Scale the x-axis, in percent, by the logarithm of the keep ratio and mark the sparsities that were run."""
-    import numpy as np
-
-    def to_scale(removed: NDArray[np.float64]) -> NDArray[np.float64]:
-        return -np.log10(np.clip(1 - np.asarray(removed) / 100, _LEAST_KEPT, None))
-
-    def from_scale(value: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 100 * (1 - 10 ** -np.asarray(value))
-
-    shown = np.array(sorted({_shown_sparsity(run) for run in runs}))
-    ends = to_scale(shown[[0, -1]])
-    margin = 0.06 * max(0.5, ends[1] - ends[0])
-    axis.set_xscale("function", functions=(to_scale, from_scale))
-    axis.set_xlim(*from_scale(ends + np.array([-margin, margin])))
-    axis.set_xticks(shown, [f"{removed:g}" for removed in shown])
-    axis.minorticks_off()
-    axis.grid(axis="y", alpha=0.3)
 
 
 def _heat_map(cells: Mapping[tuple[str, str], float], title: str) -> Figure:
@@ -251,11 +163,6 @@ def _teacher_updates(history: Sequence[Record]) -> list[int]:
     ]
 
 
-def _shown_sparsity(result: Record) -> float:
-    """Measured sparsity in percent, as coarse as it can be read off: runs beyond the axis stand at its end."""
-    return round(100 * min(result["sparsity"]["measured"], 1 - _LEAST_KEPT), 2)
-
-
 def _percent(records: Sequence[Record], key: str) -> list[float]:
     return [100 * value for value in _numbers(records, key)]
 
@@ -268,11 +175,3 @@ def _numbers(records: Sequence[Record], key: str) -> list[float]:
 def _capitalized(metric: str) -> str:
     label = metric_label(metric)
     return label[0].upper() + label[1:]
-
-
-def _grouped(items: Iterable[Record], key: Callable[[Record], _Key]) -> dict[_Key, list[Record]]:
-    """Collect items of equal key, keys in the order of their first item."""
-    groups: dict[_Key, list[Record]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return groups

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ import pytest
 from matplotlib.axes import Axes
 
 from prune_cli.report import figures
-
-MakeResult = Callable[..., dict[str, Any]]
 
 
 def points(axis: Axes, label: str) -> list[tuple[float, float]]:
@@ -93,64 +90,13 @@ def test_limits_of_the_colours(lowest: float, highest: float, limits: tuple[floa
     assert figures._limits(lowest, highest) == limits
 
 
-def test_frontier_takes_means_over_seeds(make_result: MakeResult) -> None:
-    runs = [
-        make_result(sparsity=0.0, metric=0.9, seed=1),
-        make_result(sparsity=0.8, metric=0.875, seed=1),
-        make_result(sparsity=0.8, metric=0.625, seed=2),
-        make_result(sparsity=0.95, metric=0.5, seed=1),
-        make_result(sparsity=0.95, metric=0.25, seed=1, criterion="magnitude"),
-    ]
-    figure = figures.frontier_figure(runs)
-    (axis,) = figure.axes
-    assert points(axis, "pins") == [(0, 0.9), (80, 0.75), (95, 0.5)]
-    assert points(axis, "magnitude") == [(95, 0.25)]
-    assert points(axis, "dense")[0][1] == 0.9
-    (bars,) = axis.collections  # the one point with two seeds: 0.75 +- sqrt(2 * 0.125^2 / 1)
-    ((lower, upper),) = bars.get_segments()  # pyright: ignore[reportAttributeAccessIssue]
-    assert (lower[1], upper[1]) == pytest.approx((0.75 - 0.125 * math.sqrt(2), 0.75 + 0.125 * math.sqrt(2)))
-    assert axis.get_ylabel() == "F1 (higher is better)"
-    assert axis.get_title() == "mrpc, minilm"
-    assert figure.get_supxlabel().startswith("Sparsity: % of prunable weights removed (log scale of the kept)")
-    assert "up to 2 seeds" in figure.get_supxlabel()
-    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["0", "80", "95"]
-
-
-def test_frontier_spaces_sparsities_by_what_is_kept(make_result: MakeResult) -> None:
-    (axis,) = figures.frontier_figure([make_result(sparsity=s) for s in (0.0, 0.9, 0.99)]).axes
-    at = axis.transData.transform([(0, 0.8), (90, 0.8), (99, 0.8)])[:, 0]
-    assert at[1] - at[0] == pytest.approx(at[2] - at[1])
-
-
-def test_frontier_has_a_panel_a_task_and_tells_regularizations_apart(make_result: MakeResult) -> None:
-    figure = figures.frontier_figure(
-        [
-            make_result(task="mrpc"),
-            make_result(task="mrpc", regularization="none"),
-            make_result(task="rte", primary_metric="accuracy"),
-        ]
-    )
-    assert [axis.get_title() for axis in figure.axes] == ["mrpc, minilm", "rte, minilm"]
-    assert [axis.get_ylabel() for axis in figure.axes] == ["F1 (higher is better)", "Accuracy (higher is better)"]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["pins, self", "pins, none"]
-
-
-def test_frontier_of_one_fully_pruned_run(make_result: MakeResult) -> None:
-    (axis,) = figures.frontier_figure([make_result(sparsity=1.0)]).axes
-    assert points(axis, "pins") == [(99.9, 0.84261)]
-
-
-def test_files(
-    history: list[dict[str, Any]], layers: list[dict[str, Any]], make_result: MakeResult, tmp_path: Path
-) -> None:
+def test_files(history: list[dict[str, Any]], layers: list[dict[str, Any]], tmp_path: Path) -> None:
     figures.metric_and_sparsity(history, "f1", tmp_path / "metric.png", "the run")
     figures.layer_sparsity(layers, tmp_path / "layers.png", "the run")
-    figures.frontier([make_result()], tmp_path / "frontier.png")
     for path in tmp_path.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
         assert path.stat().st_size > 10_000
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_no_global_state(tmp_path: Path) -> None:
