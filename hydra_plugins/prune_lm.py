@@ -83,3 +83,26 @@ class OptunaSweeper(_Sweeper):
 
         with carrying():
             return run_search([*self.params, *arguments], *self.given(), **self.options)
+
+
+@final
+class FrontierSweeper(_Sweeper):
+    """The highest sparsity within a budget (`prune_cli.cli.budget`), whose options are in conf/hydra/sweeper/frontier.yaml."""
+
+    def __init__(self, params: Mapping[str, str] | None = None, **options: Any) -> None:
+        """Take what `hydra.sweeper` says.
+
+        Args:
+            params: Values by key, beside those of the command line.
+            options: The other arguments of `run_frontier`.
+        """
+        super().__init__(params)
+        self.options = options
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run what tells the answer."""
+        from prune_cli.cli.budget import run_frontier
+        from prune_cli.cli.failures import carrying
+
+        with carrying():
+            return run_frontier([*self.params, *arguments], *self.given(), **self.options)

@@ -245,6 +245,17 @@ def plot_(
 
 
 @app.command(
+    "frontier",
+    epilog="prune frontier task=mrpc max_drop=0.01 seed=1,2,3    or    prune frontier task=rte max_drop=0.02 grid=[0.7,0.8,0.9]",
+)
+def frontier_(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+    """Find the highest sparsity whose metric is within max_drop of dense, in few runs; those that are done are not repeated."""
+    from prune_cli.cli.budget import find
+
+    raise typer.Exit(find(overrides or [], config_dir))
+
+
+@app.command(
     "study",
     epilog="prune study mrpc_yardstick data=local data.path=DIR    or    prune study --check",
 )

@@ -108,6 +108,15 @@ class Jobs:
         """All jobs, as far as they are."""
         return self._sweep.jobs()
 
+    def finished(self, overrides: Sequence[str]) -> dict[str, Any] | None:
+        """The numbers of a run that has finished before; None where it has not, or is to be redone.
+
+        Args:
+            overrides: Of one value each.
+        """
+        job = self._plan(0, overrides)
+        return job.result or None
+
     def add(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
         """Plan jobs.
 

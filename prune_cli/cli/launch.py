@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,22 +54,34 @@ def launch(
         UserError: If an override cannot work, or a single run cannot.
     """
     if not inspect:
-        return _launch(overrides, multirun, config_dir)[0]
+        return _launch(overrides, multirun, config_dir).code
     overrides = [expand_home(override) for override in overrides]
     diagnose(overrides, config_dir, values=False)
     _hand_to_hydra([*overrides, *_options(config_dir), *inspect])
     return 0
 
 
-def launch_many(overrides: Sequence[str], config_dir: str | None = None) -> tuple[int, list[Job]]:
+@dataclass(frozen=True)
+class Launched:
+    """A multirun as it ended.
+
+    Attributes:
+        code: The exit code.
+        jobs: As they ended; none where a signal stopped it.
+        folder: Of the multirun.
+    """
+
+    code: int
+    jobs: list[Job]
+    folder: Path
+
+
+def launch_many(overrides: Sequence[str], config_dir: str | None = None) -> Launched:
     """Run every combination of swept values.
 
     Args:
         overrides: As given on the command line.
         config_dir: A user's own folder of groups.
-
-    Returns:
-        The exit code, and the jobs as they ended; none where a signal stopped it.
 
     Raises:
         UserError: If an override cannot work.
@@ -77,27 +89,28 @@ def launch_many(overrides: Sequence[str], config_dir: str | None = None) -> tupl
     return _launch(overrides, True, config_dir)
 
 
-def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> tuple[int, list[Job]]:
+def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> Launched:
     overrides = [expand_home(override) for override in overrides]
     options = _options(config_dir)
     first = diagnose(overrides, config_dir, multirun=multirun)
+    sweep_dir = Path(str(first.hydra.sweep.dir)).expanduser().absolute()
     try:
         if multirun or first.hydra.mode == RunMode.MULTIRUN:
-            return _launch_jobs(overrides, options, Path(str(first.hydra.sweep.dir)).expanduser().absolute())
+            return _launch_jobs(overrides, options, sweep_dir)
         _hand_to_hydra([*overrides, *options])
     except Carried as failed:
         raise failed.error from None
     except KeyboardInterrupt as stop:
         Console(stderr=True).print("Stopped. The same command goes on from the last checkpoint.")
-        return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED, []
-    return 0, []
+        return Launched(stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED, [], sweep_dir)
+    return Launched(0, [], sweep_dir)
 
 
 def _options(config_dir: str | None) -> list[str]:
     return [] if config_dir is None else ["--config-dir", str(Path(config_dir).expanduser())]
 
 
-def _launch_jobs(overrides: Sequence[str], options: Sequence[str], sweep_dir: Path) -> tuple[int, list[Job]]:
+def _launch_jobs(overrides: Sequence[str], options: Sequence[str], sweep_dir: Path) -> Launched:
     """Run all jobs, then tell what became of each."""
     # The folder has the time in its name: it is settled here, once for this process and all jobs.
     quoted = QuotedString(str(sweep_dir), Quote.single).with_quotes()
@@ -113,7 +126,7 @@ def _launch_jobs(overrides: Sequence[str], options: Sequence[str], sweep_dir: Pa
         if jobs:
             sweep.plan(jobs)
         _show_jobs(jobs, sweep_dir)
-    return exit_code(jobs) or failed_launch, jobs
+    return Launched(exit_code(jobs) or failed_launch, jobs, sweep_dir)
 
 
 def _show_jobs(jobs: Sequence[Job], sweep_dir: Path) -> None:

@@ -33,11 +33,11 @@ def carry_out(name: str, overrides: Sequence[str], config_dir: str | None) -> in
     folders: dict[str, list[Path]] = {}
     for number, (sweep, given) in enumerate(what.sweeps.items(), start=1):
         screen.rule(f"{what.folder.name}: {sweep}, sweep {number} of {len(what.sweeps)}")
-        code, jobs = launch_many([*(_filled(text, folders) for text in given), *overrides], config_dir)
-        if code:
+        launched = launch_many([*(_filled(text, folders) for text in given), *overrides], config_dir)
+        if launched.code:
             screen.print("The study is not whole: the same command goes on.")
-            return code
-        folders[sweep] = [Path(job.folder) for job in jobs if job.result]
+            return launched.code
+        folders[sweep] = [Path(job.folder) for job in launched.jobs if job.result]
     what.keep(path for paths in folders.values() for path in dict.fromkeys(paths))
     what.render()
     Console().print(Markdown(what.readme.read_text(encoding="utf-8")))

@@ -1,0 +1,84 @@
+"""`prune frontier`: the answer of the full grid, no run twice, whatever was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Prune
+
+GRID = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99]
+TINY = (
+    "task=conll2003 model=tiny_bert data=synthetic data.train=400 data.validation=64 tracking=none trainer.max_steps=60"
+    " trainer.batch_size=16 trainer.eval_steps=60 trainer.learning_rate=1e-2 trainer.precision=fp32 regularization=none"
+).split()
+SEARCH = [*TINY, f"grid={GRID}".replace(" ", ""), "max_drop=0.03"]
+
+
+def results(folder: Path) -> dict[str, float]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/result.json")}
+
+
+def answer(folder: Path) -> float | None:
+    last = max((folder / "runs" / ".multirun").glob("*/frontier.json"), key=lambda path: path.parent.name)
+    return json.loads(last.read_text())["answer"]
+
+
+@pytest.mark.slow
+def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_no_run(
+    prune: Prune, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "prune_cli", "frontier", *SEARCH]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while len(results(tmp_path)) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = results(tmp_path)
+    assert before
+    ended = prune("frontier", *SEARCH)
+    assert ended.code == 0, ended.err
+    assert "within 0.03 F1 of dense" in " ".join(ended.out.split())
+    tried = results(tmp_path)
+    assert before.items() <= tried.items(), "a finished run was made again"
+    assert len(tried) <= (len(GRID) + 1) / 2
+    found = answer(tmp_path)
+    assert prune("frontier", *SEARCH).code == 0 and results(tmp_path) == tried
+    sparsities = "sparsity=" + ",".join(map(str, [0.0, *GRID]))
+    assert prune("run", "-m", *TINY, sparsities).code == 0
+    metrics = {
+        result["sparsity"]["target"]: result["metric"]
+        for path in (tmp_path / "runs").glob("*/result.json")
+        for result in [json.loads(path.read_text())]
+    }
+    near = [sparsity for sparsity in GRID if metrics[0.0] - metrics[sparsity] <= 0.03]
+    above = next((sparsity for sparsity in GRID if sparsity > (found or 0.0)), None)
+    assert (found is None or found in near) and above not in near
+    if near == [sparsity for sparsity in GRID if sparsity <= max(near, default=0.0)]:  # else noise has several answers
+        assert found == max(near, default=None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sparsity=0.9"], "prune frontier chooses sparsities itself"),
+        (["max_drp=0.01"], "max_drp is not known: did you mean max_drop?"),
+        (["max_drop=-1"], "max_drop is -1: give what the metric may cost"),
+        (["max_drop=much"], "max_drop is much: give what the metric may cost"),
+        (["grid=[0.5,90]"], "grid is [0.5, 90]: give sparsities above 0 and up to 1"),
+        (["criterion=pins,magnitude"], "answers for one configuration, and criterion has several values"),
+        (["trainer.epochs=-1"], "trainer.epochs"),
+    ],
+)
+def test_what_cannot_work_is_refused(words: list[str], message: str, prune: Prune, tmp_path: Path) -> None:
+    ended = prune("frontier", *TINY, *words)
+    assert ended.code == 2 and message in ended.err, ended.err
+    assert not list(tmp_path.glob("runs/*/config.yaml"))
