@@ -59,7 +59,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> PretendedRuns:
     monkeypatch.setitem(sys.modules, "prune_cli.run", SimpleNamespace(run=pretended.run))
     monkeypatch.setitem(sys.modules, "prune_cli.report.tables", tables)
     monkeypatch.setitem(
-        sys.modules, "prune_cli.report.figures", SimpleNamespace(frontier=lambda results, picture: None)
+        sys.modules, "prune_cli.comparison.pictures", SimpleNamespace(frontier=lambda results, picture: None)
     )
     return pretended
 
