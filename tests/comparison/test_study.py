@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from prune_cli.cli.grid import combinations
 from prune_cli.comparison.study import UNTRIED, Study, names, study
+from prune_cli.config.compose import choices_of, composer, without_hydra
+from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import UserError
 from prune_cli.paths import EXPERIMENTS
 from tests.made_runs import made_run
@@ -87,3 +90,14 @@ def test_an_unknown_study_is_refused(made: Study, tmp_path: Path) -> None:
 def test_the_readme_of_every_study_is_what_its_results_give(name: str) -> None:
     one = study(name, [EXPERIMENTS])
     assert one.rendered() == one.readme.read_text(encoding="utf-8"), f"run `prune study {name} --tables`"
+
+
+@pytest.mark.parametrize("name", names([EXPERIMENTS]))
+def test_every_sweep_of_every_study_can_be_run(name: str) -> None:
+    for given in study(name, [EXPERIMENTS]).sweeps.values():
+        here = [text for text in given if "{" not in text]  # an earlier run is not there yet
+        with composer() as compose:
+            for overrides in combinations(here)[::5]:
+                cfg = compose(overrides)
+                choices = choices_of(cfg.hydra, cfg.model.name)
+                RunConfig.from_hydra(without_hydra(cfg), choices, writes=False, ask_source=False)
