@@ -17,7 +17,7 @@ from prune_cli.errors import UserError
 
 State = Literal["done", "running", "interrupted", "failed", "broken"]
 
-_CONFIG, _RESULT = "config.yaml", "result.json"
+_CONFIG, _RESULT, _SWEEP = "config.yaml", "result.json", "sweep.json"
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
 _NEEDED: Mapping[str, type | tuple[type, ...]] = {
     "name": str,
@@ -68,7 +68,8 @@ def found(paths: Iterable[Path]) -> list[Run]:
     """Find runs.
 
     Args:
-        paths: Run folders, folders of runs at any depth, results that a study keeps as NAME.json, or folders of these.
+        paths: Run folders, folders of runs at any depth, that of a multirun, results that a study keeps as NAME.json, or
+            folders of these.
 
     Returns:
         The runs by path; one that lies in several places, by its identity, only once.
@@ -161,12 +162,24 @@ def _places(path: Path) -> Iterator[Path]:
     if _CONFIG in names or _RESULT in names:
         yield path
         return
+    if _SWEEP in names:
+        yield from (folder for folder in _of_sweep(path / _SWEEP) if folder.is_dir())
+        return
     for entry in entries:
         if not entry.name.startswith("."):
             if entry.is_dir():
                 yield from _places(path / entry.name)
             elif entry.name.endswith(".json"):
                 yield path / entry.name
+
+
+def _of_sweep(file: Path) -> Iterator[Path]:
+    """The run folders of a multirun."""
+    try:
+        jobs = json.loads(file.read_text(encoding="utf-8"))["jobs"]
+        yield from [Path(job["folder"]) for job in jobs if job["folder"]]
+    except (OSError, ValueError, KeyError, TypeError):  # half-written: its runs are found where they lie
+        return
 
 
 def _kept(path: Path) -> Run | None:

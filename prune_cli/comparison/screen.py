@@ -14,8 +14,9 @@ from prune_cli.comparison.columns import Column
 from prune_cli.comparison.groups import Comparison, Group
 from prune_cli.comparison.runs import Run
 
-_LEAST = ("steps_per_second", "seconds", "bytes", "removed")
-"""Columns that a narrow screen does without, in this order."""
+_JOIN = "(keys)"
+_LEAST = ("steps_per_second", "seconds", _JOIN, "bytes", "removed")
+"""Columns that a narrow screen does without, in this order; at _JOIN the keys that tell groups apart share one column."""
 _WORD = 26
 """Characters from which on a word is broken."""
 _STYLES = {"running": "cyan", "interrupted": "yellow", "failed": "bold red", "broken": "bold red"}
@@ -60,13 +61,13 @@ def shown(
 
 
 def _fitting(comparison: Comparison, columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
-    """The columns that fit, and those that do not: first the keys join in one column, then the least important ones go."""
+    """The columns that fit, and those that do not: what is least important goes, and keys that tell groups apart join."""
     kept, left_out = list(columns), []
-    if _width(comparison, kept) > width:
-        kept = _joined(comparison, kept)
     for key in _LEAST:
         if _width(comparison, kept) <= width:
             break
+        if key == _JOIN:
+            kept = _joined(comparison, kept)
         left_out += [column for column in kept if column.key == key]
         kept = [column for column in kept if column.key != key]
     return kept, left_out

@@ -152,7 +152,9 @@ def _sentence(each: Difference, comparison: Comparison) -> str:
     verdict = "more than noise" if each.real else "may well be noise"
     assert each.p is not None
     chance = "p < 0.0001" if each.p < 0.0001 else f"p = {each.p:.2g}"
+    amount = f"{each.difference:.4f}"
+    told = f"{ours} beats {theirs} by {amount}" if float(amount) else f"{ours} and {theirs} differ by less than 0.0001"
     return (
-        f"{where}: {ours} beats {theirs} by {each.difference:.4f} {metric_label(each.best.metric)}"
+        f"{where}: {told} {metric_label(each.best.metric)}"
         f" ({each.seeds} shared seeds, paired t-test, {chance}): {verdict}."
     )

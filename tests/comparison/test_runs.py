@@ -28,6 +28,19 @@ def test_a_run_in_two_places_counts_once(tmp_path: Path) -> None:
     assert [run.path for run in found([tmp_path, tmp_path / "b", tmp_path / "a"])] == [tmp_path / "a" / "same"]
 
 
+def test_the_folder_of_a_multirun_stands_for_its_runs(tmp_path: Path) -> None:
+    one = made_run(tmp_path, seed=1)
+    made_run(tmp_path, seed=2)
+    sweep = tmp_path / ".multirun" / "today"
+    sweep.mkdir(parents=True)
+    (sweep / "1.json").write_text("{}")
+    (sweep / "sweep.json").write_text(json.dumps({"jobs": [{"folder": str(one)}, {"folder": ""}, {"folder": "gone"}]}))
+    assert [run.path for run in found([sweep])] == [one]
+    (sweep / "sweep.json").write_text('{"jobs": [')
+    with pytest.raises(UserError, match="holds no run"):
+        found([sweep])
+
+
 def test_a_result_that_a_study_keeps_is_a_run(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "runs", metric=0.75)
     (tmp_path / "results").mkdir()
