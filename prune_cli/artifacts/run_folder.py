@@ -229,4 +229,6 @@ class RunFolder:
 def _promises(value: object) -> TypeGuard[Mapping[str, Checksum]]:
     """Whether a part of a file has the form of promises."""
     wanted = Checksum.__required_keys__
-    return isinstance(value, dict) and all(isinstance(part, dict) and part.keys() == wanted for part in value.values())
+    return isinstance(value, dict) and all(
+        isinstance(part, dict) and part.keys() == wanted and isinstance(part["bytes"], int) for part in value.values()
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -66,16 +67,18 @@ def _run(
         "path": str(run.path),
         "state": run.state,
         "problem": shortened(run.problem, 300),
-        **{name: values.get(name) for name in _HERE},
+        **{name: _word(values.get(name)) for name in _HERE},
         "by": {key: _word(said(values, key)) for key in keys},
         "drop": drops.get(str(run.path)),
         "command": command,
         "curve": told(series, CURVE),
         "heat": {"layers": layouts.setdefault(layout, len(layouts)), **heat(series, layers, HEAT)},
         "samples": [
-            {str(name): value if name == "right" else one_line(str(value), LONGEST) for name, value in sample.items()}
+            {
+                str(name): value is True if name == "right" else one_line(str(value), LONGEST)
+                for name, value in sample.items()
+            }
             for sample in run.result.get("samples", [])[:SAMPLES]
-            if isinstance(sample, dict)
         ],
     }
 
@@ -109,4 +112,6 @@ def _panels(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _word(value: Any) -> Any:
-    return value if value is None or isinstance(value, int | float | str) else str(value)
+    """A value for JSON, which holds no infinity."""
+    finite = isinstance(value, int | float) and math.isfinite(value)
+    return value if value is None or finite or isinstance(value, str) else str(value)

@@ -29,7 +29,7 @@ def row(run: Run) -> dict[str, Any]:
     choices = result.get("choices") or config.get("choices") or {}
     sparsity, seconds = result.get("sparsity", {}), result.get("seconds", {})
     best = result.get("best_at_target") or {}
-    return {
+    said = {
         "name": run.name,
         "path": str(run.path),
         "state": run.state,
@@ -57,8 +57,9 @@ def row(run: Run) -> dict[str, Any]:
         "records": str(result.get("records", "")).removeprefix("sha256:")[:SHORT] or None,
         "weights": str(result.get("weights", "")).removeprefix("sha256:")[:SHORT] or None,
         **{METRICS + name: value for name, value in result.get("metrics", {}).items()},
-        **flat({key: value for key, value in config.items() if key not in ("choices", "sparsity", "seed")}),
     }
+    whole = flat({key: value for key, value in config.items() if key != "choices"})
+    return {**said, **{key: value for key, value in whole.items() if key not in said}}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

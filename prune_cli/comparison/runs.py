@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal
 
 import yaml
@@ -19,23 +19,6 @@ State = Literal["done", "running", "interrupted", "failed", "broken"]
 
 _CONFIG, _RESULT, _SWEEP = "config.yaml", "result.json", "sweep.json"
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
-_NEEDED: Mapping[str, type | tuple[type, ...]] = {
-    "name": str,
-    "choices": dict,
-    "seed": int,
-    "primary_metric": str,
-    "metric": (int, float),
-    "metrics": dict,
-    "sparsity": dict,
-    "seconds": dict,
-    "steps": int,
-    "files": dict,
-    "layers": list,
-    "machine": dict,
-    "best_at_target": (dict, NoneType),
-}
-"""What a result must say for its run to be compared."""
-_OF_LAYER = {"name", "weights", "zeros", "sparsity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,13 +199,66 @@ def _lacking(result: Mapping[str, Any]) -> str:
     """What keeps a result from being compared."""
     if missing := [name for name in _NEEDED if name not in result]:
         return f"result.json lacks {', '.join(missing)}"
-    odd = [name for name, kind in _NEEDED.items() if not isinstance(result[name], kind)]
-    numbers = [*result["files"].values(), result["sparsity"].get("measured")] if not odd else []
-    if odd or not all(isinstance(number, int | float) for number in numbers):
-        return f"result.json is not what a run writes ({', '.join(odd) or 'files, sparsity'})"
-    if not all(isinstance(layer, dict) and layer.keys() >= _OF_LAYER for layer in result["layers"]):
-        return "result.json is not what a run writes (layers)"
-    return ""
+    odd = [name for name, right in {**_NEEDED, **_OPTIONAL}.items() if name in result and not right(result[name])]
+    return f"result.json is not what a run writes ({', '.join(odd)})" if odd else ""
+
+
+def _is(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and isinstance(value, int)
+
+
+def _or_none(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or right(value)
+
+
+def _table_of(right: Callable[[Any], bool], *needed: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and {*needed} <= value.keys() and all(map(right, value.values()))
+
+
+def _is_layer(value: Any) -> bool:
+    numbers = ("weights", "zeros", "sparsity")
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and all(_is_number(value.get(name)) for name in numbers)
+    )
+
+
+def _list_of(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(right, value))
+
+
+_NEEDED: Mapping[str, Callable[[Any], bool]] = {
+    "name": _is(str),
+    "choices": _table_of(_is(str), "task", "model"),
+    "seed": _is_whole,
+    "primary_metric": _is(str),
+    "metric": _is_number,
+    "metrics": _table_of(_or_none(_is_number)),
+    "sparsity": _table_of(_is_number, "target", "measured"),
+    "seconds": _table_of(_is_number),
+    "steps": _is_whole,
+    "files": _table_of(_is_number),
+    "layers": _list_of(_is_layer),
+    "machine": _is(dict),
+}
+"""What a result must say for its run to be compared."""
+_OPTIONAL: Mapping[str, Callable[[Any], bool]] = {
+    "best_at_target": _or_none(lambda value: isinstance(value, dict) and _is_number(value.get("metric"))),
+    "teacher_metric": _or_none(_is_number),
+    "steps_per_second": _is_number,
+    "peak_memory_bytes": _is_number,
+    "versions": _is(dict),
+    "samples": _list_of(_is(dict)),
+}
 
 
 def _config(folder: RunFolder) -> Mapping[str, Any]:

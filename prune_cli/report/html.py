@@ -37,7 +37,7 @@ def page(data: Mapping[str, Any], title: str, footer: str) -> str:
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:;"
         " base-uri 'none'; form-action 'none'"
     )
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return Template(_part("page.html")).substitute(
         policy=policy,
         title=escape(title),
