@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prune_cli.comparison.groups import SHOWN, Comparison, Group
+from prune_cli.comparison.query import METRICS
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.report.formats import duration, percent, size
@@ -99,7 +100,20 @@ def _key(key: str) -> Column:
 
 
 def _of_runs(name: str) -> Column:
-    return Column(key=name, header=name.removeprefix("metrics."), value=lambda group: group.told(name), show=_word)
+    return Column(
+        key=name,
+        header=name.removeprefix(METRICS),
+        value=lambda group: group.told(name),
+        show=_metric if _is_metric(name) else _word,
+    )
+
+
+def _is_metric(name: str) -> bool:
+    return name.startswith(METRICS) or name in ("metric", "best", "teacher_metric")
+
+
+def _metric(value: Any) -> str:
+    return _four(value) if isinstance(value, float) else _word(value)
 
 
 def _word(value: Any) -> str:

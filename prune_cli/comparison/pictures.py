@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ _LEAST_KEPT = 1e-3
 _DODGE = 0.012
 """How far neighbouring lines stand apart, as a part of the axis: equal points would hide one another."""
 _MOST_WAYS, _MOST_MAPS = 12, 6
+_LINE = 48
+"""Characters of a label that fit a column."""
 _TYPE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -307,13 +310,10 @@ def _grid(count: int, height: float = 2.0) -> tuple[Figure, list[Axes]]:
 
 def _legend(figure: Figure, columns: int) -> None:
     entries = {
-        label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+        textwrap.fill(label, _LINE): line
+        for axis in figure.axes
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     if entries:
-        figure.legend(
-            entries.values(),
-            entries.keys(),
-            loc="outside upper center",
-            ncols=min(columns, len(entries)),
-            frameon=False,
-        )
+        columns = 1 if max(map(len, entries)) > _LINE / 2 else min(columns, len(entries))
+        figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=columns, frameon=False)

@@ -52,7 +52,9 @@ def panels(comparison: Comparison) -> list[Panel]:
     Args:
         comparison: By any keys.
     """
-    keys = [key for key in comparison.by if key not in _ELSEWHERE]
+    pruned = [group for group in comparison.groups if group.pruned]
+    # What tells dense from pruned runs alone, such as fewer steps, tells no line from another.
+    keys = [key for key in comparison.by if key not in _ELSEWHERE and len({group.values[key] for group in pruned}) > 1]
     settings: dict[object, list[Group]] = {}
     for group in comparison.groups:
         settings.setdefault((*(group.runs[0].get(name) for name in SETTING), group.metric), []).append(group)

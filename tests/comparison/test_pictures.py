@@ -151,3 +151,21 @@ def test_no_global_state(tmp_path: Path) -> None:
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_line_is_called_by_what_tells_it_from_other_lines(tmp_path: Path) -> None:
+    made_run(tmp_path, sparsity=0.0, learning_rate=5e-5)
+    for rate in (1e-4, 2e-4):
+        made_run(tmp_path, learning_rate=rate)
+    (axis,) = figure("frontier", tmp_path).axes
+    assert axis.get_legend_handles_labels()[1] == ["dense", "learning_rate 0.0001", "learning_rate 0.0002"]
+
+
+def test_a_long_label_is_folded_and_stays_in_the_picture(tmp_path: Path) -> None:
+    for criterion in ("a" * 30 + " " + "b" * 30, "c"):
+        made_run(tmp_path, criterion=criterion)
+    drawn = figure("frontier", tmp_path)
+    drawn.canvas.draw()
+    (legend,) = drawn.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= drawn.bbox.width and "\n" in legend.get_texts()[0].get_text()
