@@ -58,7 +58,9 @@ def finish(
             "name": folder.path.name,
             "id": run_id,
             "choices": dict(config.choices),
-            "config": redact(config.resolved),
+            "config": json.loads(
+                json.dumps(redact(config.resolved), default=str)
+            ),  # a class of the user's may hold paths
             **asdict(found),
             "seed": config.seed,
             "auto_class": task.head.auto_classes[models.architecture_of(model.config, told)],

@@ -6,16 +6,20 @@ import json
 import os
 import re
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from filelock import FileLock
+from omegaconf import OmegaConf
 from rich.console import Console
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.comparison.runs import found
+from prune_cli.config.command import commands
 from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome, evaluate
@@ -50,6 +54,17 @@ def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> Non
     assert (sparsity["zeros_by_mask"], sparsity["zeros_in_file"], sparsity["prunable"]) == (zeros, zeros, total)
     assert sparsity["measured"] == zeros / total
     assert sum(layer["zeros"] for layer in finished.result["layers"]) == zeros
+
+
+def test_the_result_says_what_was_run_and_on_what(finished: Outcome, precision: str) -> None:
+    """It alone is what runs are compared by, and what a study keeps."""
+    (run,) = found([finished.folder])
+    assert (run.state, run.config) == ("done", finished.result["config"])
+    assert run.config == OmegaConf.to_container(OmegaConf.load(finished.folder / "config.yaml"))
+    assert run.result["records"].startswith("sha256:") and run.result["teacher"] is None
+    assert datetime.fromisoformat(run.result["finished"]) <= datetime.now(UTC)
+    (command,) = commands([run.config])
+    assert command.startswith("prune run task=mrpc model=tiny_bert data=synthetic ") and precision in command
 
 
 def test_one_model_in_the_folder_and_no_checkpoint(finished: Outcome) -> None:
