@@ -67,52 +67,46 @@ def run_frontier(
     jobs = Jobs(config_loader, config, launcher)
 
     def at(sparsity: float) -> list[list[str]]:
-        return [[*each, f"{_SPARSITY}={sparsity:g}"] for each in given]
+        return [[*each, f"{_SPARSITY}={sparsity!r}"] for each in given]
 
     # What has finished before costs nothing, and narrows the search down.
     known = [sparsity for sparsity in sparsities if all(jobs.finished(each) is not None for each in at(sparsity))]
     jobs.add([each for sparsity in (0.0, *known) for each in at(sparsity)])
     jobs.carry_out()
-    while _whole(jobs.all) and (answer := answer_of(jobs.all, max_drop, sparsities)) is not None:
+    while _whole(jobs.all):  # a failed or interrupted run leaves the question open
+        answer = answer_of(jobs.all, max_drop, sparsities)
         position = next_position(answer.near, len(sparsities))
         if position is None:
+            best = None if answer.best is None else answer.best.sparsity
+            told = {**asdict(answer), "answer": best, "said": answer.in_words()}
+            write_text(jobs.folder / ANSWER, json.dumps(told, indent=2) + "\n")
             break
         Console(stderr=True).print(_so_far(answer, sparsities[position]))
         jobs.add(at(sparsities[position]))
         jobs.carry_out()
-    if (answer := answer_of(jobs.all, max_drop, sparsities)) is not None:
-        told = {
-            **asdict(answer),
-            "answer": None if answer.best is None else answer.best.sparsity,
-            "said": answer.in_words(),
-        }
-        write_text(jobs.folder / ANSWER, json.dumps(told, indent=2) + "\n")
     return jobs.all
 
 
-def answer_of(jobs: Iterable[Job], max_drop: float, grid: Sequence[float]) -> Answer | None:
-    """What the jobs so far tell; None where no dense one has ended.
+def answer_of(jobs: Iterable[Job], max_drop: float, grid: Sequence[float]) -> Answer:
+    """What the jobs so far tell.
 
     Args:
-        jobs: Of a search.
+        jobs: Of a search, done, the dense ones among them.
         max_drop: The budget.
         grid: Rising.
     """
     metrics: dict[float, dict[int, float]] = {}
     label = ""
     for job in jobs:
-        if job.result:
-            sparsity = float(_value(job.overrides, _SPARSITY))
-            metrics.setdefault(sparsity, {})[job.result["seed"]] = job.result["metric"]
-            label = metric_label(job.result["primary_metric"])
-    dense = metrics.pop(0.0, {})
+        sparsity = float(_value(job.overrides, _SPARSITY))
+        metrics.setdefault(sparsity, {})[job.result["seed"]] = job.result["metric"]
+        label = metric_label(job.result["primary_metric"])
+    dense = metrics.pop(0.0)
     points = [
-        Point(sparsity, {seed: dense[seed] - metric for seed, metric in of_seed.items() if seed in dense})
+        Point(sparsity, {seed: dense[seed] - metric for seed, metric in of_seed.items()})
         for sparsity, of_seed in sorted(metrics.items())
     ]
-    if not dense:
-        return None
-    return Answer(max_drop=max_drop, metric=label, grid=grid, points=[point for point in points if point.drops])
+    return Answer(max_drop=max_drop, metric=label, grid=grid, points=points)
 
 
 def find(overrides: Sequence[str], config_dir: str | None) -> int:

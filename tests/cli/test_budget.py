@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from prune_cli.cli import budget
+from prune_cli.cli.outcomes import Job
 from tests.cli.conftest import Prune
 
 GRID = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99]
@@ -64,6 +67,42 @@ def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_n
     assert (found is None or found in near) and above not in near
     if near == [sparsity for sparsity in GRID if sparsity <= max(near, default=0.0)]:  # else noise has several answers
         assert found == max(near, default=None)
+
+
+def searched(monkeypatch: pytest.MonkeyPatch, folder: Path, grid: list[float], fails: float) -> list[Job]:
+    """Search without runs: each sparsity costs itself, and the run of one fails."""
+
+    class Pretended:
+        def __init__(self, *_: Any) -> None:
+            self.folder, self.all = folder, list[Job]()
+
+        def finished(self, overrides: Any) -> None:
+            return None
+
+        def add(self, combinations: list[list[str]]) -> None:
+            for overrides in combinations:
+                sparsity = float(overrides[-1].partition("=")[2])
+                result = {"seed": 1, "metric": 1 - sparsity, "primary_metric": "f1"} if sparsity != fails else {}
+                status = "done" if result else "failed"
+                number = len(self.all) + 1
+                self.all.append(Job(number=number, overrides=overrides, status=status, result=result, problems=[]))
+
+        def carry_out(self) -> None: ...
+
+    monkeypatch.setattr(budget, "Jobs", Pretended)
+    options: Any = None
+    return budget.run_frontier(["task=rte"], options, options, options, max_drop=0.6, grid=grid)
+
+
+def test_a_failed_run_leaves_the_question_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    jobs = searched(monkeypatch, tmp_path, [0.5, 0.7, 0.9], fails=0.7)
+    assert [job.status for job in jobs] == ["done", "failed"]
+    assert not (tmp_path / "frontier.json").exists()
+
+
+def test_a_grid_may_be_as_fine_as_one_likes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    searched(monkeypatch, tmp_path, [0.123456789, 0.59999999, 0.60000001], fails=2)
+    assert json.loads((tmp_path / "frontier.json").read_text())["answer"] == 0.59999999
 
 
 @pytest.mark.parametrize(
