@@ -150,6 +150,17 @@ def test_it_fits_a_phone_and_the_dark_and_paper(report: Path, opened: Callable[[
 
 
 @pytest.mark.slow
+def test_charts_fit_the_paper_and_then_the_screen_again(report: Path, opened: Callable[[Path], Page]) -> None:
+    page = opened(report)
+    widths = "[...document.querySelectorAll('.chart svg.main-svg')].map((svg) => svg.getBoundingClientRect().width)"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert {round(width) for width in page.evaluate(widths)} == {680}
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_timeout(300)
+    assert max(page.evaluate(widths)) > 1000
+
+
+@pytest.mark.slow
 def test_whoever_does_not_see_it_is_told(report: Path, opened: Callable[[Path], Page]) -> None:
     page = opened(report)
     for chart in page.locator(".chart").all():

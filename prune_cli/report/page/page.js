@@ -6,6 +6,7 @@
   const DASHES = ["solid", "dot", "dash", "longdash", "dashdot"];
   const ROWS = 200; // of the table at a time
   const MOST = 8; // curves at a time
+  const PAPER = 680; // pixels of a page's width
   const HEAT_FROM = 40, HEAT_STEPS = 200; // see history.py: a sparsity is one character
 
   const at = (id) => document.getElementById(id);
@@ -262,7 +263,10 @@
   });
   const all = () => { frontiers(); curves(); details(); };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
-  matchMedia("print").addEventListener("change", all);
+  // On paper there is no resizing: charts get the width of a page first, and their own afterwards.
+  const sized = (layout) => { for (const chart of document.querySelectorAll(".chart")) Plotly.relayout(chart, layout); };
+  addEventListener("beforeprint", () => { all(); sized({ width: PAPER, autosize: false }); });
+  addEventListener("afterprint", () => { sized({ width: null, autosize: true }); all(); });
   select();
   all();
   document.documentElement.dataset.ready = "yes";
