@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
 from prune_cli.artifacts import environment, result
+from prune_cli.compaction.compact import arithmetic
 from prune_cli.files import write_text
 from prune_cli.report import figures, model_card, samples
 from prune_cli.tracking.secrets import redact
@@ -72,6 +73,9 @@ def finish(
             "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
             "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
             "layers": result.layers(pruner, zeros),
+            "arithmetic": None
+            if (counted := arithmetic(model)) is None
+            else {**asdict(counted), "share": counted.share},
             "steps": last["step"],
             "epochs": last["epoch"],
             "precision": trainer.checkpoints.precision,

@@ -51,6 +51,9 @@ def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> Non
     assert total == 16_384
     assert zeros == 14_746 == round(0.9 * total)
     sparsity = finished.result["sparsity"]
+    arithmetic = finished.result["arithmetic"]
+    assert arithmetic["dense"] == total
+    assert 0 < arithmetic["share"] == arithmetic["left"] / total <= 1
     assert (sparsity["zeros_by_mask"], sparsity["zeros_in_file"], sparsity["prunable"]) == (zeros, zeros, total)
     assert sparsity["measured"] == zeros / total
     assert sum(layer["zeros"] for layer in finished.result["layers"]) == zeros

@@ -80,6 +80,7 @@ def _outcome(comparison: Comparison) -> list[Column]:
         Column(key="drop", header="drop", value=lambda group: group.drop, show="{:+.4f}".format),
         Column(key="removed", header="% removed", value=_of("removed"), show=_removed),
         Column(key="bytes", header="size", value=_of("bytes"), show=size),
+        Column(key="arithmetic", header="% arith", value=_of("arithmetic"), show=_removed),
         Column(key="seconds", header="time", value=_of("seconds"), show=duration),
         Column(key="steps_per_second", header="steps/s", value=_of("steps_per_second"), show="{:.2f}".format),
     ]

@@ -47,6 +47,7 @@ def row(run: Run) -> dict[str, Any]:
         "prunable": sparsity.get("prunable"),
         "parameters": sparsity.get("parameters"),
         "bytes": sum(result["files"].values()) if result.get("files") else None,
+        "arithmetic": (result.get("arithmetic") or {}).get("share"),
         "steps": result.get("steps"),
         "seconds": seconds.get("total"),
         "steps_per_second": result.get("steps_per_second"),

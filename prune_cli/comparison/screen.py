@@ -15,7 +15,7 @@ from prune_cli.comparison.groups import Comparison, Group
 from prune_cli.comparison.runs import Run
 
 _JOIN = "(keys)"
-_LEAST = ("steps_per_second", "seconds", _JOIN, "bytes", "removed")
+_LEAST = ("steps_per_second", "arithmetic", "seconds", _JOIN, "bytes", "removed")
 """Columns that a narrow screen does without, in this order; at _JOIN the keys that tell groups apart share one column."""
 _WORD = 26
 """Characters from which on a word is broken."""
@@ -108,6 +108,10 @@ def _legend(comparison: Comparison, columns: Sequence[Column], left_out: Sequenc
         said.append("drop: from the best dense runs of the same task, model and records; below 0 where pruning helped")
     if "removed" in keys:
         said.append("% removed: of the prunable weights, counted in the saved file")
+    if "arithmetic" in keys:
+        said.append(
+            "% arith: multiply-adds of the matrices that are left when what is empty is cut out (`prune export`)"
+        )
     if comparison.best():
         said.append("green: best of its task, model and sparsity")
     if left_out:

@@ -59,6 +59,11 @@ def summary_table(result: Result, folder: Path) -> Table:
     table.add_row(
         "of the whole model", f"{percent(sparsity['of_model'], 2)}% of {sparsity['parameters']:,} parameters removed"
     )
+    if (counted := result.get("arithmetic")) is not None:  # runs of earlier versions did not count
+        table.add_row(
+            "compact",
+            f"{percent(counted['share'], 2)}% of the matrices' multiply-adds left, {counted['left']:,} a token: prune export",
+        )
     table.add_section()
     for name, count in result["files"].items():
         table.add_row("file", f"{name}, {size(count)} (zeros are stored too)")

@@ -1,0 +1,133 @@
+"""A compact model: made from a pruned one, counted, saved, loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from safetensors import SafetensorError
+
+from prune_cli.compaction.changes import changes, known
+from prune_cli.compaction.families import FAMILIES
+from prune_cli.compaction.layout import KEY, VERSION, Layout, checked, made, put
+from prune_cli.errors import UserError
+from prune_cli.pruning.scope import prunable_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Multiply-adds of the matrices in the Transformer blocks for one token; attention's own products are not among them.
+
+    Attributes:
+        dense: Of the model as it is saved, zeros and all.
+        left: After compaction.
+    """
+
+    dense: int
+    left: int
+
+    @property
+    def share(self) -> float:
+        """What is left, 0 to 1."""
+        return self.left / self.dense
+
+
+def arithmetic(model: PreTrainedModel) -> Arithmetic | None:
+    """Count what compaction would leave, without making it.
+
+    Args:
+        model: Pruned, its removed weights zero.
+
+    Returns:
+        The counts; None for an architecture that there are no rules for.
+    """
+    if not known(model):
+        return None
+    dense = sum(weight.numel() for weight in prunable_weights(model).values())
+    return Arithmetic(dense, dense + sum(change.after - change.before for change in changes(model)))
+
+
+def compact(model: PreTrainedModel) -> Arithmetic:
+    """Make a model compact, in place: its outputs stay the same but for rounding. It is for inference from then on.
+
+    Args:
+        model: Pruned, its removed weights zero. Its configuration afterwards tells the layout.
+
+    Returns:
+        What was there and what is left.
+
+    Raises:
+        UserError: If there are no rules for its architecture, or it is compact already.
+    """
+    if hasattr(model.config, KEY):
+        raise UserError("the model is compact already")
+    if not known(model):
+        raise UserError(
+            f"compaction has no rules for {model.config.model_type}; it knows {', '.join(FAMILIES)}. Leave it out: --no-compact"
+        )
+    dense = left = sum(weight.numel() for weight in prunable_weights(model).values())
+    layout = Layout(version=VERSION, modules=[])
+    for change in changes(model):
+        left += change.after - change.before
+        if change.entry["kind"] == "sizes":
+            put(model, change.entry)
+        else:
+            module = made(change.entry, model.config)
+            module.load_state_dict(change.tensors, assign=True)
+            put(model, change.entry, module.eval())
+        layout["modules"].append(change.entry)
+    model.config.__dict__[KEY] = layout
+    model.requires_grad_(requires_grad=False).eval()
+    return Arithmetic(dense, left)
+
+
+def compact_class(cls: type[PreTrainedModel]) -> type[PreTrainedModel]:
+    """The class of transformers whose models are compact from the start, as their configuration tells.
+
+    Args:
+        cls: The class of the model that was compacted.
+    """
+
+    def __init__(self: PreTrainedModel, config: Any, *inputs: Any, **options: Any) -> None:
+        cls.__init__(self, config, *inputs, **options)
+        for entry in getattr(config, KEY)["modules"]:
+            put(self, entry)
+
+    # By its own name, which is what transformers writes into a configuration
+    return type(cls.__name__, (cls,), {"__init__": __init__, "__module__": cls.__module__})
+
+
+def load_compact(folder: str | Path) -> PreTrainedModel:
+    """Load a compact model as `prune export --format compact` wrote it. It is a model of transformers, for inference.
+
+    Args:
+        folder: Holds config.json and model.safetensors.
+
+    Raises:
+        UserError: If it is none.
+    """
+    import transformers
+
+    path = Path(folder) / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    checked(values.get(KEY) if isinstance(values, dict) else None, str(path))
+    names = values.get("architectures") or [None]
+    cls = getattr(transformers, str(names[0]), None)
+    if not (isinstance(cls, type) and issubclass(cls, transformers.PreTrainedModel)):
+        raise UserError(f"{path}: architectures={names} names no model of transformers")
+    try:
+        loaded = compact_class(cls).from_pretrained(str(folder), use_safetensors=True, output_loading_info=True)
+    except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise UserError(f"{folder} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    model, found = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
+    if found["missing_keys"] or found["unexpected_keys"]:
+        raise UserError(f"{folder} cannot be loaded: its weights are not those of the layout in its config.json")
+    return model.eval()

@@ -1,0 +1,221 @@
+"""Where attention and feed-forwards stand in the blocks of each architecture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionNames:
+    """An attention in a block, by names relative to it.
+
+    Attributes:
+        module: What splits the projections into heads.
+        query: Projection to the queries; the same name as `key` and `value` where one matrix makes all three.
+        key: Projection to the keys.
+        value: Projection to the values.
+        output: Projection of the joined heads.
+        heads: Attribute of `module` with the number of heads; None where it follows from the shapes.
+        size: Attributes of `module` with the dimensions of a head.
+        width: Attributes of `module` with the dimensions of all heads.
+        rotary: Whether queries and keys are rotated by their position, and keys shared by heads.
+        positions: Projections of relative positions that meet queries and keys dimension by dimension, where a block has them;
+            empty where the query's and the key's own serve for that; None where positions do not come this way.
+        removable: Whether a block may have fewer heads than others.
+        encoder: Whether it may be replaced by `GroupedAttention`: no cache, no positions of its own.
+    """
+
+    module: str
+    query: str
+    key: str
+    value: str
+    output: str
+    heads: str | None = None
+    size: tuple[str, ...]
+    width: tuple[str, ...] = ()
+    rotary: bool = False
+    positions: tuple[str, ...] | None = None
+    removable: bool = True
+    encoder: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedForwardNames:
+    """A feed-forward in a block, by names relative to it.
+
+    Attributes:
+        up: Projection to the neurons; behind the activation where there is a gate.
+        down: Projection from them.
+        activation: Module or function between them.
+        gate: Projection that the activation is applied to, whose result multiplies that of `up`; None for none.
+    """
+
+    up: str
+    down: str
+    activation: str
+    gate: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The blocks of an architecture; a name that a block lacks is passed over.
+
+    Attributes:
+        blocks: Regular expression for the whole name of a block.
+        attention: Its attentions.
+        feed_forward: Its feed-forwards.
+    """
+
+    blocks: re.Pattern[str]
+    attention: tuple[AttentionNames, ...]
+    feed_forward: tuple[FeedForwardNames, ...] = field(default=())
+
+    def found(self, model: PreTrainedModel) -> Iterator[str]:
+        """The names of a model's blocks."""
+        return (name for name, _ in model.named_modules() if self.blocks.fullmatch(name))
+
+
+_BERT = Family(
+    blocks=re.compile(r"(.*\.)?encoder\.layer\.\d+"),
+    attention=(
+        AttentionNames(
+            module="attention.self",
+            query="attention.self.query",
+            key="attention.self.key",
+            value="attention.self.value",
+            output="attention.output.dense",
+            size=("attention_head_size",),
+            encoder=True,
+        ),
+    ),
+    feed_forward=(
+        FeedForwardNames(up="intermediate.dense", down="output.dense", activation="intermediate.intermediate_act_fn"),
+    ),
+)
+_LLAMA = Family(
+    blocks=re.compile(r"(.*\.)?layers\.\d+"),
+    attention=(
+        AttentionNames(
+            module="self_attn",
+            query="self_attn.q_proj",
+            key="self_attn.k_proj",
+            value="self_attn.v_proj",
+            output="self_attn.o_proj",
+            size=("head_dim",),
+            rotary=True,
+        ),
+    ),
+    feed_forward=(
+        FeedForwardNames(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj", activation="mlp.act_fn"),
+    ),
+)
+
+
+def _bart(module: str) -> AttentionNames:
+    return AttentionNames(
+        module=module,
+        query=f"{module}.q_proj",
+        key=f"{module}.k_proj",
+        value=f"{module}.v_proj",
+        output=f"{module}.out_proj",
+        heads="num_heads",
+        size=("head_dim",),
+    )
+
+
+def _t5(module: str) -> AttentionNames:
+    return AttentionNames(
+        module=module,
+        query=f"{module}.q",
+        key=f"{module}.k",
+        value=f"{module}.v",
+        output=f"{module}.o",
+        heads="n_heads",
+        size=("key_value_proj_dim",),
+        width=("inner_dim",),
+        removable=False,  # all blocks add the position bias of the first, one a head
+    )
+
+
+FAMILIES: Mapping[str, Family] = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "electra": _BERT,
+    "distilbert": Family(
+        blocks=re.compile(r"(.*\.)?transformer\.layer\.\d+"),
+        attention=(
+            AttentionNames(
+                module="attention",
+                query="attention.q_lin",
+                key="attention.k_lin",
+                value="attention.v_lin",
+                output="attention.out_lin",
+                size=("attention_head_size",),
+                encoder=True,
+            ),
+        ),
+        feed_forward=(FeedForwardNames(up="ffn.lin1", down="ffn.lin2", activation="ffn.activation"),),
+    ),
+    "deberta-v2": Family(
+        blocks=_BERT.blocks,
+        attention=(
+            AttentionNames(
+                module="attention.self",
+                query="attention.self.query_proj",
+                key="attention.self.key_proj",
+                value="attention.self.value_proj",
+                output="attention.output.dense",
+                heads="num_attention_heads",
+                size=("attention_head_size",),
+                width=("all_head_size",),
+                positions=("attention.self.pos_query_proj", "attention.self.pos_key_proj"),
+            ),
+        ),
+        feed_forward=_BERT.feed_forward,
+    ),
+    "gpt2": Family(
+        blocks=re.compile(r"(.*\.)?h\.\d+"),
+        attention=(
+            AttentionNames(
+                module="attn",
+                query="attn.c_attn",
+                key="attn.c_attn",
+                value="attn.c_attn",
+                output="attn.c_proj",
+                heads="num_heads",
+                size=("head_dim",),
+                width=("split_size",),
+            ),
+        ),
+        feed_forward=(FeedForwardNames(up="mlp.c_fc", down="mlp.c_proj", activation="mlp.act"),),
+    ),
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+    "bart": Family(
+        blocks=re.compile(r"(.*\.)?(encoder|decoder)\.layers\.\d+"),
+        attention=(_bart("self_attn"), _bart("encoder_attn")),
+        feed_forward=(FeedForwardNames(up="fc1", down="fc2", activation="activation_fn"),),
+    ),
+    "t5": Family(
+        blocks=re.compile(r"(.*\.)?(encoder|decoder)\.block\.\d+"),
+        attention=(_t5("layer.0.SelfAttention"), _t5("layer.1.EncDecAttention")),
+        feed_forward=tuple(
+            names
+            for place in ("layer.1.DenseReluDense", "layer.2.DenseReluDense")
+            for names in (
+                FeedForwardNames(up=f"{place}.wi", down=f"{place}.wo", activation=f"{place}.act"),
+                FeedForwardNames(
+                    gate=f"{place}.wi_0", up=f"{place}.wi_1", down=f"{place}.wo", activation=f"{place}.act"
+                ),
+            )
+        ),
+    ),
+}
+"""By `model_type` of transformers."""
