@@ -1,17 +1,13 @@
-"""A compact model: made from a pruned one, counted, saved, loaded."""
+"""A compact model, made from a pruned one, and what is left of its arithmetic."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-from safetensors import SafetensorError
+from typing import TYPE_CHECKING, Any
 
 from prune_cli.compaction.changes import changes, known
 from prune_cli.compaction.families import FAMILIES
-from prune_cli.compaction.layout import KEY, VERSION, Layout, checked, made, put
+from prune_cli.compaction.layout import KEY, VERSION, Layout, made, put
 from prune_cli.errors import UserError
 from prune_cli.pruning.scope import prunable_weights
 
@@ -100,34 +96,3 @@ def compact_class(cls: type[PreTrainedModel]) -> type[PreTrainedModel]:
 
     # By its own name, which is what transformers writes into a configuration
     return type(cls.__name__, (cls,), {"__init__": __init__, "__module__": cls.__module__})
-
-
-def load_compact(folder: str | Path) -> PreTrainedModel:
-    """Load a compact model as `prune export --format compact` wrote it. It is a model of transformers, for inference.
-
-    Args:
-        folder: Holds config.json and model.safetensors.
-
-    Raises:
-        UserError: If it is none.
-    """
-    import transformers
-
-    path = Path(folder) / "config.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    checked(values.get(KEY) if isinstance(values, dict) else None, str(path))
-    names = values.get("architectures") or [None]
-    cls = getattr(transformers, str(names[0]), None)
-    if not (isinstance(cls, type) and issubclass(cls, transformers.PreTrainedModel)):
-        raise UserError(f"{path}: architectures={names} names no model of transformers")
-    try:
-        loaded = compact_class(cls).from_pretrained(str(folder), use_safetensors=True, output_loading_info=True)
-    except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-    model, found = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
-    if found["missing_keys"] or found["unexpected_keys"]:
-        raise UserError(f"{folder} cannot be loaded: its weights are not those of the layout in its config.json")
-    return model.eval()

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from prune_cli.compaction.compact import arithmetic, compact, load_compact
+from prune_cli.compaction.compact import arithmetic, compact
 from prune_cli.compaction.families import FAMILIES
 from prune_cli.errors import UserError
 from prune_cli.pruning.scope import prunable_weights
+from prune_cli.runtime import load_compact
 from tests.compaction.architectures import ARCHITECTURES, batch, outputs, tiny
 
 SPARSITIES = (0.5, 0.8, 0.95, 0.99, 1.0)
