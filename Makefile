@@ -20,7 +20,7 @@ install: $(STAMP) ## make .venv with the pinned dependencies (the other targets 
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,gguf,joblib,optuna,submitit,tensorboard,trackio,workspaces,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,gguf,joblib,onnx,openvino,optuna,submitit,tensorboard,trackio,workspaces,dev]'
 	@touch $@
 
 demo: $(STAMP) ## prune MiniLM on synthetic data to 0, 80 and 95% and compare (about five minutes)

@@ -6,7 +6,7 @@ What is heavy is imported inside the commands, so that `prune --help` and `prune
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -158,6 +158,41 @@ def show_(
         typer.echo(repeating(run.expanduser(), config_dir))
         return
     Console().print(run_shown(run.expanduser(), verify=verify))
+
+
+@app.command(
+    "export",
+    epilog="prune export runs/RUN --format onnx --quantize int8    or    prune export runs/RUN --format sparse --dtype fp16",
+)
+def export_(
+    run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
+    overrides: Overrides = None,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="compact, sparse, onnx or openvino.")
+    ] = "compact",
+    dtype: Annotated[str, typer.Option("--dtype", help="Of stored numbers: fp32, fp16 or bf16.")] = "fp32",
+    quantize: Annotated[str | None, typer.Option("--quantize", metavar="int8", help="Quantize the weights.")] = None,
+    compact: Annotated[
+        bool | None,
+        typer.Option(
+            "--compact/--no-compact", help="Cut out what is empty; where there are rules without.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder; RUN/exports/FORMAT without.")
+    ] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Write a pruned model in a form that is smaller or faster, checked against the saved one; task=, data= for other records."""
+    from prune_cli.cli.exporting import show_export
+    from prune_cli.errors import UserError
+    from prune_cli.exporting.export import Wanted
+
+    if quantize not in (None, "int8"):
+        raise UserError(f"--quantize {quantize}: int8 is all there is")
+    wanted = Wanted(format=cast("Any", format_), dtype=cast("Any", dtype), int8=quantize is not None, compact=compact)
+    output = None if output is None else output.expanduser()
+    show_export(run.expanduser(), wanted, output, overrides or [], config_dir, Console())
 
 
 @app.command(

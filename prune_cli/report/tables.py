@@ -62,11 +62,13 @@ def summary_table(result: Result, folder: Path) -> Table:
     if (counted := result.get("arithmetic")) is not None:  # runs of earlier versions did not count
         table.add_row(
             "compact",
-            f"{percent(counted['share'], 2)}% of the matrices' multiply-adds left, {counted['left']:,} a token: prune export",
+            f"{percent(counted['share'], 2)}% of the matrices' multiply-adds left, once cut out by prune export",
         )
     table.add_section()
     for name, count in result["files"].items():
-        table.add_row("file", f"{name}, {size(count)} (zeros are stored too)")
+        table.add_row(
+            "file", f"{name}, {size(count)} (zeros are stored too; a small one: prune export --format sparse)"
+        )
     table.add_row("time", f"{duration(seconds['total'])}, of which {duration(seconds['evaluate'])} evaluating")
     table.add_row("speed", f"{result['steps']:,} steps, {result['steps_per_second']:.2f} a second of training")
     table.add_row("peak memory", size(result["peak_memory_bytes"]))

@@ -1,0 +1,90 @@
+"""What `prune export` does and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from prune_cli.errors import UserError
+from prune_cli.exporting.export import Exported, Wanted, export
+from prune_cli.exporting.source import Source
+from prune_cli.report.formats import percent, size
+
+
+def source_of(run: Path, overrides: Sequence[str], config_dir: str | None = None) -> Source:
+    """The model of a run folder, or a model alone.
+
+    Args:
+        run: Either.
+        overrides: Task and data, where they are to be others than the run's.
+        config_dir: A user's own folder of groups.
+
+    Raises:
+        UserError: If there is none.
+    """
+    from prune_cli.config.saved import saved_run
+
+    model = run / "model" if (run / "model").is_dir() else run
+    if not overrides and not (model.parent / "config.yaml").is_file():
+        if not (model / "config.json").is_file():
+            raise UserError(f"{run} is no run folder, and has no model: config.json and model.safetensors")
+        return Source(model, None)
+    config, model = saved_run(run, overrides, config_dir)
+    return Source(model, config)
+
+
+def show_export(
+    run: Path, wanted: Wanted, output: Path | None, overrides: Sequence[str], config_dir: str | None, console: Console
+) -> None:
+    """Export, and say what came out.
+
+    Args:
+        run: A run folder, or a model's.
+        wanted: What.
+        output: The folder; one beside the run's model without.
+        overrides: Task and data, where they are to be others than the run's.
+        config_dir: A user's own folder of groups.
+        console: Where.
+    """
+    import transformers
+
+    if problems := list(wanted.problems()):
+        raise UserError(*problems)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    name = wanted.format + ("-int8" if wanted.int8 else "") + (f"-{wanted.dtype}" if wanted.dtype != "fp32" else "")
+    output = output or (run if (run / "model").is_dir() else Path()) / "exports" / name
+    source = source_of(run, overrides, config_dir)
+    with Console(stderr=True).status("loading") as status:
+        made = export(source, wanted, output, lambda doing: status.update(doing))
+    console.print(exported_table(made))
+
+
+def exported_table(made: Exported) -> Table:
+    """What was written.
+
+    Args:
+        made: By `export`.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    table.add_row("folder", Text(str(made.folder)))
+    smaller = made.dense_bytes / made.bytes
+    table.add_row(
+        "weights", f"{size(made.bytes)}, {smaller:.1f} times smaller than the saved model's {size(made.dense_bytes)}"
+    )
+    if made.matrices and made.matrices["sparse"]:
+        ratio = made.matrices["dense"] / made.matrices["sparse"]
+        table.add_row("pruned matrices", f"{size(made.matrices['sparse'])}, {ratio:.1f} times smaller than in float32")
+    if made.arithmetic is not None:
+        table.add_row("arithmetic", f"{percent(made.arithmetic.share, 2)}% of the matrices' multiply-adds left")
+    if made.difference is not None:
+        table.add_row("difference", f"{made.difference:.1e} at most from the saved model, on {made.checked_on}")
+    table.add_row("to run it", "README.md there, a dozen lines")
+    return table

@@ -1,0 +1,1 @@
+"""From a pruned model to the files that other programs run."""

@@ -1,0 +1,79 @@
+"""ONNX files, in float32 or with int8 weights, for ONNX Runtime and others."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from prune_cli.exporting.extras import needed
+
+if TYPE_CHECKING:
+    from prune_cli.exporting.graphs import Graph
+
+OPSET = 20
+"""Of ONNX: the first with GELU and layer normalization as single operations."""
+
+
+def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
+    """Write a graph.
+
+    int8 is ONNX Runtime's dynamic quantization: weights are int8, one scale a matrix, and what comes in is quantized as it
+    comes, so that nothing has to be calibrated.
+
+    Args:
+        graph: In float32.
+        path: The new file.
+        int8: Quantize.
+
+    Raises:
+        UserError: If a package is missing.
+    """
+    needed("onnx", "onnx", "onnxscript", "onnxruntime")
+    sizes: dict[str, Any] = {}
+    shapes = tuple(
+        {place: sizes.setdefault(size, torch.export.Dim(size)) for place, size in graph.axes[name].items()}
+        for name in graph.inputs
+    )
+    plain = path.with_suffix(".float.onnx") if int8 else path
+    with quiet(), torch.no_grad():
+        torch.onnx.export(
+            graph.module,
+            tuple(graph.inputs.values()),
+            str(plain),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes={"inputs": shapes},
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        if int8:
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+
+            quantize_dynamic(plain, path, weight_type=QuantType.QInt8)
+            plain.unlink()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence exporters that warn of their own insides and log every step."""
+    levels = {name: logging.getLogger(name).level for name in _TALKATIVE}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+
+_TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir", "root", "nncf")

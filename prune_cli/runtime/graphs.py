@@ -1,0 +1,92 @@
+"""Exported graphs, run on numpy arrays: neither torch nor transformers is needed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from prune_cli.errors import UserError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Graphs(ABC):
+    """An exported model: one graph, or those of encoder and decoder.
+
+    Attributes:
+        folder: Where they lie.
+        names: Of the graphs.
+    """
+
+    ending: str
+
+    def __init__(self, folder: str | Path) -> None:
+        """Look for the graphs.
+
+        Args:
+            folder: What `prune export` wrote.
+
+        Raises:
+            UserError: If there is none.
+        """
+        self.folder = Path(folder).expanduser()
+        self.names = sorted(path.stem for path in self.folder.glob(f"*{self.ending}"))
+        if self.names not in (["model"], ["decoder_model", "encoder_model"]):
+            raise UserError(f"{folder} has no model{self.ending}, nor an encoder_model{self.ending} and a decoder's")
+
+    @abstractmethod
+    def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """Run one graph; inputs that it does not know are left out.
+
+        Args:
+            name: One of `names`.
+            inputs: Arrays of whole numbers, [batch, tokens], and what an encoder gave.
+        """
+
+    def __call__(self, **inputs: npt.NDArray[Any]) -> Arrays:
+        """Run the model on what its forward takes in transformers, as numpy arrays.
+
+        Returns:
+            `logits`, or `start_logits` and `end_logits`.
+        """
+        if self.names == ["model"]:
+            return self.run("model", inputs)
+        hidden = self.run("encoder_model", inputs)["last_hidden_state"]
+        given = {"encoder_hidden_states": hidden, "encoder_attention_mask": inputs["attention_mask"]}
+        return self.run("decoder_model", {**given, "decoder_input_ids": inputs["decoder_input_ids"]})
+
+    def generate(self, source: Sequence[int], *, end: int, most: int, start: int | None = None) -> list[int]:
+        """Write on, by the most likely token each time, until the end; all that was written is read anew for each token.
+
+        Args:
+            source: Tokens of the text to write on from, or to translate.
+            end: Token that ends a text.
+            most: Tokens at most, > 0.
+            start: Token that an encoder-decoder's texts begin with.
+
+        Returns:
+            The new tokens, without the end.
+        """
+        read = np.asarray([source], dtype=np.int64)
+        inputs: Arrays = {"input_ids": read, "attention_mask": np.ones_like(read)}
+        written: list[int] = []
+        if self.names != ["model"]:
+            hidden = self.run("encoder_model", inputs)["last_hidden_state"]
+            inputs = {"encoder_hidden_states": hidden, "encoder_attention_mask": inputs["attention_mask"]}
+        for _ in range(most):
+            if self.names == ["model"]:
+                whole = np.asarray([[*source, *written]], dtype=np.int64)
+                made = self.run("model", {"input_ids": whole, "attention_mask": np.ones_like(whole)})
+            else:
+                begun = np.asarray([[start, *written]], dtype=np.int64)
+                made = self.run("decoder_model", {**inputs, "decoder_input_ids": begun})
+            token = int(made["logits"][0, -1].argmax())
+            if token == end:
+                break
+            written.append(token)
+        return written
