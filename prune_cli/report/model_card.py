@@ -70,7 +70,7 @@ model = {result["auto_class"]}.from_pretrained(folder)
 
 ## Limits
 
-- The file is a dense one: zeros are stored, so it is as large as the unpruned model's ({_file_sizes(result)}). 
+- The file is a dense one: zeros are stored, so it is as large as the unpruned model's ({_file_sizes(result)}).
   `prune export --format sparse` writes a small one.
 - Dense kernels multiply by zeros as by any other number. {_arithmetic(result)}
 - One run, one seed. The validation records also chose its teachers, where it had any: expect a little less on others.
