@@ -195,6 +195,34 @@ def export_(
     show_export(run.expanduser(), wanted, output, overrides or [], config_dir, Console())
 
 
+@app.command("bench", epilog="prune bench runs/PRUNED runs/DENSE    or    prune bench runs/RUN --quick")
+def bench_(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders of one task; a dense one to compare.")
+    ],
+    quick: Annotated[bool, typer.Option("--quick", help="Few runtimes, batches and rounds: under a minute.")] = False,
+    runtime: Annotated[
+        str | None, typer.Option("--runtime", metavar="NAME,...", help="These; all that are installed without.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="For bench.json and bench.png; RUN/bench without."),
+    ] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Time runs in every runtime that is installed, as saved and compact, in turns, with metric and size: which is the best?"""
+    from prune_cli.cli.benching import show_bench
+
+    show_bench(
+        [run.expanduser() for run in runs],
+        [] if runtime is None else runtime.split(","),
+        None if output is None else output.expanduser(),
+        config_dir,
+        Console(),
+        quick=quick,
+    )
+
+
 @app.command(
     "compare",
     epilog="prune compare runs --where task=rte,mrpc --by criterion --by sparsity    or    "

@@ -17,7 +17,11 @@ def test_every_yaml_is_an_option_and_says_what_it_is(group: str) -> None:
 
 
 def test_every_folder_of_conf_is_a_group() -> None:
-    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == {*GROUPS, "hydra"}  # and what Hydra has
+    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == {
+        *GROUPS,
+        "hydra",
+        "runtime",
+    }  # and what Hydra and `prune bench` have
 
 
 def test_a_users_folder_adds_options_and_does_not_replace_ours(tmp_path: Path) -> None:

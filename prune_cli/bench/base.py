@@ -1,0 +1,134 @@
+"""What a runtime is. A class here and a YAML in conf/runtime make one."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import numpy.typing as npt
+
+from prune_cli.compaction.compact import compact
+from prune_cli.exporting.graphs import Graph, graphs
+from prune_cli.exporting.onnx import write_onnx
+from prune_cli.exporting.openvino import write_openvino
+from prune_cli.exporting.source import Inputs, Source
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+Run = Callable[[Arrays], Arrays]
+"""From model inputs to logits by name."""
+CALIBRATION = 100
+"""Training records that int8 is calibrated on."""
+
+
+@final
+class Candidate:
+    """A model to measure, as it was saved or compact, and the files that runtimes read, each made when first asked for."""
+
+    def __init__(self, source: Source, folder: Path, *, compacted: bool, example: Inputs) -> None:
+        """Remember.
+
+        Args:
+            source: The saved model.
+            folder: For its files.
+            compacted: Cut out what is empty.
+            example: Inputs with padding.
+        """
+        self.source = source
+        self.compacted = compacted
+        self._example = example
+        self._folder = folder
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model in float32, whose attention is taken operation by operation."""
+        model = self.source.model()
+        if self.compacted:
+            compact(model)
+        return model
+
+    def torch_model(self) -> PreTrainedModel:
+        """A model of its own, with the attention that transformers prefers where it is the saved one's."""
+        model = copy.deepcopy(self.model)
+        if model._supports_sdpa:
+            model.set_attn_implementation("sdpa")
+        return model
+
+    @cached_property
+    def _graphs(self) -> list[Graph]:
+        return graphs(self.model, self._example)
+
+    def onnx(self, *, int8: bool) -> Path:
+        """The folder with its ONNX files."""
+        return self._written(f"onnx{int8}", lambda graph, path: write_onnx(graph, path.with_suffix(".onnx"), int8=int8))
+
+    def openvino(self, *, int8: bool) -> Path:
+        """The folder with its OpenVINO files; int8 is calibrated on training records."""
+        number = {graph.name: place for place, graph in enumerate(self._graphs)}
+
+        def write(graph: Graph, path: Path) -> None:
+            calibration = None
+            if int8:
+                trained = self.source.inputs(CALIBRATION, 1, split="train")
+                calibration = [graphs(self.model, batch)[number[graph.name]].inputs for batch in trained]
+            write_openvino(graph, path.with_suffix(".xml"), calibration=calibration)
+
+        return self._written(f"openvino{int8}", write)
+
+    def _written(self, form: str, write: Callable[[Graph, Path], None]) -> Path:
+        folder = self._folder / form
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            for graph in self._graphs:
+                write(graph, folder / graph.name)
+        return folder
+
+
+class Runtime(ABC):
+    """A way to run models.
+
+    Attributes:
+        packages: What has to be installed.
+        extra: The extra of this project that brings it.
+    """
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
+
+    def lacking(self) -> str | None:
+        """Why it cannot be used here; None where it can."""
+        missing = [package for package in self.packages if find_spec(package) is None]
+        return f"{', '.join(missing)} missing: pip install 'prune-lm[{self.extra}]'" if missing else None
+
+    @abstractmethod
+    def prepare(self, candidate: Candidate) -> tuple[Run, int]:
+        """Load a model.
+
+        Args:
+            candidate: The model.
+
+        Returns:
+            What runs it, and bytes of its weights on disk.
+        """
+
+
+def chosen(name: str, value: str, *known: str) -> None:
+    """Refuse a value that is none of those known.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if value not in known:
+        raise ValueError(f"{name} is {value}: one of {', '.join(known)}")
+
+
+def bytes_in(folder: Path) -> int:
+    """Bytes of the files with weights of an export."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".onnx", ".bin", ".safetensors"))

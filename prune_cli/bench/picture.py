@@ -1,0 +1,62 @@
+"""Metric against latency, the size of the weights as area."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prune_cli.bench.bench import COMPACT, latency
+from prune_cli.report.figures import LINES
+from prune_cli.report.names import metric_label
+
+_AREA = 200
+"""Square points of the largest model."""
+
+
+def draw(result: Mapping[str, Any], path: Path) -> None:
+    """Draw a result.
+
+    Args:
+        result: What `bench` gave.
+        path: The file.
+    """
+    from matplotlib.figure import Figure
+
+    ways = result["ways"]
+    runs = [*dict.fromkeys(way["run"] for way in ways)]
+    largest = max(way["bytes"] for way in ways)
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for way in ways:
+        at = (1000 * latency(way), way["metric"] or 0.0)
+        axes.scatter(
+            *at,
+            s=_AREA * way["bytes"] / largest,
+            color=LINES[runs.index(way["run"]) % len(LINES)],
+            alpha=0.45,
+            marker="o" if way["form"] == COMPACT else "s",
+            linewidths=1.5 if way["front"] else 0,
+            edgecolors="black",
+        )
+    for runtime in dict.fromkeys(way["runtime"] for way in ways):  # names of all would cover one another
+        fastest = min((way for way in ways if way["runtime"] == runtime), key=latency)
+        at = (1000 * latency(fastest), fastest["metric"] or 0.0)
+        axes.annotate(
+            runtime, at, xytext=(0, -13), textcoords="offset points", fontsize=6, ha="left", va="top", rotation=-30
+        )
+    for number, run in enumerate(runs):
+        axes.scatter([], [], color=LINES[number % len(LINES)], alpha=0.6, label=run)
+    axes.scatter([], [], color="grey", marker="s", label="as saved")
+    axes.scatter([], [], color="grey", marker="o", label="compact")
+    axes.scatter([], [], color="none", edgecolors="black", label="no other way beats it")
+    axes.set_title("named: the fastest in each runtime", fontsize=7, loc="right", color="grey")
+    axes.set_xscale("log")
+    for axis_ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis_ticks("{x:.3g}")
+    time = ways[0]["times"][0]
+    axes.set_xlabel(f"Milliseconds for one record of {time['length']} tokens (log); area: bytes of weights", fontsize=9)
+    axes.set_ylabel(f"{metric_label(result['primary_metric'])} (higher is better)", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=7, loc="best", frameon=False)
+    figure.savefig(path, dpi=200)

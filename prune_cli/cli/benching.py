@@ -1,0 +1,136 @@
+"""What `prune bench` does and prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from prune_cli.config.build import build
+from prune_cli.config.options import folders, names
+from prune_cli.config.suggest import did_you_mean
+from prune_cli.errors import UserError
+from prune_cli.files import write_text
+from prune_cli.report.formats import size
+from prune_cli.report.names import metric_label
+
+if TYPE_CHECKING:
+    from prune_cli.bench.base import Runtime
+
+GROUP = "runtime"
+RESULT, PICTURE = "bench.json", "bench.png"
+
+
+def runtimes(chosen: Sequence[str], config_dir: str | None) -> dict[str, Runtime]:
+    """The runtimes of conf/runtime.
+
+    Args:
+        chosen: Some names; all without.
+        config_dir: A user's own folder of groups.
+
+    Raises:
+        UserError: If there is none of a name.
+    """
+    import yaml
+
+    there = names(GROUP, folders(config_dir))
+    if unknown := [name for name in chosen if name not in there]:
+        raise UserError(
+            f"--runtime {unknown[0]}: there is none{did_you_mean(unknown[0], there)} (one of {', '.join(there)})"
+        )
+    found: dict[str, Runtime] = {}
+    for name in chosen or there:
+        path = next(path for root in folders(config_dir) if (path := root / GROUP / f"{name}.yaml").is_file())
+        found[name] = build(yaml.safe_load(path.read_text(encoding="utf-8")), f"{GROUP}.{name}")
+    return found
+
+
+def show_bench(
+    runs: Sequence[Path],
+    chosen: Sequence[str],
+    output: Path | None,
+    config_dir: str | None,
+    console: Console,
+    *,
+    quick: bool,
+) -> None:
+    """Measure runs, write what came out, and print it.
+
+    Args:
+        runs: Run folders, of one task.
+        chosen: Runtimes; all that can be used here without.
+        output: Folder for bench.json and bench.png; that of the run, or the working folder for several, without.
+        config_dir: A user's own folder of groups.
+        console: Where.
+        quick: Fewer runtimes, batches and rounds.
+    """
+    import transformers
+
+    from prune_cli.bench.bench import QUICK, bench
+    from prune_cli.bench.picture import draw
+    from prune_cli.cli.exporting import source_of
+
+    used = runtimes(chosen or (QUICK if quick else ()), config_dir)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    sources = {}
+    for run in runs:
+        source = source_of(run, [], config_dir)
+        if source.config is None:
+            raise UserError(f"{run} is no run folder: bench needs a run's task and records")
+        sources[run.resolve().name] = source
+    output = output or ((runs[0] if len(runs) == 1 else Path()) / "bench")
+    output.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("loading") as status:
+        result = bench(sources, used, quick=quick, note=lambda doing: status.update(doing))
+    write_text(output / RESULT, json.dumps(result, indent=2) + "\n")
+    draw(result, output / PICTURE)
+    console.print(table(result), soft_wrap=False)
+    console.print(f"{output / RESULT}, {output / PICTURE}", style="dim", soft_wrap=True)
+
+
+def table(result: Mapping[str, Any]) -> Group:
+    """A line for each way, and what follows.
+
+    Args:
+        result: What `bench` gave.
+    """
+    ways = result["ways"]
+    numbers = {run: str(number) for number, run in enumerate(dict.fromkeys(way["run"] for way in ways), start=1)}
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("run", "form", "runtime"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column(metric_label(result["primary_metric"]), justify="right", no_wrap=True)
+    shown.add_column("size", justify="right", no_wrap=True)
+    for time in ways[0]["times"]:
+        shown.add_column(f"{time['batch']} x {time['length']}\nms", justify="right", no_wrap=True)
+    shown.add_column("a second", justify="right", no_wrap=True)
+    for way in ways:
+        largest = way["times"][-1]
+        shown.add_row(
+            numbers[way["run"]] + ("*" if way["front"] else ""),
+            way["form"],
+            way["runtime"],
+            "-" if way["metric"] is None else f"{way['metric']:.4f}",
+            size(way["bytes"]),
+            *(f"{1000 * time['median']:.3g}" for time in way["times"]),
+            f"{largest['batch'] / largest['median']:.0f}",
+            style="bold" if way["front"] else None,
+        )
+    machine = result["machine"]
+    about = [f"{number}: {run}" for run, number in numbers.items()]
+    about.append(
+        "median milliseconds for batches of records x tokens, in turns with all other ways; a second: records of the last batch;"
+        " *: no other way is as good and faster, or better and as fast, at one record"
+    )
+    about.append(f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads")
+    about += [f"not used: {name}, {why}" for name, why in result["lacking"].items()]
+    said = [reduce(lambda text, run: text.replace(run, numbers[run]), numbers, line) for line in result["verdict"]]
+    return Group(shown, *(Text(line, style="dim") for line in about), *map(Text, said))
