@@ -195,6 +195,23 @@ def export_(
     show_export(run.expanduser(), wanted, output, overrides or [], config_dir, Console())
 
 
+@app.command("push", epilog="prune push runs/RUN somebody/minilm-mrpc-90 --dry-run")
+def push_(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="Repository on the hub: NAME, or OWNER/NAME.")],
+    private: Annotated[bool, typer.Option("--private/--public", help="Of a new repository.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the folder, send nothing.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="With --dry-run: the folder; RUN/hub without.")
+    ] = None,
+) -> None:
+    """Send a run to the Hugging Face hub: model card, weights, metrics and pictures."""
+    from prune_cli.cli.exporting import push
+
+    output = None if output is None else output.expanduser()
+    push(run.expanduser(), repository, output, Console(), private=private, dry_run=dry_run)
+
+
 @app.command("bench", epilog="prune bench runs/PRUNED runs/DENSE    or    prune bench runs/RUN --quick")
 def bench_(
     runs: Annotated[

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Exported, Wanted, export
+from prune_cli.exporting.hub import checked_name, filled, upload
 from prune_cli.exporting.source import Source
 from prune_cli.report.formats import percent, size
 
@@ -88,3 +91,30 @@ def exported_table(made: Exported) -> Table:
         table.add_row("difference", f"{made.difference:.1e} at most from the saved model, on {made.checked_on}")
     table.add_row("to run it", "README.md there, a dozen lines")
     return table
+
+
+def push(run: Path, repository: str, output: Path | None, console: Console, *, private: bool, dry_run: bool) -> None:
+    """Send a run to the hub, or write the folder that would be sent.
+
+    Args:
+        run: A run folder.
+        repository: Name on the hub.
+        output: Folder for a dry run; `hub` in the run folder without.
+        console: Where to say so.
+        private: Whether a new repository is private.
+        dry_run: Send nothing.
+    """
+    checked_name(repository)
+    if dry_run:
+        folder = output or run / "hub"
+        filled(RunFolder(run), folder)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        whole = size(sum(path.stat().st_size for path in files))
+        console.print(f"{len(files)} files ({whole}) in {folder}: what would go to {repository}", soft_wrap=True)
+        return
+    if output is not None:
+        raise UserError("--output is for --dry-run: what is sent is put together elsewhere")
+    with TemporaryDirectory(prefix="prune-push-") as temporary:
+        filled(RunFolder(run), Path(temporary))
+        address = upload(Path(temporary), repository, private=private)
+    console.print(f"sent: {address}", soft_wrap=True)
