@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
+from safetensors import SafetensorError
 
 from prune_cli import __version__
 from prune_cli.compaction.changes import known
@@ -22,6 +23,7 @@ from prune_cli.exporting.openvino import write_openvino
 from prune_cli.exporting.readme import readme
 from prune_cli.exporting.source import Inputs, Source
 from prune_cli.files import put_folder, write_text
+from prune_cli.runtime.folders import first_line
 from prune_cli.runtime.sparse import FILE
 from prune_cli.sparse.writer import TORCH, write_sparse
 
@@ -134,6 +136,11 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
         put_folder(temporary, output)
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
+    except SafetensorError as error:
+        where = (
+            f"--output {output} cannot be written" if "os error" in str(error) else f"{source.folder} cannot be read"
+        )
+        raise UserError(f"{where}: {first_line(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Exported(**{**made.__dict__, "folder": output})

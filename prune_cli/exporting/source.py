@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, final
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig
@@ -55,7 +56,7 @@ class Source:
         cls = class_of(self.folder)
         try:
             model = cls.from_pretrained(str(self.folder), dtype=torch.float32, use_safetensors=True)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise UserError(f"{self.folder} cannot be loaded: {first_line(error)}") from error
         model = cast("PreTrainedModel", model)
         model.set_attn_implementation("eager")

@@ -18,7 +18,7 @@ from prune_cli.errors import UserError
 from prune_cli.exporting import export as exporting
 from prune_cli.exporting.export import NOTE, Format, Wanted, export
 from prune_cli.exporting.source import Source
-from prune_cli.runtime import load_compact, load_sparse
+from prune_cli.runtime import OnnxModel, load_compact, load_sparse
 from tests.exporting.conftest import KINDS
 
 Sources = Callable[[str], Source]
@@ -78,6 +78,22 @@ def test_an_onnx_file_of_every_kind_and_the_programs_that_run_it(source: Sources
     assert len(programs) == (1 if kind in ("text", "seq2seq") else 2)
     for program in programs:
         assert _said(program, made.folder, tmp_path).strip() or kind in ("spans", "text", "seq2seq")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["text", "seq2seq"])
+def test_graphs_write_what_the_model_writes(source: Sources, kind: str, tmp_path: Path) -> None:
+    of = source(kind)
+    model, vocabulary = of.model(), of.tokenizer.get_vocab()
+    made = export(of, Wanted(format="onnx"), tmp_path / "onnx", _quietly)
+    graphs, start = OnnxModel(made.folder), vocabulary["<pad>"] if kind == "seq2seq" else None
+    for text in ("Ada wrote it .", "Who wrote", "a text that nobody wrote"):
+        ids = of.tokenizer(text)["input_ids"]
+        inputs = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+        (expected,) = model.generate(**inputs, max_new_tokens=12, do_sample=False)  # pyright: ignore
+        new = expected[1:] if kind == "seq2seq" else expected[len(ids) :]
+        wanted = [token for token in new.tolist() if token != vocabulary["</s>"]]
+        assert graphs.generate(ids, end=vocabulary["</s>"], most=12, start=start) == wanted
 
 
 @pytest.mark.slow
@@ -164,6 +180,18 @@ def test_an_export_that_computes_something_else_is_not_written(
     with pytest.raises(UserError, match="is off by 1 on invented words"):
         export(source("classes"), Wanted(format="compact"), tmp_path / "out", _quietly)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_model_is_told(source: Sources, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    import shutil
+
+    torn = tmp_path / "torn"
+    shutil.copytree(saved("classes"), torn)
+    (torn / "model.safetensors").write_bytes(b"{" * 100)
+    for form in ("compact", "sparse"):
+        with pytest.raises(UserError, match=r"torn cannot be (read|loaded)"):
+            export(Source(torn, None), Wanted(format=form), tmp_path / "out", _quietly)
+    assert [path.name for path in tmp_path.iterdir()] == ["torn"]
 
 
 def test_a_missing_package_is_told_with_its_extra(
