@@ -24,7 +24,7 @@ class Affine(NamedTuple):
 
     @classmethod
     def of(cls, layer: nn.Module) -> Affine:
-        """That of a Linear, or of GPT-2's Conv1D, whose weight is stored [in, out].
+        """That of a Linear, or of GPT-2's Conv1D, whose weight is stored [in, out]; on the CPU, wherever the layer is.
 
         Args:
             layer: One of these.
@@ -33,12 +33,12 @@ class Affine(NamedTuple):
             TypeError: If it is another.
         """
         if isinstance(layer, Conv1D):
-            weight = layer.weight.detach().T
+            weight = layer.weight.detach().cpu().T
         elif isinstance(layer, nn.Linear):
-            weight = layer.weight.detach()
+            weight = layer.weight.detach().cpu()
         else:
             raise TypeError(f"{type(layer).__name__} is no linear layer")
-        bias = None if layer.bias is None else layer.bias.detach()
+        bias = None if layer.bias is None else layer.bias.detach().cpu()
         return cls(weight, weight.new_zeros(len(weight)) if bias is None else bias, bias is not None)
 
     @property
