@@ -54,8 +54,9 @@ class Candidate:
             compact(model)
         return model
 
+    @cached_property
     def torch_model(self) -> PreTrainedModel:
-        """A model of its own, with the attention that transformers prefers where it is the saved one's."""
+        """The model with the attention that transformers prefers; all that run it on the CPU share it."""
         model = copy.deepcopy(self.model)
         if model._supports_sdpa:
             model.set_attn_implementation("sdpa")

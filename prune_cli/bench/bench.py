@@ -25,6 +25,8 @@ RECORDS = 400
 QUICK = ("eager", "onnxruntime", "onnxruntime_int8")
 PLACES = ((1, 0.5), (8, 0.5), (1, 0.9), (8, 0.9), (32, 0.5))
 """Batches by size and place among the records by length; the first two where it is to be quick."""
+_DENSE = 0.01
+"""Zeros, as a share of the prunable weights, below which a model counts as dense: some are zero by chance."""
 SAVED, COMPACT = "as saved", "compact"
 Note = Callable[[str], None]
 Way = Mapping[str, Any]
@@ -148,8 +150,8 @@ def verdict(ways: Sequence[Way], front: Sequence[bool]) -> list[str]:
     """
     best = [way for way, there in zip(ways, front, strict=True) if there]
     said = ["no other way beats: " + "; ".join(_told(way) for way in sorted(best, key=latency))]
-    dense = [way for way in ways if way["sparsity"] == 0 and "int8" in way["runtime"]]
-    pruned = [way for way in ways if way["sparsity"] > 0]
+    dense = [way for way in ways if way["sparsity"] < _DENSE and "int8" in way["runtime"]]
+    pruned = [way for way in ways if way["sparsity"] >= _DENSE]
     if pruned and not dense:
         said.append("whether dense int8 alone would do is open: give a dense run too, and a runtime with int8")
     elif pruned:

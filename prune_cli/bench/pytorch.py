@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from shutil import which
 from typing import cast, final
@@ -42,8 +43,10 @@ class PyTorch(Runtime):
 
     def prepare(self, candidate: Candidate) -> tuple[Run, int]:
         """See `Runtime`."""
-        model = candidate.torch_model()
-        module = cast("torch.nn.Module", model).to(self.device)
+        model = candidate.torch_model
+        module = cast("torch.nn.Module", model)
+        if self.device != "cpu":
+            module = copy.deepcopy(module).to(self.device)
         called = torch.compile(module, dynamic=True) if self.compiled else module
         half = self.precision == "bf16"
 

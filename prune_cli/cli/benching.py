@@ -85,7 +85,8 @@ def show_bench(
         source = source_of(run, [], config_dir)
         if source.config is None:
             raise UserError(f"{run} is no run folder: bench needs a run's task and records")
-        sources[run.resolve().name] = source
+        name = run.resolve().name
+        sources[name if name not in sources else str(run)] = source
     output = output or ((runs[0] if len(runs) == 1 else Path()) / "bench")
     output.mkdir(parents=True, exist_ok=True)
     with Console(stderr=True).status("loading") as status:

@@ -9,6 +9,9 @@ from prune_cli.config.options import GROUPS, folders, options
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 
+_LISTED = {**GROUPS, "runtime": "runtimes"}
+"""Groups of a run's configuration, and what `prune bench` chooses from, by their plurals."""
+
 
 def listing(group: str | None, config_dir: str | None) -> str:
     """List options, one line each.
@@ -24,13 +27,18 @@ def listing(group: str | None, config_dir: str | None) -> str:
         raise UserError(f"--config-dir {config_dir}: there is no such folder")
     if group is None:
         return "\n\n".join(
-            f"{plural}: {name}=...\n{_lines(name, folders(config_dir))}" for name, plural in GROUPS.items()
+            f"{plural}: {_written(name)}\n{_lines(name, folders(config_dir))}" for name, plural in _LISTED.items()
         )
-    by_either_name = {**{plural: name for name, plural in GROUPS.items()}, **{name: name for name in GROUPS}}
+    by_either_name = {**{plural: name for name, plural in _LISTED.items()}, **{name: name for name in _LISTED}}
     if group not in by_either_name:
-        known = ", ".join(GROUPS.values())
+        known = ", ".join(_LISTED.values())
         raise UserError(f"there is no group {group}{did_you_mean(group, by_either_name)} (one of {known})")
     return _lines(by_either_name[group], folders(config_dir))
+
+
+def _written(group: str) -> str:
+    """How an option of a group is chosen."""
+    return f"{group}=..." if group in GROUPS else f"prune bench --{group} ..."
 
 
 def _lines(group: str, config_folders: Sequence[Path]) -> str:
