@@ -117,6 +117,12 @@ def test_the_programs_of_models_in_torch(source: Sources, kind: str, form, tmp_p
     _said(program, made.folder, tmp_path)
 
 
+def test_graphs_need_neither_torch_nor_transformers() -> None:
+    script = "import sys; from prune_cli.runtime import OnnxModel; print({*sys.modules} & {'torch', 'transformers'})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_an_int8_file_is_smaller_and_near(source: Sources, tmp_path: Path) -> None:
     plain = export(source("classes"), Wanted(format="onnx", compact=False), tmp_path / "plain", _quietly)
     assert plain.arithmetic is None
