@@ -25,6 +25,8 @@ RECORDS = 400
 QUICK = ("eager", "onnxruntime", "onnxruntime_int8")
 PLACES = ((1, 0.5), (8, 0.5), (1, 0.9), (8, 0.9), (32, 0.5))
 """Batches by size and place among the records by length; the first two where it is to be quick."""
+SECONDS, SECONDS_QUICK = 12, 5
+"""For which rounds are begun on each batch."""
 _DENSE = 0.01
 """Zeros, as a share of the prunable weights, below which a model counts as dense: some are zero by chance."""
 SAVED, COMPACT = "as saved", "compact"
@@ -118,7 +120,7 @@ def _measured(
                 )
     for load in chosen:
         note(f"timing {len(ready)} ways in turns: {load.batch} records of at most {load.length} tokens")
-        timed = in_turns(ready, load, seconds=5 if quick else 12, least=5 if quick else 3)
+        timed = in_turns(ready, load, seconds=SECONDS_QUICK if quick else SECONDS, least=5 if quick else 3)
         for way, times in zip(ways, timed.values(), strict=True):
             way["times"].append({"batch": load.batch, "length": load.length, **asdict(times)})
     return ways

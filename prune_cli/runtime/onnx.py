@@ -18,10 +18,7 @@ addition and the normalization that it replaces (1.32, see docs/benchmarks.md)."
 
 @final
 class OnnxModel(Graphs):
-    """What `prune export --format onnx` wrote.
-
-    >>> OnnxModel("exports/onnx")(input_ids=ids, attention_mask=mask)["logits"]  # doctest: +SKIP
-    """
+    """What `prune export --format onnx` wrote: `OnnxModel(folder)(input_ids=..., attention_mask=...)["logits"]`."""
 
     ending = ".onnx"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from prune_cli.bench import base
+from prune_cli.bench import base, bench
 from prune_cli.cli.app import app
 from prune_cli.errors import UserError
 from tests.whole_runs import do
@@ -17,6 +17,7 @@ from tests.whole_runs import do
 @pytest.mark.slow
 def test_a_table_a_result_and_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(bench, "SECONDS_QUICK", 0.2)
     pruned = do(tmp_path, "sparsity=0.95").folder
     dense = do(tmp_path, "sparsity=0").folder
     done = CliRunner().invoke(

@@ -90,12 +90,18 @@ def _example(source: Source):
 def test_the_metric_is_that_of_prune_eval_in_every_runtime(source: Source, run: Path, tmp_path: Path) -> None:
     config, model = saved_run(run, [])
     expected = evaluate(config, model, Console(quiet=True))[source.task.primary_metric]
-    for compacted in (False, True):
-        candidate = Candidate(source, tmp_path / str(compacted), compacted=compacted, example=_example(source))
-        for runtime in (PyTorch(), OnnxRuntime(), OpenVino()):
-            called, size = runtime.prepare(candidate)
-            assert metric_of(called, source) == pytest.approx(expected, abs=1e-12)
-            assert size > 0
+    saved, compacted = (
+        Candidate(source, tmp_path / str(each), compacted=each, example=_example(source)) for each in (False, True)
+    )
+    for candidate, runtime in (
+        (saved, PyTorch()),
+        (saved, OnnxRuntime()),
+        (compacted, PyTorch()),
+        (compacted, OpenVino()),
+    ):
+        called, size = runtime.prepare(candidate)
+        assert metric_of(called, source) == pytest.approx(expected, abs=1e-12)
+        assert size > 0
 
 
 @pytest.mark.slow
