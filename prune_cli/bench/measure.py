@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, final
 
@@ -20,8 +19,6 @@ from prune_cli.exporting.source import Source
 
 if TYPE_CHECKING:
     from prune_cli.heads.base import Head
-
-log = logging.getLogger(__name__)
 
 PAUSE = 0.002
 """Seconds before each call, in which the threads of the one before come to rest."""
@@ -134,16 +131,13 @@ class _Module(nn.Module):
         return ModelOutput({name: torch.from_numpy(np.asarray(value)) for name, value in made.items()})
 
 
-def metric_of(
-    run: Run, source: Source, batch_size: int = 32, note: Callable[[int, int], None] | None = None
-) -> float | None:
+def metric_of(run: Run, source: Source, batch_size: int = 32) -> float | None:
     """The primary metric of a model in a runtime, on all records that it is of.
 
     Args:
         run: The model.
         source: Task and records.
         batch_size: Inputs at once.
-        note: Told how many batches of how many are done.
 
     Returns:
         The metric; None for a task whose models write texts, which runtimes are timed on alone.
@@ -162,8 +156,6 @@ def metric_of(
         with torch.no_grad():
             outputs = head.outputs(module, batch)
             collected.append(head.predictions(module, batch, outputs, source.tokenizer))
-        if note is not None:
-            note(start // batch_size + 1, -(-len(rows) // batch_size))
     arrays = tuple(_stacked([each[place].numpy() for each in collected]) for place in range(len(collected[0])))
     predictions = examples.predictions(arrays)
     return task.score(predictions, examples.records, task.evaluation_splits[0])[task.primary_metric]

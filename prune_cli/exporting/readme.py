@@ -33,9 +33,10 @@ def _kind(source: Source) -> str:
     (name,) = source.model_config.architectures or [""]
     if source.model_config.is_encoder_decoder:
         return "seq2seq"
-    for ending, kind in (("TokenClassification", "tokens"), ("QuestionAnswering", "spans"), ("ForCausalLM", "text")):
-        if ending in name or name.endswith("LMHeadModel"):
-            return kind if not name.endswith("LMHeadModel") else "text"
+    endings = {"TokenClassification": "tokens", "QuestionAnswering": "spans", "CausalLM": "text", "LMHeadModel": "text"}
+    for ending, kind in endings.items():
+        if name.endswith(ending):
+            return kind
     return "classes"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from prune_cli.config.run_config import RunConfig
     from prune_cli.tasks.base import Task
-
-log = logging.getLogger(__name__)
 
 Inputs = dict[str, Tensor]
 """What a model's forward takes, by name; its first dimension is the batch."""
@@ -91,14 +88,10 @@ class Source:
         """
         return self._loaded[0]
 
-    def evaluated(self, split: str | None = None) -> EvaluationSet:
-        """The records that the primary metric is of.
-
-        Args:
-            split: Another split.
-        """
+    def evaluated(self) -> EvaluationSet:
+        """The records that the primary metric is of."""
         task, records = self._loaded
-        return EvaluationSet(task, task.examples(records[split or task.evaluation_splits[0]]), self.tokenizer)
+        return EvaluationSet(task, task.examples(records[task.evaluation_splits[0]]), self.tokenizer)
 
     def inputs(self, count: int, batch_size: int, *, split: str | None = None) -> Iterator[Inputs]:
         """Model inputs of the first records, in batches with their padding.
@@ -106,7 +99,7 @@ class Source:
         Args:
             count: Records at most.
             batch_size: Inputs in a batch at most; a record may give several.
-            split: As for `evaluated`; "train" for what the model has learned from.
+            split: Such as "train", what the model has learned from; the evaluated one without.
         """
         task, records = self._loaded
         wanted = records[split or task.evaluation_splits[0]]

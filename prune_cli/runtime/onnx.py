@@ -13,7 +13,7 @@ from prune_cli.runtime.graphs import Arrays, Graphs
 
 SLOW = ["SkipLayerNormFusion"]
 """Optimizations of ONNX Runtime that cost more than they gain on a CPU: this one's kernel takes several times as long as the
-addition and the normalization that it replaces (1.32, see docs/benchmarks.md)."""
+addition and the normalization that it replaces (1.32, see docs/exporting.md)."""
 
 
 @final
