@@ -26,6 +26,7 @@ from prune_cli.tasks.cache import encoded
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.history import History
 from prune_cli.tracking.isolation import Isolated
+from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
 from prune_cli.training.arguments import resolved_precision
 from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback, TrimCallback
@@ -185,8 +186,10 @@ def _run(
             folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)
     finally:
+        pictures = sorted(folder.figures.glob("*.png")) if config.tracking.artifacts else ()
+        last = None if finished is None else ending(finished, picked, pictures)
         for tracker in trackers:
-            tracker.finish(finished, picked)
+            tracker.finish(last)
     return outcome
 
 

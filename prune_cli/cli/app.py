@@ -214,8 +214,12 @@ def push_(
 
 @app.command("bench", epilog="prune bench runs/PRUNED runs/DENSE    or    prune bench runs/RUN --quick")
 def bench_(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folders of one task; a dense one to compare.")
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN... [KEY=VALUE]...",
+            help="Run folders of one task, a dense one to compare; tracking=wandb, or the task and data of models alone.",
+        ),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="Few runtimes, batches and rounds: under a minute.")] = False,
     runtime: Annotated[
@@ -231,7 +235,7 @@ def bench_(
     from prune_cli.cli.benching import show_bench
 
     show_bench(
-        [run.expanduser() for run in runs],
+        given,
         [] if runtime is None else runtime.split(","),
         None if output is None else output.expanduser(),
         config_dir,

@@ -23,6 +23,7 @@ from prune_cli.report.names import metric_label
 
 if TYPE_CHECKING:
     from prune_cli.bench.base import Runtime
+    from prune_cli.exporting.source import Source
 
 GROUP = "runtime"
 RESULT, PICTURE = "bench.json", "bench.png"
@@ -53,7 +54,7 @@ def runtimes(chosen: Sequence[str], config_dir: str | None) -> dict[str, Runtime
 
 
 def show_bench(
-    runs: Sequence[Path],
+    given: Sequence[str],
     chosen: Sequence[str],
     output: Path | None,
     config_dir: str | None,
@@ -64,7 +65,7 @@ def show_bench(
     """Measure runs, write what came out, and print it.
 
     Args:
-        runs: Run folders, of one task.
+        given: Run folders, of one task, and overrides such as tracking=wandb.
         chosen: Runtimes; all that can be used here without.
         output: Folder for bench.json and bench.png; that of the run, or the working folder for several, without.
         config_dir: A user's own folder of groups.
@@ -75,14 +76,19 @@ def show_bench(
 
     from prune_cli.bench.bench import QUICK, bench
     from prune_cli.bench.picture import draw
+    from prune_cli.bench.tracked import track
     from prune_cli.cli.exporting import source_of
 
     used = runtimes(chosen or (QUICK if quick else ()), config_dir)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    sources = {}
+    overrides = [each for each in given if "=" in each and not Path(each).exists()]
+    runs = [Path(each).expanduser() for each in given if each not in overrides]
+    if not runs:
+        raise UserError(f"{' '.join(overrides)}: and which run? Give its folder")
+    sources: dict[str, Source] = {}
     for run in runs:
-        source = source_of(run, [], config_dir)
+        source = source_of(run, overrides, config_dir)
         if source.config is None:
             raise UserError(f"{run} is no run folder: bench needs a run's task and records")
         name = run.resolve().name
@@ -93,6 +99,8 @@ def show_bench(
         result = bench(sources, used, quick=quick, note=lambda doing: status.update(doing))
     write_text(output / RESULT, json.dumps(result, indent=2) + "\n")
     draw(result, output / PICTURE)
+    if (config := next(iter(sources.values())).config) is not None:
+        track(result, config, output, output / PICTURE)
     console.print(table(result), soft_wrap=False)
     console.print(f"{output / RESULT}, {output / PICTURE}", style="dim", soft_wrap=True)
 
@@ -110,6 +118,7 @@ def table(result: Mapping[str, Any]) -> Group:
         shown.add_column(name, no_wrap=True)
     shown.add_column(metric_label(result["primary_metric"]), justify="right", no_wrap=True)
     shown.add_column("size", justify="right", no_wrap=True)
+    shown.add_column("memory", justify="right", no_wrap=True)
     for time in ways[0]["times"]:
         shown.add_column(f"{time['batch']} x {time['length']}\nms", justify="right", no_wrap=True)
     shown.add_column("a second", justify="right", no_wrap=True)
@@ -121,6 +130,7 @@ def table(result: Mapping[str, Any]) -> Group:
             way["runtime"],
             "-" if way["metric"] is None else f"{way['metric']:.4f}",
             size(way["bytes"]),
+            size(way["memory_bytes"]),
             *(f"{1000 * time['median']:.3g}" for time in way["times"]),
             f"{largest['batch'] / largest['median']:.0f}",
             style="bold" if way["front"] else None,
@@ -128,8 +138,9 @@ def table(result: Mapping[str, Any]) -> Group:
     machine = result["machine"]
     about = [f"{number}: {run}" for run, number in numbers.items()]
     about.append(
-        "median milliseconds for batches of records x tokens, in turns with all other ways; a second: records of the last batch;"
-        " *: no other way is as good and faster, or better and as fast, at one record"
+        "memory: what loading it and its first batches added; median milliseconds for batches of records x tokens, in turns"
+        " with all other ways; a second: records of the last batch; *: no other way is as good and faster, or better and as"
+        " fast, at one record"
     )
     about.append(f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads")
     about += [f"not used: {name}, {why}" for name, why in result["lacking"].items()]

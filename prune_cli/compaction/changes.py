@@ -135,27 +135,33 @@ def _attention(block: nn.Module, names: AttentionNames) -> Iterator[Change]:
         keep_dead=not names.removable,
     )
     if names.encoder:
-        yield from _grouped(block, names, left, inputs=query.weight.shape[1], whole=4 * output.weight.numel())
+        yield from _grouped(block, names, left, inputs=query.weight.shape[1], heads=heads, size=size)
     else:
         yield from _resized(block, names, left, positional or [], heads=heads, size=size)
 
 
-def _grouped(block: nn.Module, names: AttentionNames, left: Attention, *, inputs: int, whole: int) -> Iterator[Change]:
+def _grouped(
+    block: nn.Module, names: AttentionNames, left: Attention, *, inputs: int, heads: int, size: int
+) -> Iterator[Change]:
     """Attention whose heads differ in size."""
     module = block.get_submodule(names.module)
     inside = names.output.startswith(f"{names.module}.")  # DistilBERT's output projection belongs to the attention
     outputs = len(left.bias)
-    cut = partition([head.group for head in left.heads], whole // inputs)
+    whole = (3 * inputs + outputs) * heads * size
+    cut = partition([head.group for head in left.heads], heads, size)
     laid = [
         joined([left.heads[number] for number in numbers], group)
         for numbers, group in zip(cut.heads, cut.groups, strict=True)
     ]
-    weight = torch.cat([part.weight for one in laid for part in (one.query, one.key, one.value)])
-    bias = torch.cat([part.bias for one in laid for part in (one.query, one.key, one.value)])
     projection = Affine(torch.cat([one.output for one in laid], dim=1), left.bias, True)
-    if weight.numel() + projection.weight.numel() >= whole:
+    tensors = {
+        f"projections.{number}.{name}.{kind}": tensor.contiguous()
+        for number, one in enumerate(laid)
+        for name, part in (("query", one.query), ("key", one.key), ("value", one.value))
+        for kind, tensor in (("weight", part.weight), ("bias", part.bias))
+    }
+    if sum(tensor.numel() for tensor in tensors.values() if tensor.ndim == 2) + projection.weight.numel() >= whole:
         return
-    tensors = {"projection.weight": weight, "projection.bias": bias}
     if inside:
         tensors |= {"output.weight": projection.weight.contiguous(), "output.bias": projection.bias}
     entry = {

@@ -27,21 +27,30 @@ class Group(NamedTuple):
     values: int
 
     @property
-    def projected(self) -> tuple[int, int, int]:
-        """Dimensions of all queries, keys and values."""
-        return self.heads * self.keys, self.heads * self.keys, self.heads * self.values
-
-    @property
     def weight(self) -> int:
         """Dimensions that matrices make or read: those of queries, keys and values, and of values a second time."""
         return 2 * self.heads * (self.keys + self.values)
 
 
 @final
+class _Projections(nn.Module):
+    """Queries, keys and values of a group, by a matrix each: one for all would have to be split, which runtimes copy for."""
+
+    def __init__(self, inputs: int, group: Group) -> None:
+        super().__init__()
+        self.query = nn.Linear(inputs, group.heads * group.keys)
+        self.key = nn.Linear(inputs, group.heads * group.keys)
+        self.value = nn.Linear(inputs, group.heads * group.values)
+
+    def forward(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.query(hidden_states), self.key(hidden_states), self.value(hidden_states)
+
+
+@final
 class GroupedAttention(nn.Module):
     """Self-attention of an encoder whose heads have different sizes, for inference.
 
-    One matrix makes the queries, keys and values of all groups; each group then is an ordinary attention.
+    Each group is an ordinary attention; what all give is put side by side.
     """
 
     is_causal = False
@@ -68,7 +77,7 @@ class GroupedAttention(nn.Module):
         self.config = config
         self.groups = [Group(*group) for group in groups]
         self.scaling = scaling
-        self.projection = nn.Linear(inputs, sum(size for group in self.groups for size in group.projected))
+        self.projections = nn.ModuleList(_Projections(inputs, group) for group in self.groups)
         self.output: nn.Module | None = None
         if outputs is not None:
             self.output = nn.Linear(sum(group.heads * group.values for group in self.groups), outputs)
@@ -87,13 +96,11 @@ class GroupedAttention(nn.Module):
             The joined heads, or their projection, [batch, tokens, width].
         """
         leading = hidden_states.shape[:-1]
-        parts = iter(self.projection(hidden_states).split([size for g in self.groups for size in g.projected], dim=-1))
         attend = ALL_ATTENTION_FUNCTIONS.get(self.config._attn_implementation, _eager)
         joined: list[Tensor] = []
-        for group in self.groups:
+        for group, projections in zip(self.groups, self.projections, strict=True):
             query, key, value = (
-                next(parts).view(*leading, group.heads, size).transpose(1, 2)
-                for size in (group.keys, group.keys, group.values)
+                made.view(*leading, group.heads, -1).transpose(1, 2) for made in projections(hidden_states)
             )
             made, _ = attend(self, query, key, value, attention_mask, dropout=0.0, scaling=self.scaling)
             joined.append(made.reshape(*leading, -1))

@@ -30,7 +30,7 @@ class Graph(NamedTuple):
     """
 
     name: str
-    module: nn.Module
+    module: Part
     inputs: Inputs
     axes: Mapping[str, Axes]
     outputs: tuple[str, ...]
@@ -49,7 +49,7 @@ def graphs(model: PreTrainedModel, example: Inputs) -> list[Graph]:
     """
     if model.config.is_encoder_decoder:
         source = {name: example[name] for name in ("input_ids", "attention_mask")}
-        encoder = _Encoder(model)
+        encoder = _Encoder(cast("PreTrainedModel", model.get_encoder()))
         with torch.no_grad():
             (hidden,) = encoder(*source.values())
         target = {
@@ -73,10 +73,27 @@ def graphs(model: PreTrainedModel, example: Inputs) -> list[Graph]:
     return [Graph("model", _Whole(model, tuple(example), outputs), example, dict.fromkeys(example, _TEXT), outputs)]
 
 
-class _Whole(nn.Module):
-    def __init__(self, model: PreTrainedModel, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+class Part(nn.Module):
+    """A model, or a part of it, that takes tensors and gives tensors.
+
+    Attributes:
+        model: Or the part.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """Remember.
+
+        Args:
+            model: What is run.
+        """
         super().__init__()
-        self.model, self.inputs, self.outputs = model, inputs, outputs
+        self.model = model
+
+
+class _Whole(Part):
+    def __init__(self, model: PreTrainedModel, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        super().__init__(model)
+        self.inputs, self.outputs = inputs, outputs
         cached = isinstance(model, GenerationMixin)
         self.options = {"use_cache": False} if cached else {}  # a decoder's cache would be more outputs
 
@@ -85,21 +102,13 @@ class _Whole(nn.Module):
         return tuple(found[name] for name in self.outputs)
 
 
-class _Encoder(nn.Module):
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.encoder = cast("nn.Module", model.get_encoder())
-
+class _Encoder(Part):
     def forward(self, *inputs: Tensor) -> tuple[Tensor]:
         ids, mask = inputs
-        return (self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state,)
+        return (self.model(input_ids=ids, attention_mask=mask).last_hidden_state,)
 
 
-class _Decoder(nn.Module):
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
+class _Decoder(Part):
     def forward(self, *inputs: Tensor) -> tuple[Tensor]:
         ids, hidden, mask = inputs
         given = BaseModelOutput(last_hidden_state=cast("torch.FloatTensor", hidden))

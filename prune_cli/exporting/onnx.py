@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from prune_cli.exporting.attention import OPSET, as_one_operation
 from prune_cli.exporting.extras import needed
 
 if TYPE_CHECKING:
     from prune_cli.exporting.graphs import Graph
-
-OPSET = 20
-"""Of ONNX: the first with GELU and layer normalization as single operations."""
 
 
 def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
@@ -40,25 +38,34 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
         {place: sizes.setdefault(size, torch.export.Dim(size)) for place, size in graph.axes[name].items()}
         for name in graph.inputs
     )
+    import onnxscript.optimizer
+
     plain = path.with_suffix(".float.onnx") if int8 else path
-    with quiet(), torch.no_grad():
-        torch.onnx.export(
+    with quiet(), torch.no_grad(), as_one_operation(graph.module.model):
+        program = torch.onnx.export(
             graph.module,
             tuple(graph.inputs.values()),
-            str(plain),
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_shapes={"inputs": shapes},
             opset_version=OPSET,
             dynamo=True,
-            external_data=False,
             verbose=False,
+            optimize=False,
         )
-        if int8:
-            from onnxruntime.quantization import QuantType, quantize_dynamic
+        assert program is not None  # it is None where torch is to write the file itself
+        # By hand: torch would go on to make rotary positions an operation that ONNX Runtime 1.32 refuses for more than one text
+        onnxscript.optimizer.optimize(program.model)
+        program.save(str(plain))
+    if int8:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
 
-            quantize_dynamic(plain, path, weight_type=QuantType.QInt8)
-            plain.unlink()
+        with quiet():
+            # Named, for left to itself it takes ONNX's attention for its own of the same name
+            quantize_dynamic(
+                plain, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "Gather"]
+            )
+        plain.unlink()
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +41,9 @@ def write_openvino(
             import nncf
 
             inputs = nncf.Dataset([{name: value.numpy() for name, value in each.items()} for each in calibration])
-            model = nncf.quantize(
-                model, inputs, model_type=nncf.ModelType.TRANSFORMER, subset_size=inputs.get_length() or 1
-            )
+            with redirect_stdout(io.StringIO()):  # it draws bars of its own
+                model = nncf.quantize(
+                    model, inputs, model_type=nncf.ModelType.TRANSFORMER, subset_size=inputs.get_length() or 1
+                )
         openvino.save_model(model, str(path), compress_to_fp16=half)
     plain.unlink()

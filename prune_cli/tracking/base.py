@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class TrackedRun:
         timeout: Seconds that the start may take, and the end, > 0.
         anew: Replace what the tracker has of this id, because the run itself is made anew.
         earlier: Records of the history from before the run was interrupted, for those that the tracker lacks.
-        artifacts: Whether to hand over the model and the pictures at the end.
+        artifacts: Whether to hand over the run's model and pictures at the end.
     """
 
     folder: Path
@@ -43,6 +43,35 @@ class TrackedRun:
     anew: bool = False
     earlier: Sequence[Mapping[str, Any]] = ()
     artifacts: bool = False
+
+
+class Table(NamedTuple):
+    """Rows of text and numbers.
+
+    Attributes:
+        columns: Their names.
+        rows: As many values each.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What a tracker is told at the end.
+
+    Attributes:
+        step: The last one.
+        summary: Single values, by which runs are compared.
+        tables: By name.
+        pictures: Files, PNG.
+    """
+
+    step: int
+    summary: Mapping[str, Any]
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    pictures: Sequence[Path] = ()
 
 
 class Tracker(Protocol):
@@ -72,12 +101,11 @@ class Tracker(Protocol):
         """Take one line of the history; those from before an interruption come first."""
         ...
 
-    def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, ending: Ending | None) -> None:
         """End.
 
         Args:
-            result: Content of result.json; None where the run failed or was interrupted.
-            samples: Some records with their predictions.
+            ending: What came out; None where the run failed or was interrupted.
         """
         ...
 

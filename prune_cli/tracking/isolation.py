@@ -6,10 +6,10 @@ import atexit
 import logging
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, final
 
-from prune_cli.tracking.base import TrackedRun, Tracker
+from prune_cli.tracking.base import Ending, TrackedRun, Tracker
 from prune_cli.tracking.secrets import redact
 
 logger = logging.getLogger(__name__)
@@ -22,9 +22,8 @@ _GRACE = 2.0
 class _Finish:
     """The last item of the queue."""
 
-    def __init__(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
-        self.result = result
-        self.samples = samples
+    def __init__(self, ending: Ending | None) -> None:
+        self.ending = ending
 
 
 @final
@@ -76,17 +75,16 @@ class Isolated:
         if not self._failed.is_set():
             self._queue.put(dict(record))
 
-    def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]] = ()) -> None:
+    def finish(self, ending: Ending | None) -> None:
         """End the tracker, waiting at most the timeout; does nothing if it has ended or never started.
 
         Args:
-            result: Content of result.json, or None if the run failed or was interrupted.
-            samples: Some records with their predictions, for a table.
+            ending: What came out, or None if the run failed or was interrupted.
         """
         atexit.unregister(self.finish)
         if self._abandoned.is_set() or not self._thread.is_alive():
             return
-        self._queue.put(_Finish(result, samples))
+        self._queue.put(_Finish(ending))
         try:
             self._thread.join(self._timeout)
         finally:
@@ -131,4 +129,4 @@ class Isolated:
             self._tracker.log(record)
         while not isinstance(item := self._queue.get(), _Finish):
             self._tracker.log(item)
-        self._tracker.finish(item.result, item.samples)
+        self._tracker.finish(item.ending)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from prune_cli.tracking.base import Ending, Table
 
 STEP_METRICS = {
     "train/*": "step",
@@ -19,8 +22,6 @@ STEP_METRICS = {
 
 METRIC = "metric"
 """The primary metric, whatever its name: of every evaluation and, in the summary, the final one."""
-
-LAYER_COLUMNS = ["layer", "shape", "weights", "zeros", "sparsity"]
 
 _SHARED = (
     "step",
@@ -55,6 +56,18 @@ def history_row(record: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
+def ending(result: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], pictures: Sequence[Path] = ()) -> Ending:
+    """What trackers are told at the end of a run.
+
+    Args:
+        result: Content of result.json.
+        samples: Some records with their predictions.
+        pictures: Files, PNG.
+    """
+    tables = {"layers": layer_table(result)} | ({"samples": sample_table(samples)} if samples else {})
+    return Ending(step=result["steps"], summary=summary(result), tables=tables, pictures=pictures)
+
+
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     """Pick from `result.json` the single numbers by which runs are compared, flat."""
     best = result["best_at_target"]
@@ -78,24 +91,30 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def layer_rows(result: Mapping[str, Any]) -> list[list[Any]]:
-    """Make the rows of the per-layer table, in the order of `LAYER_COLUMNS`."""
-    return [
-        [layer["name"], "x".join(map(str, layer["shape"])), layer["weights"], layer["zeros"], layer["sparsity"]]
-        for layer in result["layers"]
-    ]
-
-
-def sample_rows(samples: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """Make the rows of the table of samples; what is neither text nor number becomes JSON.
-
-    >>> sample_rows([{"sentence": "so it is", "prediction": {"label": "yes"}}])
-    [['so it is', '{"label": "yes"}']]
-    """
-    return [
+def layer_table(result: Mapping[str, Any]) -> Table:
+    """What was pruned of each matrix."""
+    return Table(
+        ("layer", "shape", "weights", "zeros", "sparsity"),
         [
-            value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
-            for value in row.values()
-        ]
-        for row in samples
-    ]
+            (layer["name"], "x".join(map(str, layer["shape"])), layer["weights"], layer["zeros"], layer["sparsity"])
+            for layer in result["layers"]
+        ],
+    )
+
+
+def sample_table(samples: Sequence[Mapping[str, Any]]) -> Table:
+    """Samples, one at least; what is neither text nor number becomes JSON.
+
+    >>> sample_table([{"sentence": "so it is", "prediction": {"label": "yes"}}])
+    Table(columns=('sentence', 'prediction'), rows=[('so it is', '{"label": "yes"}')])
+    """
+    return Table(
+        tuple(samples[0]),
+        [
+            tuple(
+                value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+                for value in row.values()
+            )
+            for row in samples
+        ],
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from prune_cli.tracking.base import TrackedRun
-from prune_cli.tracking.rows import history_row, summary
+from prune_cli.tracking.base import Ending, Table, TrackedRun
+from prune_cli.tracking.rows import history_row
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -55,15 +55,14 @@ class TensorBoard:
             if isinstance(value, int | float) and name != "step" and not name.startswith("frontier/"):
                 self._writer.add_scalar(name, value, record["step"])
 
-    def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
-        """Write the hyperparameters with the final numbers, and the samples as text."""
+    def finish(self, ending: Ending | None) -> None:
+        """Write the hyperparameters with the final numbers, and the tables as text."""
         assert self._writer is not None
-        if result is not None:
-            numbers = {name: value for name, value in summary(result).items() if isinstance(value, int | float)}
+        if ending is not None:
+            numbers = {name: value for name, value in ending.summary.items() if isinstance(value, int | float)}
             self._writer.add_hparams(_flat(self._config), numbers, run_name=".")
-            for number, sample in enumerate(samples):
-                text = json.dumps(sample, ensure_ascii=False, indent=2)
-                self._writer.add_text("samples", f"```json\n{text}\n```", number)
+            for name, table in ending.tables.items():
+                self._writer.add_text(name, _markdown(table), ending.step)
         self._writer.flush()
 
     def close(self, *, failed: bool) -> None:
@@ -89,3 +88,17 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | str |
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else json.dumps(value)
     return flat
+
+
+def _markdown(table: Table) -> str:
+    r"""A table as TensorBoard shows it.
+
+    >>> print(_markdown(Table(("text", "zeros"), [("a | b", 3)])))
+    | text | zeros |
+    |---|---|
+    | a \| b | 3 |
+    """
+    rows = [[str(value).replace("|", "\\|").replace("\n", "<br>") for value in row] for row in table.rows]
+    lines = [[*table.columns], *rows]
+    head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([head, "|" + "---|" * len(table.columns), *rest])

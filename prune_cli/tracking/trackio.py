@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from prune_cli.tracking.base import TrackedRun
-from prune_cli.tracking.rows import LAYER_COLUMNS, history_row, layer_rows, sample_rows, summary
+from prune_cli.tracking.base import Ending, TrackedRun
+from prune_cli.tracking.rows import history_row
 
 if TYPE_CHECKING:
     from trackio.run import Run
@@ -66,17 +66,17 @@ class Trackio:
         row = history_row(record)
         self._run.log({name: value for name, value in row.items() if name != "step"}, step=record["step"])
 
-    def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, ending: Ending | None) -> None:
         """Log the final numbers and the tables."""
         import trackio
 
         assert self._run is not None
-        if result is not None:
-            layers = trackio.Table(columns=[*LAYER_COLUMNS], data=[*layer_rows(result)])
-            last: dict[str, Any] = {**summary(result), "layers": layers}
-            if samples:
-                last["samples"] = trackio.Table(columns=[*samples[0]], data=[*sample_rows(samples)])
-            self._run.log(last, step=result["steps"])
+        if ending is not None:
+            tables = {
+                name: trackio.Table(columns=list(table.columns), data=[list(row) for row in table.rows])
+                for name, table in ending.tables.items()
+            }
+            self._run.log({**ending.summary, **tables}, step=ending.step)
         with _quiet():
             self._run.finish()
 

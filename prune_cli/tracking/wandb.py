@@ -6,22 +6,14 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import psutil
 
-from prune_cli.tracking.base import TrackedRun
-from prune_cli.tracking.rows import (
-    LAYER_COLUMNS,
-    METRIC,
-    STEP_METRICS,
-    history_row,
-    layer_rows,
-    sample_rows,
-    summary,
-)
+from prune_cli.tracking.base import Ending, TrackedRun
+from prune_cli.tracking.rows import METRIC, STEP_METRICS, history_row
 from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
@@ -88,34 +80,26 @@ class Wandb:
             metric = record.get(f"eval_{self._tracked.primary_metric}")
             self._run.log({**history_row(record), **({} if metric is None else {METRIC: metric})})
 
-    def finish(self, result: Mapping[str, Any] | None, samples: Sequence[Mapping[str, Any]]) -> None:
-        """Log the tables and the summary; without a result W&B marks the run as failed."""
+    def finish(self, ending: Ending | None) -> None:
+        """Log the tables and the summary; without an end W&B marks the run as failed."""
         import wandb
 
         assert self._run is not None and self._tracked is not None
-        if result is None:
+        if ending is None:
             self._run.finish(exit_code=1)
             return
-        self._run.log({"layers": wandb.Table(columns=[*LAYER_COLUMNS], data=[*layer_rows(result)])})
-        if samples:
-            columns: list[str | int] = [*samples[0]]
-            self._run.log({"samples": wandb.Table(columns=columns, data=[*sample_rows(samples)])})
-        self._run.summary.update(summary(result))
+        for name, table in ending.tables.items():
+            columns: list[str | int] = [*table.columns]
+            self._run.log({name: wandb.Table(columns=columns, data=[*map(list, table.rows)])})
+        self._run.summary.update(dict(ending.summary))
+        if ending.pictures:
+            self._run.log({f"figures/{picture.stem}": wandb.Image(str(picture)) for picture in ending.pictures})
         if self._tracked.artifacts:
-            self._hand_over(self._tracked)
+            for kind in ("model", "figures"):
+                artifact = wandb.Artifact(f"{self._tracked.name}-{kind}", type=kind)
+                artifact.add_dir(str(self._tracked.folder / kind))
+                self._run.log_artifact(artifact)
         self._run.finish(exit_code=0)
-
-    def _hand_over(self, tracked: TrackedRun) -> None:
-        """The pruned model and the pictures, as artifacts."""
-        import wandb
-
-        assert self._run is not None
-        for kind in ("model", "figures"):
-            artifact = wandb.Artifact(f"{tracked.name}-{kind}", type=kind)
-            artifact.add_dir(str(tracked.folder / kind))
-            self._run.log_artifact(artifact)
-        pictures = sorted((tracked.folder / "figures").glob("*.png"))
-        self._run.log({f"figures/{picture.stem}": wandb.Image(str(picture)) for picture in pictures})
 
     def close(self, *, failed: bool) -> None:
         """End the service."""

@@ -9,8 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from prune_cli.bench import base, bench
+from prune_cli.bench.tracked import ending
 from prune_cli.cli.app import app
 from prune_cli.errors import UserError
+from tests.event_files import texts
 from tests.whole_runs import do
 
 
@@ -31,6 +33,7 @@ def test_a_table_a_result_and_a_picture(tmp_path: Path, monkeypatch: pytest.Monk
             "eager,onnxruntime_int8",
             "-o",
             str(tmp_path / "out"),
+            "tracking=[tensorboard]",
         ],
     )
     assert done.exit_code == 0, done.output
@@ -51,6 +54,28 @@ def test_a_table_a_result_and_a_picture(tmp_path: Path, monkeypatch: pytest.Monk
     assert all(0 < time["low"] <= time["median"] <= time["high"] for way in result["ways"] for time in way["times"])
     assert "dense int8 alone" in done.output
     assert (tmp_path / "out" / "bench.png").stat().st_size > 10_000
+    assert "| onnxruntime_int8 |" in texts(tmp_path / "out" / "tensorboard")["bench"]
+
+
+def test_what_trackers_are_told() -> None:
+    times = [{"batch": 1, "length": 8, "median": 0.25, "low": 0.2, "high": 0.3, "count": 5}]
+    way = {
+        "run": "a",
+        "form": "as saved",
+        "runtime": "eager",
+        "sparsity": 0.9,
+        "arithmetic": 1.0,
+        "metric": 0.5,
+        "bytes": 8,
+    }
+    slow = {**way, "memory_bytes": 9, "front": True, "times": times}
+    quick = {**slow, "form": "compact", "times": [{**times[0], "median": 0.125}]}
+    best = {**slow, "front": False, "times": [{**times[0], "median": 0.0625}]}
+    told = ending({"ways": [slow, quick, best]}, Path("bench.png"))
+    assert told.summary == {"ways": 3, "fastest": "a, compact, eager", "fastest_seconds": 0.125, "metric": 0.5}
+    columns, rows = told.tables["bench"]
+    assert [dict(zip(columns, row, strict=True))["seconds 1 x 8"] for row in rows] == [0.25, 0.125, 0.0625]
+    assert told.pictures == [Path("bench.png")]
 
 
 def test_what_cannot_be_measured_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +83,8 @@ def test_what_cannot_be_measured_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     done = CliRunner().invoke(app, ["bench", str(tmp_path / "empty")])
     assert isinstance(done.exception, UserError)
     assert "no run folder" in str(done.exception)
+    done = CliRunner().invoke(app, ["bench", "tracking=wandb"])
+    assert "which run?" in str(done.exception)
     run = do(tmp_path, "sparsity=0", "trainer.max_steps=2", "trainer.warmup=0").folder
     monkeypatch.setattr(base, "find_spec", lambda name: None)
     done = CliRunner().invoke(app, ["bench", str(run), "--runtime", "onnxruntime"])

@@ -38,9 +38,10 @@ def _inputs(seed: int) -> Tensor:
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("activation", [torch.relu, torch.nn.functional.gelu, torch.sigmoid])
 def test_a_feed_forward_gives_the_same_without_its_dead_neurons(activation, biased: bool, seed: int) -> None:
-    up, down = _matrix(24, WIDTH, seed, biased=biased), _matrix(WIDTH, 24, seed + 100, biased=biased)
+    up, down = _matrix(56, WIDTH, seed, biased=biased), _matrix(WIDTH, 56, seed + 100, biased=biased)
     left = compact_feed_forward(up, down, activation)
-    assert len(left.up.weight) == int((up.rows & down.columns).sum()) < 24
+    alive = int((up.rows & down.columns).sum())
+    assert len(left.up.weight) == 16 * -(-alive // 16) < 56  # a vector is filled up
     inputs = _inputs(seed)
     expected = _apply(down, activation(_apply(up, inputs)))
     assert_exact(_apply(left.down, activation(_apply(left.up, inputs))), expected)
@@ -51,11 +52,11 @@ def test_a_feed_forward_gives_the_same_without_its_dead_neurons(activation, bias
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("activation", [torch.nn.functional.silu, torch.sigmoid])
 def test_a_gated_feed_forward_gives_the_same_without_its_dead_neurons(activation, biased: bool, seed: int) -> None:
-    gate, up = _matrix(24, WIDTH, seed, biased=biased), _matrix(24, WIDTH, seed + 50, biased=biased)
-    down = _matrix(WIDTH, 24, seed + 100)
+    gate, up = _matrix(56, WIDTH, seed, biased=biased), _matrix(56, WIDTH, seed + 50, biased=biased)
+    down = _matrix(WIDTH, 56, seed + 100)
     left = compact_feed_forward(up, down, activation, gate)
     assert left.gate is not None
-    assert len(left.up.weight) == len(left.gate.weight) < 24
+    assert len(left.up.weight) == len(left.gate.weight) < 56
     inputs = _inputs(seed)
     expected = _apply(down, activation(_apply(gate, inputs)) * _apply(up, inputs))
     given = _apply(left.down, activation(_apply(left.gate, inputs)) * _apply(left.up, inputs))
@@ -133,15 +134,21 @@ def test_keys_and_values_go_when_no_head_that_shares_them_is_alive() -> None:
 def test_the_partition_is_the_cheapest_of_all_cuts(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     sizes = [Group(1, *torch.randint(1, 33, (2,), generator=random).tolist()) for _ in range(7)]
-    whole = 4 * 32 * len(sizes)
-    found = partition(sizes, whole)
+    found = partition(sizes, heads=7, size=32)
     assert sorted(number for heads in found.heads for number in heads) == list(range(len(sizes)))
-    for group, heads in zip(found.groups, found.heads, strict=True):
-        assert group == Group(len(heads), max(sizes[n].keys for n in heads), max(sizes[n].values for n in heads))
+
+    def filled(heads: int, least: int) -> int:
+        vectors = [size for size in range(least, 33) if heads * size % 16 == 0]
+        return min((size for size in vectors if heads * size <= 18 * -(-heads * least // 16)), default=least)
+
+    def group(members: list[Group]) -> Group:
+        heads = len(members)
+        return Group(heads, filled(heads, max(m.keys for m in members)), filled(heads, max(m.values for m in members)))
 
     def cost(groups: list[list[Group]]) -> float:
-        padded = (2 * len(g) * (max(s.keys for s in g) + max(s.values for s in g)) for g in groups)
-        return sum(padded) + 0.1 * whole * len(groups)
+        return sum(group(members).weight for members in groups) + 0.3 * 4 * 7 * 32 * len(groups)
+
+    assert found.groups == [group([sizes[n] for n in heads]) for heads in found.heads]
 
     ordered = sorted(sizes, key=lambda size: size.keys + size.values)
     every = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prune_cli.tracking.rows import history_row, layer_rows, summary
+from prune_cli.tracking.rows import history_row, layer_table, summary
 
 
 def test_a_training_line() -> None:
@@ -58,7 +58,7 @@ def test_the_summary(result: dict[str, Any]) -> None:
 
 
 def test_a_row_a_layer(result: dict[str, Any]) -> None:
-    assert layer_rows(result) == [
-        ["layer.0.query.weight", "4x5", 20, 19, 0.95],
-        ["layer.0.output.weight", "5x4", 20, 17, 0.85],
+    assert layer_table(result).rows == [
+        ("layer.0.query.weight", "4x5", 20, 19, 0.95),
+        ("layer.0.output.weight", "5x4", 20, 17, 0.85),
     ]

@@ -14,6 +14,8 @@ from prune_cli.config.build import build
 from prune_cli.paths import CONF
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
+from prune_cli.tracking.rows import ending
+from tests.event_files import scalars, texts
 
 OPTIONS = {path.stem: yaml.safe_load(path.read_text())["trackers"] for path in (CONF / "tracking").glob("*.yaml")}
 TRACKERS = sorted(name for name, trackers in OPTIONS.items() if trackers)
@@ -52,18 +54,9 @@ def track(
         tracker = Isolated(build(node, f"tracking.trackers.{name}"), name, run)
         assert tracker.start() is not None
         tracker.log({"step": 20, "eval_f1": value, "sparsity": 0.5, "target_sparsity": 0.5})
-        tracker.finish({**result, "steps": 40}, [{"sentence": "so it is", "prediction": {"label": "yes"}}])
+        tracker.finish(ending({**result, "steps": 40}, [{"sentence": "so it is", "prediction": {"label": "yes"}}]))
 
     return follow
-
-
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard reads."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}  # pyright: ignore
 
 
 def trackio_rows() -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
@@ -98,6 +91,8 @@ def test_tensorboard_has_scalars_and_hyperparameters(track: Track, tmp_path: Pat
     assert found["sparsity"] == [(10, 0.25), (20, 0.5)]
     assert found["metric"][-1][1] == 0.75
     assert not any(tag.startswith("frontier/") for tag in found)
+    assert "| so it is |" in texts(tmp_path / "run" / "tensorboard")["samples"]
+    assert "| layer.0.query.weight | 4x5 | 20 | 19 | 0.95 |" in texts(tmp_path / "run" / "tensorboard")["layers"]
 
 
 def test_tensorboard_has_a_resumed_run_once(track: Track, tmp_path: Path) -> None:
