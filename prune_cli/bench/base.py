@@ -46,6 +46,11 @@ class Candidate:
         self._example = example
         self._folder = folder
 
+    def unloaded(self) -> Candidate:
+        """The same without what was loaded and without its task, small enough for another process."""
+        source = Source(self.source.folder, None)
+        return Candidate(source, self._folder, compacted=self.compacted, example=self._example)
+
     @cached_property
     def model(self) -> PreTrainedModel:
         """The model in float32, whose attention is taken operation by operation."""

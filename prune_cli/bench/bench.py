@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,11 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
-
 from prune_cli.artifacts import environment
 from prune_cli.bench.base import Candidate, Run, Runtime
 from prune_cli.bench.measure import Load, dominated, in_turns, loads, metric_of
+from prune_cli.bench.memory import peak_memory
 from prune_cli.compaction.compact import arithmetic
 from prune_cli.errors import UserError
 from prune_cli.exporting.source import Source
@@ -29,7 +27,7 @@ SECONDS, SECONDS_QUICK = 12, 5
 """For which rounds are begun on each batch."""
 _DENSE = 0.01
 """Zeros, as a share of the prunable weights, below which a model counts as dense: some are zero by chance."""
-SAVED, COMPACT = "as saved", "compact"
+SAVED, COMPACT = "saved", "compact"
 Note = Callable[[str], None]
 Way = Mapping[str, Any]
 
@@ -40,7 +38,7 @@ def bench(sources: Mapping[str, Source], runtimes: Mapping[str, Runtime], *, qui
     Args:
         sources: Runs of one task by name; the sparsity of each is counted.
         runtimes: By name; those that lack something here are left out.
-        quick: Fewer batches and rounds.
+        quick: Fewer batches and rounds, and no word about memory.
         note: Told what is being done.
 
     Returns:
@@ -86,6 +84,7 @@ def _measured(
     note: Note,
 ) -> list[dict[str, Any]]:
     """Every way, prepared and measured."""
+    largest = max(chosen, key=lambda load: load.batch * load.length)
     ways: list[dict[str, Any]] = []
     ready: dict[str, Run] = {}
     for name, source in sources.items():
@@ -97,11 +96,8 @@ def _measured(
             candidate = Candidate(source, folder / str(len(ways)), compacted=form == COMPACT, example=example)
             for kind, runtime in runtimes.items():
                 note(f"{name}, {form}: {kind}")
-                gc.collect()
-                before = psutil.Process().memory_info().rss
                 run, size = runtime.prepare(candidate)
-                for load in chosen:
-                    run(load.inputs)
+                memory = None if quick else peak_memory(runtime, candidate, largest.inputs)
                 way = f"{name} | {form} | {kind}"
                 ready[way] = run
                 ways.append(
@@ -113,7 +109,7 @@ def _measured(
                         "runtime": kind,
                         "arithmetic": counted.share if counted is not None and form == COMPACT else 1.0,
                         "bytes": size,
-                        "memory_bytes": max(0, psutil.Process().memory_info().rss - before),
+                        "memory_bytes": memory,
                         "metric": metric_of(run, source),
                         "times": [],
                     }

@@ -47,7 +47,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         )
     for number, run in enumerate(runs):
         axes.scatter([], [], color=LINES[number % len(LINES)], alpha=0.6, label=run)
-    axes.scatter([], [], color="grey", marker="s", label="as saved")
+    axes.scatter([], [], color="grey", marker="s", label="saved")
     axes.scatter([], [], color="grey", marker="o", label="compact")
     axes.scatter([], [], color="none", edgecolors="black", label="no other way beats it")
     axes.set_title("named: the fastest in each runtime", fontsize=7, loc="right", color="grey")

@@ -18,7 +18,6 @@ from prune_cli.config.options import folders, names
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
-from prune_cli.report.formats import size
 from prune_cli.report.names import metric_label
 
 if TYPE_CHECKING:
@@ -113,24 +112,22 @@ def table(result: Mapping[str, Any]) -> Group:
     """
     ways = result["ways"]
     numbers = {run: str(number) for number, run in enumerate(dict.fromkeys(way["run"] for way in ways), start=1)}
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("run", "form", "runtime"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column(metric_label(result["primary_metric"]), justify="right", no_wrap=True)
-    shown.add_column("size", justify="right", no_wrap=True)
-    shown.add_column("memory", justify="right", no_wrap=True)
-    for time in ways[0]["times"]:
-        shown.add_column(f"{time['batch']} x {time['length']}\nms", justify="right", no_wrap=True)
-    shown.add_column("a second", justify="right", no_wrap=True)
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    shown.add_column("way", no_wrap=True)
+    shown.add_column("runtime", no_wrap=True)
+    times = ways[0]["times"]
+    batches = [f"{time['batch']}x{time['length']}" for time in times]
+    labels = [f"{batch}\nms" for batch in batches] + [f"{batches[-1]}\n/s"]
+    for name in (metric_label(result["primary_metric"]), "size\nMB", "memory\nMB", *labels):
+        shown.add_column(name, justify="right", no_wrap=True)
     for way in ways:
         largest = way["times"][-1]
         shown.add_row(
-            numbers[way["run"]] + ("*" if way["front"] else ""),
-            way["form"],
+            f"{numbers[way['run']]} {way['form']}{'*' if way['front'] else ''}",
             way["runtime"],
             "-" if way["metric"] is None else f"{way['metric']:.4f}",
-            size(way["bytes"]),
-            size(way["memory_bytes"]),
+            f"{way['bytes'] / 1e6:.1f}",
+            "-" if way["memory_bytes"] is None else f"{way['memory_bytes'] / 1e6:.0f}",
             *(f"{1000 * time['median']:.3g}" for time in way["times"]),
             f"{largest['batch'] / largest['median']:.0f}",
             style="bold" if way["front"] else None,
@@ -138,9 +135,9 @@ def table(result: Mapping[str, Any]) -> Group:
     machine = result["machine"]
     about = [f"{number}: {run}" for run, number in numbers.items()]
     about.append(
-        "memory: what loading it and its first batches added; median milliseconds for batches of records x tokens, in turns"
-        " with all other ways; a second: records of the last batch; *: no other way is as good and faster, or better and as"
-        " fast, at one record"
+        "records x tokens: median milliseconds of a batch, in turns with all other ways, and records a second; memory: most that"
+        " a process of its own grew by, loading it and running the largest batch; *: no other way is as good and faster, or"
+        " better and as fast, at one record"
     )
     about.append(f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads")
     about += [f"not used: {name}, {why}" for name, why in result["lacking"].items()]

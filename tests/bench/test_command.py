@@ -40,16 +40,16 @@ def test_a_table_a_result_and_a_picture(tmp_path: Path, monkeypatch: pytest.Monk
     result = json.loads((tmp_path / "out" / "bench.json").read_text())
     forms = [(way["run"], way["form"], way["runtime"]) for way in result["ways"]]
     assert forms == [
-        (pruned.name, "as saved", "eager"),
-        (pruned.name, "as saved", "onnxruntime_int8"),
+        (pruned.name, "saved", "eager"),
+        (pruned.name, "saved", "onnxruntime_int8"),
         (pruned.name, "compact", "eager"),
         (pruned.name, "compact", "onnxruntime_int8"),
-        (dense.name, "as saved", "eager"),
-        (dense.name, "as saved", "onnxruntime_int8"),
+        (dense.name, "saved", "eager"),
+        (dense.name, "saved", "onnxruntime_int8"),
     ]
     by_form = dict(zip(forms, result["ways"], strict=True))
-    assert by_form[pruned.name, "compact", "eager"]["bytes"] < by_form[pruned.name, "as saved", "eager"]["bytes"]
-    assert by_form[pruned.name, "compact", "eager"]["metric"] == by_form[pruned.name, "as saved", "eager"]["metric"]
+    assert by_form[pruned.name, "compact", "eager"]["bytes"] < by_form[pruned.name, "saved", "eager"]["bytes"]
+    assert by_form[pruned.name, "compact", "eager"]["metric"] == by_form[pruned.name, "saved", "eager"]["metric"]
     assert any(way["front"] for way in result["ways"])
     assert all(0 < time["low"] <= time["median"] <= time["high"] for way in result["ways"] for time in way["times"])
     assert "dense int8 alone" in done.output
@@ -61,7 +61,7 @@ def test_what_trackers_are_told() -> None:
     times = [{"batch": 1, "length": 8, "median": 0.25, "low": 0.2, "high": 0.3, "count": 5}]
     way = {
         "run": "a",
-        "form": "as saved",
+        "form": "saved",
         "runtime": "eager",
         "sparsity": 0.9,
         "arithmetic": 1.0,

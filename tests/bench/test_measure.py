@@ -14,6 +14,7 @@ from prune_cli.bench.base import Arrays, Candidate
 from prune_cli.bench.bench import verdict
 from prune_cli.bench.graphs import OnnxRuntime, OpenVino
 from prune_cli.bench.measure import Load, Times, dominated, in_turns, loads, metric_of
+from prune_cli.bench.memory import peak_memory
 from prune_cli.bench.pytorch import PyTorch
 from prune_cli.cli.benching import runtimes
 from prune_cli.cli.exporting import source_of
@@ -102,6 +103,8 @@ def test_the_metric_is_that_of_prune_eval_in_every_runtime(source: Source, run: 
         called, size = runtime.prepare(candidate)
         assert metric_of(called, source) == pytest.approx(expected, abs=1e-12)
         assert size > 0
+    inputs = {name: value.numpy() for name, value in _example(source).items()}
+    assert peak_memory(OnnxRuntime(), saved, inputs) > 0  # of what is loaded here nothing goes along
 
 
 @pytest.mark.slow
@@ -116,7 +119,7 @@ def test_the_metric_of_other_kinds_of_tasks(task: str, tmp_path: Path) -> None:
 
 
 def _way(
-    run: str, runtime: str, milliseconds: float, metric: float, sparsity: float, form: str = "as saved"
+    run: str, runtime: str, milliseconds: float, metric: float, sparsity: float, form: str = "saved"
 ) -> dict[str, Any]:
     times = [{"batch": 1, "length": 8, "median": milliseconds / 1000}]
     return {"run": run, "runtime": runtime, "form": form, "metric": metric, "sparsity": sparsity, "times": times}
@@ -130,8 +133,8 @@ def test_the_verdict_says_when_dense_int8_alone_is_better() -> None:
     dense = _way("d", "onnxruntime_int8", 2, 0.9, 0.0)
     pruned = [_way("p", "eager", 9, 0.88, 0.9), _way("p", "onnxruntime_int8", 2.5, 0.87, 0.9)]
     said = verdict([dense, *pruned], _front([dense, *pruned]))
-    assert said[0] == "no other way beats: d, as saved, onnxruntime_int8: 0.9000 in 2.0 ms"
-    assert "dense int8 alone is the better choice: d, as saved, onnxruntime_int8" in said[1]
+    assert said[0] == "no other way beats: d, saved, onnxruntime_int8: 0.9000 in 2.0 ms"
+    assert "dense int8 alone is the better choice: d, saved, onnxruntime_int8" in said[1]
 
 
 def test_the_verdict_compares_with_dense_int8_where_it_is_not() -> None:

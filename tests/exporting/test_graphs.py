@@ -1,0 +1,42 @@
+"""Graphs of every architecture, whole and compact, compute what PyTorch does, for other lengths than that of the example too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from prune_cli.compaction.compact import compact
+from prune_cli.exporting.graphs import graphs
+from prune_cli.exporting.onnx import write_onnx
+from prune_cli.runtime import OnnxModel
+from tests.compaction.architectures import ARCHITECTURES, batch, outputs, tiny
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_graph_computes_the_same(name: str, compacted: bool, tmp_path: Path) -> None:
+    model = tiny(name, 0.9)
+    model.set_attn_implementation("eager")
+    if compacted:
+        compact(model)
+    operations: list[str] = []
+    for graph in graphs(model, batch(model)):
+        write_onnx(graph, tmp_path / f"{graph.name}.onnx")
+        operations += [node.op_type for node in onnx.load(tmp_path / f"{graph.name}.onnx").graph.node]
+    assert model.config._attn_implementation == "eager"
+    assert ("Attention" in operations) == ("deberta" not in name)  # which has one of its own
+    longer = {key: torch.cat([value, value.flip(0)], dim=1) for key, value in batch(model).items()}
+    longer["attention_mask"] = longer["attention_mask"].sort(descending=True).values
+    alone = {key: value[:1, :3] for key, value in batch(model).items()}
+    for inputs in (batch(model), longer, alone):
+        expected = outputs(model, inputs)
+        found = torch.from_numpy(OnnxModel(tmp_path)(**{key: value.numpy() for key, value in inputs.items()})["logits"])
+        if expected.shape != found.shape:  # of a decoder those of real tokens
+            found = found[inputs["attention_mask"].bool()]
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        assert np.isfinite(found.numpy()).all()
