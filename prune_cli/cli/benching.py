@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def show_bench(
     Args:
         given: Run folders, of one task, and overrides such as tracking=wandb.
         chosen: Runtimes; all that can be used here without.
-        output: Folder for bench.json and bench.png; that of the run, or the working folder for several, without.
+        output: Folder for bench.json and bench.png; without, `bench` in that of the run, or in the working folder for several.
         config_dir: A user's own folder of groups.
         console: Where.
         quick: Fewer runtimes, batches and rounds.
@@ -76,11 +77,31 @@ def show_bench(
     from prune_cli.bench.bench import QUICK, bench
     from prune_cli.bench.picture import draw
     from prune_cli.bench.tracked import track
-    from prune_cli.cli.exporting import source_of
 
     used = runtimes(chosen or (QUICK if quick else ()), config_dir)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    sources = _sources(given, config_dir)
+    first = next(iter(sources.values()))
+    alone = len(sources) == 1 and first.folder.name == "model"
+    output = output or (first.folder.parent if alone else Path()) / "bench"
+    with _writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("loading") as status:
+        result = bench(sources, used, quick=quick, note=lambda doing: status.update(doing))
+    console.print(table(result), soft_wrap=False)  # first of all: it took minutes
+    with _writing(output):
+        write_text(output / RESULT, json.dumps(result, indent=2) + "\n")
+        draw(result, output / PICTURE)
+    console.print(f"{output / RESULT}, {output / PICTURE}", style="dim", soft_wrap=True)
+    if first.config is not None:
+        track(result, first.config, output, output / PICTURE)
+
+
+def _sources(given: Sequence[str], config_dir: str | None) -> dict[str, Source]:
+    """The runs of a command line by name, with its overrides."""
+    from prune_cli.cli.exporting import source_of
+
     overrides = [each for each in given if "=" in each and not Path(each).exists()]
     runs = [Path(each).expanduser() for each in given if each not in overrides]
     if not runs:
@@ -89,19 +110,18 @@ def show_bench(
     for run in runs:
         source = source_of(run, overrides, config_dir)
         if source.config is None:
-            raise UserError(f"{run} is no run folder: bench needs a run's task and records")
+            raise UserError(f"{run} is no run folder: give the task and data of its model, task=... data=...")
         name = run.resolve().name
         sources[name if name not in sources else str(run)] = source
-    output = output or ((runs[0] if len(runs) == 1 else Path()) / "bench")
-    output.mkdir(parents=True, exist_ok=True)
-    with Console(stderr=True).status("loading") as status:
-        result = bench(sources, used, quick=quick, note=lambda doing: status.update(doing))
-    write_text(output / RESULT, json.dumps(result, indent=2) + "\n")
-    draw(result, output / PICTURE)
-    if (config := next(iter(sources.values())).config) is not None:
-        track(result, config, output, output / PICTURE)
-    console.print(table(result), soft_wrap=False)
-    console.print(f"{output / RESULT}, {output / PICTURE}", style="dim", soft_wrap=True)
+    return sources
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
 
 
 def table(result: Mapping[str, Any]) -> Group:

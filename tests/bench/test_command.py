@@ -85,8 +85,11 @@ def test_what_cannot_be_measured_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert "no run folder" in str(done.exception)
     done = CliRunner().invoke(app, ["bench", "tracking=wandb"])
     assert "which run?" in str(done.exception)
+    (tmp_path / "file").touch()
     run = do(tmp_path, "sparsity=0", "trainer.max_steps=2", "trainer.warmup=0").folder
     monkeypatch.setattr(base, "find_spec", lambda name: None)
     done = CliRunner().invoke(app, ["bench", str(run), "--runtime", "onnxruntime"])
     assert isinstance(done.exception, UserError)
     assert "pip install 'prune-lm[onnx]'" in str(done.exception)
+    done = CliRunner().invoke(app, ["bench", str(run), "-o", str(tmp_path / "file")])
+    assert str(done.exception) == f"--output {tmp_path / 'file'} cannot be written: File exists"
