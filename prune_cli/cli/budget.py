@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -96,14 +97,21 @@ def answer_of(jobs: Iterable[Job], max_drop: float, grid: Sequence[float]) -> An
         grid: Rising.
     """
     metrics: dict[float, dict[int, float]] = {}
+    shares: dict[float, list[float]] = {}
     label = ""
     for job in jobs:
         sparsity = float(_value(job.overrides, _SPARSITY))
         metrics.setdefault(sparsity, {})[job.result["seed"]] = job.result["metric"]
+        if "arithmetic" in job.result:
+            shares.setdefault(sparsity, []).append(job.result["arithmetic"])
         label = metric_label(job.result["primary_metric"])
     dense = metrics.pop(0.0)
     points = [
-        Point(sparsity, {seed: dense[seed] - metric for seed, metric in of_seed.items()})
+        Point(
+            sparsity,
+            {seed: dense[seed] - metric for seed, metric in of_seed.items()},
+            statistics.fmean(shares[sparsity]) if sparsity in shares else None,
+        )
         for sparsity, of_seed in sorted(metrics.items())
     ]
     return Answer(max_drop=max_drop, metric=label, grid=grid, points=points)
@@ -140,14 +148,15 @@ def find(overrides: Sequence[str], config_dir: str | None) -> int:
 
 
 def evidence(answer: Answer) -> Table:
-    """A line a sparsity that was tried."""
+    """A line a sparsity that was tried; % arith is the share of the matrices' arithmetic that `prune export` leaves."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("% removed", "costs", "95% confidence", "seeds", f"within {answer.max_drop:g}"):
+    for name in ("% removed", "% arith", "costs", "95% confidence", "seeds", f"within {answer.max_drop:g}"):
         table.add_column(name, justify="right", no_wrap=True)
     for point in answer.points:
         low_high = "-" if point.interval is None else "{:.4f} to {:.4f}".format(*point.interval)
         verdict = "[green]yes[/]" if point.drop <= answer.max_drop else "no"
-        table.add_row(percent(point.sparsity), f"{point.drop:+.4f}", low_high, str(len(point.drops)), verdict)
+        left = "-" if point.arithmetic is None else percent(point.arithmetic)
+        table.add_row(percent(point.sparsity), left, f"{point.drop:+.4f}", low_high, str(len(point.drops)), verdict)
     return table
 
 
@@ -182,7 +191,8 @@ def _so_far(answer: Answer, following: float) -> str:
 def _read(file: Path) -> Answer:
     said = json.loads(file.read_text(encoding="utf-8"))
     points = [
-        Point(point["sparsity"], {int(seed): drop for seed, drop in point["drops"].items()}) for point in said["points"]
+        Point(point["sparsity"], {int(seed): drop for seed, drop in point["drops"].items()}, point.get("arithmetic"))
+        for point in said["points"]
     ]
     return Answer(max_drop=said["max_drop"], metric=said["metric"], grid=said["grid"], points=points)
 

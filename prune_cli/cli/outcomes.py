@@ -227,4 +227,5 @@ def numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     """The part of result.json by which runs are compared."""
     names = ("name", "seed", "primary_metric", "metric", "metrics", "seconds")
     sparsity = {"sparsity": result["sparsity"]["measured"]} if "sparsity" in result else {}
-    return {**{name: result[name] for name in names if name in result}, **sparsity}
+    arithmetic = {"arithmetic": counted["share"]} if (counted := result.get("arithmetic")) else {}
+    return {**{name: result[name] for name in names if name in result}, **sparsity, **arithmetic}

@@ -20,10 +20,12 @@ class Point:
     Attributes:
         sparsity: Fraction removed.
         drops: Metric of the dense run less that of the pruned one, by seed.
+        arithmetic: Share of the matrices' multiply-adds that compaction leaves, mean over seeds; None where it was not counted.
     """
 
     sparsity: float
     drops: Mapping[int, float]
+    arithmetic: float | None = None
 
     @cached_property
     def drop(self) -> float:

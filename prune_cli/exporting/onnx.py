@@ -33,13 +33,13 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
         UserError: If a package is missing.
     """
     needed("onnx", "onnx", "onnxscript", "onnxruntime")
+    import onnxscript.optimizer
+
     sizes: dict[str, Any] = {}
     shapes = tuple(
         {place: sizes.setdefault(size, torch.export.Dim(size)) for place, size in graph.axes[name].items()}
         for name in graph.inputs
     )
-    import onnxscript.optimizer
-
     plain = path.with_suffix(".float.onnx") if int8 else path
     with quiet(), torch.no_grad(), as_one_operation(graph.module.model):
         program = torch.onnx.export(

@@ -102,8 +102,8 @@ class Isolated:
             return
         self._failed.set()
         logger.warning(
-            "%s was left behind: %s. The run itself is not affected: its history.jsonl and result.json in %s hold"
-            " everything; `prune sync` can send what was written there for W&B.",
+            "%s was left behind: %s. Nothing else is affected: the files in %s hold everything; `prune sync` can send what was"
+            " written there for W&B.",
             self._name,
             problem,
             self._run.folder,

@@ -34,6 +34,11 @@ def answer(folder: Path) -> float | None:
     return json.loads(last.read_text())["answer"]
 
 
+def arithmetic(folder: Path) -> list[float]:
+    last = max((folder / "runs" / ".multirun").glob("*/frontier.json"), key=lambda path: path.parent.name)
+    return [point["arithmetic"] for point in json.loads(last.read_text())["points"]]
+
+
 @pytest.mark.slow
 def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_no_run(
     prune: Prune, tmp_path: Path
@@ -50,6 +55,8 @@ def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_n
     ended = prune("frontier", *SEARCH)
     assert ended.code == 0, ended.err
     assert "within 0.03 F1 of dense" in " ".join(ended.out.split())
+    assert "% arith" in ended.out
+    assert all(0 < share <= 1 for share in arithmetic(tmp_path))
     tried = results(tmp_path)
     assert before.items() <= tried.items(), "a finished run was made again"
     assert len(tried) <= (len(GRID) + 1) / 2
