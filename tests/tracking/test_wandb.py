@@ -271,7 +271,7 @@ def test_a_start_that_fails_is_told_once(
     tracker.finish(ending(result, []))
     (warning,) = told(caplog)
     assert "OSError: no space left" in warning
-    assert "history.jsonl and result.json in" in warning
+    assert "first hold everything" in warning
 
 
 def test_a_start_that_hangs_is_left_behind(
