@@ -6,7 +6,6 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -17,6 +16,7 @@ from prune_cli.exporting.graphs import Graph, graphs
 from prune_cli.exporting.onnx import write_onnx
 from prune_cli.exporting.openvino import write_openvino
 from prune_cli.exporting.source import Inputs, Source
+from prune_cli.extras import lacking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -110,8 +110,7 @@ class Runtime(ABC):
 
     def lacking(self) -> str | None:
         """Why it cannot be used here; None where it can."""
-        missing = [package for package in self.packages if find_spec(package) is None]
-        return f"{', '.join(missing)} missing: pip install 'prune-lm[{self.extra}]'" if missing else None
+        return lacking("it", self.extra, *self.packages)
 
     @abstractmethod
     def prepare(self, candidate: Candidate) -> tuple[Run, int]:

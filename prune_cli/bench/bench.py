@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prune_cli.artifacts import environment
 from prune_cli.bench.base import Candidate, Run, Runtime
@@ -16,6 +16,10 @@ from prune_cli.bench.memory import peak_memory
 from prune_cli.compaction.compact import arithmetic
 from prune_cli.errors import UserError
 from prune_cli.exporting.source import Source
+from prune_cli.pruning.scope import prunable_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 FORMAT = 1
 RECORDS = 400
@@ -88,11 +92,11 @@ def _measured(
     ways: list[dict[str, Any]] = []
     ready: dict[str, Run] = {}
     for name, source in sources.items():
-        counted = arithmetic(source.model())
+        model = source.model()
+        counted, sparsity = arithmetic(model), _sparsity(model)
         forms = [SAVED] if counted is None or counted.share == 1 else [SAVED, COMPACT]
-        sparsity = _sparsity(source)
+        example = next(iter(source.inputs(8, 8)))
         for form in forms:
-            example = next(iter(source.inputs(8, 8)))
             candidate = Candidate(source, folder / str(len(ways)), compacted=form == COMPACT, example=example)
             for kind, runtime in runtimes.items():
                 note(f"{name}, {form}: {kind}")
@@ -122,11 +126,9 @@ def _measured(
     return ways
 
 
-def _sparsity(source: Source) -> float:
-    """Zeros among the prunable weights of the saved model."""
-    from prune_cli.pruning.scope import prunable_weights
-
-    weights = prunable_weights(source.model()).values()
+def _sparsity(model: PreTrainedModel) -> float:
+    """Zeros among the prunable weights."""
+    weights = prunable_weights(model).values()
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 
 

@@ -16,12 +16,12 @@ from prune_cli import __version__
 from prune_cli.compaction.changes import known
 from prune_cli.compaction.compact import Arithmetic, compact
 from prune_cli.errors import UserError
-from prune_cli.exporting.extras import needed
 from prune_cli.exporting.graphs import graphs
 from prune_cli.exporting.onnx import write_onnx
 from prune_cli.exporting.openvino import write_openvino
 from prune_cli.exporting.readme import readme
 from prune_cli.exporting.source import Inputs, Source
+from prune_cli.extras import needed
 from prune_cli.files import put_folder, write_text
 from prune_cli.runtime.folders import first_line
 from prune_cli.runtime.sparse import FILE
@@ -121,9 +121,8 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
     if output.exists() and not (output / NOTE).is_file() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output} is there and is no export: give another folder, or remove it")
     if wanted.format in ("onnx", "openvino"):
-        needed(
-            wanted.format, "onnx", "onnxscript", "onnxruntime", *(("openvino", "nncf") * (wanted.format == "openvino"))
-        )
+        more = ("openvino", "nncf") if wanted.format == "openvino" else ()
+        needed(f"--format {wanted.format}", wanted.format, "onnx", "onnxscript", "onnxruntime", *more)
     temporary = output.with_name(f".{output.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from prune_cli.exporting.attention import OPSET, as_one_operation
-from prune_cli.exporting.extras import needed
+from prune_cli.extras import needed
 
 if TYPE_CHECKING:
     from prune_cli.exporting.graphs import Graph
@@ -32,7 +32,7 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
     Raises:
         UserError: If a package is missing.
     """
-    needed("onnx", "onnx", "onnxscript", "onnxruntime")
+    needed("--format onnx", "onnx", "onnx", "onnxscript", "onnxruntime")
     import onnxscript.optimizer
 
     sizes: dict[str, Any] = {}

@@ -8,8 +8,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prune_cli.exporting.extras import needed
 from prune_cli.exporting.onnx import quiet, write_onnx
+from prune_cli.extras import needed
 
 if TYPE_CHECKING:
     from prune_cli.exporting.graphs import Graph
@@ -30,7 +30,7 @@ def write_openvino(
     Raises:
         UserError: If a package is missing.
     """
-    needed("openvino", "openvino", "nncf", "onnx", "onnxscript", "onnxruntime")
+    needed("--format openvino", "openvino", "openvino", "nncf", "onnx", "onnxscript", "onnxruntime")
     import openvino
 
     plain = path.with_suffix(".onnx")

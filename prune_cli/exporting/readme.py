@@ -107,7 +107,7 @@ def _alone(source: Source) -> str:
     if kind in ("text", "seq2seq"):
         return ""
     return f"""
-With `pip install onnxruntime tokenizers` alone:
+With `pip install 'onnxruntime>=1.23' tokenizers` alone:
 
 ```python
 from pathlib import Path

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from prune_cli.errors import UserError
+from prune_cli.extras import needed
+from prune_cli.runtime.folders import first_line
 
+T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -19,14 +22,19 @@ class Graphs(ABC):
     """An exported model: one graph, or those of encoder and decoder.
 
     Attributes:
+        ending: Of their files.
+        package: What runs them.
+        extra: The extra of this project that brings it.
         folder: Where they lie.
         names: Of the graphs.
     """
 
-    ending: str
+    ending: ClassVar[str]
+    package: ClassVar[str]
+    extra: ClassVar[str]
 
     def __init__(self, folder: str | Path) -> None:
-        """Look for the graphs.
+        """Look for the graphs, and for what runs them.
 
         Args:
             folder: What `prune export` wrote.
@@ -34,10 +42,25 @@ class Graphs(ABC):
         Raises:
             UserError: If there is none.
         """
+        needed(type(self).__name__, self.extra, self.package)
         self.folder = Path(folder).expanduser()
         self.names = sorted(path.stem for path in self.folder.glob(f"*{self.ending}"))
         if self.names not in (["model"], ["decoder_model", "encoder_model"]):
             raise UserError(f"{folder} has no model{self.ending}, nor an encoder_model{self.ending} and a decoder's")
+
+    def opened(self, load: Callable[[str], T]) -> dict[str, T]:
+        """Load every graph.
+
+        Args:
+            load: Of the library, from a file.
+
+        Raises:
+            UserError: If it cannot.
+        """
+        try:
+            return {name: load(str(self.folder / f"{name}{self.ending}")) for name in self.names}
+        except Exception as error:  # libraries raise kinds of their own
+            raise UserError(f"{self.folder} cannot be loaded: {first_line(error)}") from error
 
     @abstractmethod
     def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:

@@ -8,7 +8,6 @@ from typing import Any, cast, final
 
 import numpy.typing as npt
 
-from prune_cli.errors import UserError
 from prune_cli.runtime.graphs import Arrays, Graphs
 
 SLOW = ["SkipLayerNormFusion"]
@@ -21,6 +20,8 @@ class OnnxModel(Graphs):
     """What `prune export --format onnx` wrote: `OnnxModel(folder)(input_ids=..., attention_mask=...)["logits"]`."""
 
     ending = ".onnx"
+    package = "onnxruntime"
+    extra = "runtime"
 
     def __init__(self, folder: str | Path, *, threads: int | None = None, spin: bool = True) -> None:
         """Load it.
@@ -34,22 +35,16 @@ class OnnxModel(Graphs):
             UserError: If it cannot be loaded.
         """
         super().__init__(folder)
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UserError("onnxruntime is not installed: pip install 'prune-lm[runtime]'") from error
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-        self.sessions = {
-            name: onnxruntime.InferenceSession(
-                str(self.folder / f"{name}{self.ending}"),
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=SLOW,
+        self.sessions = self.opened(
+            lambda path: onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW
             )
-            for name in self.names
-        }
+        )
 
     def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Run one graph, see `Graphs.run`."""

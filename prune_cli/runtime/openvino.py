@@ -8,7 +8,6 @@ from typing import Any, Literal, final
 
 import numpy.typing as npt
 
-from prune_cli.errors import UserError
 from prune_cli.runtime.graphs import Arrays, Graphs
 
 
@@ -17,6 +16,7 @@ class OpenVinoModel(Graphs):
     """What `prune export --format openvino` wrote."""
 
     ending = ".xml"
+    package = extra = "openvino"
 
     def __init__(
         self, folder: str | Path, *, precision: Literal["f32", "bf16", "f16"] = "f32", threads: int | None = None
@@ -33,17 +33,13 @@ class OpenVinoModel(Graphs):
             UserError: If it cannot be loaded.
         """
         super().__init__(folder)
-        try:
-            import openvino
-        except ImportError as error:
-            raise UserError("openvino is not installed: pip install 'prune-lm[openvino]'") from error
+        import openvino
+
         options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = str(threads)
         core = openvino.Core()
-        self.compiled = {
-            name: core.compile_model(str(self.folder / f"{name}{self.ending}"), "CPU", options) for name in self.names
-        }
+        self.compiled = self.opened(lambda path: core.compile_model(path, "CPU", options))
 
     def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Run one graph, see `Graphs.run`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from prune_cli.extras import lacking
 from prune_cli.tracking.base import Ending, Table, TrackedRun
 from prune_cli.tracking.rows import history_row
 
@@ -30,8 +30,8 @@ class TensorBoard:
 
     def problems(self) -> Iterator[str]:
         """Whether its package is missing."""
-        if importlib.util.find_spec("tensorboard") is None:
-            yield "tracking=tensorboard needs an extra: pip install 'prune-lm[tensorboard]'"
+        if (problem := lacking("tracking=tensorboard", "tensorboard", "tensorboard")) is not None:
+            yield problem
 
     def start(self, run: TrackedRun) -> str | None:
         """Write the events anew, those from before an interruption among them.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from prune_cli.extras import lacking
 from prune_cli.tracking.base import Ending, TrackedRun
 from prune_cli.tracking.rows import history_row
 
@@ -33,8 +33,8 @@ class Trackio:
 
     def problems(self) -> Iterator[str]:
         """Whether its package is missing."""
-        if importlib.util.find_spec("trackio") is None:
-            yield "tracking=trackio needs an extra: pip install 'prune-lm[trackio]'"
+        if (problem := lacking("tracking=trackio", "trackio", "trackio")) is not None:
+            yield problem
 
     def start(self, run: TrackedRun) -> str | None:
         """Write the run anew, what came before an interruption included.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.errors import UserError
+from prune_cli.extras import needed
 from prune_cli.tracking.rows import METRIC
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def make(project: str, entity: str | None, *, report: bool) -> list[tuple[str, s
     Raises:
         UserError: If wandb-workspaces is not installed, nobody is logged in, or W&B refuses.
     """
-    if importlib.util.find_spec("wandb_workspaces") is None:
-        raise UserError("prune wandb-workspace needs an extra: pip install 'prune-lm[workspaces]'")
+    needed("prune wandb-workspace", "workspaces", "wandb_workspaces")
     import wandb
 
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from prune_cli.bench import base, bench
+from prune_cli.bench import bench
 from prune_cli.bench.tracked import ending
 from prune_cli.cli.app import app
 from prune_cli.errors import UserError
@@ -87,7 +87,7 @@ def test_what_cannot_be_measured_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert "which run?" in str(done.exception)
     (tmp_path / "file").touch()
     run = do(tmp_path, "sparsity=0", "trainer.max_steps=2", "trainer.warmup=0").folder
-    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = CliRunner().invoke(app, ["bench", str(run), "--runtime", "onnxruntime"])
     assert isinstance(done.exception, UserError)
     assert "pip install 'prune-lm[onnx]'" in str(done.exception)

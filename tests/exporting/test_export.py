@@ -18,7 +18,7 @@ from prune_cli.errors import UserError
 from prune_cli.exporting import export as exporting
 from prune_cli.exporting.export import NOTE, Format, Wanted, export
 from prune_cli.exporting.source import Source
-from prune_cli.runtime import OnnxModel, load_compact, load_sparse
+from prune_cli.runtime import OnnxModel, OpenVinoModel, load_compact, load_sparse
 from tests.exporting.conftest import KINDS
 
 Sources = Callable[[str], Source]
@@ -200,9 +200,19 @@ def test_a_torn_model_is_told(source: Sources, saved: Callable[[str], Path], tmp
 def test_a_missing_package_is_told_with_its_extra(
     source: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prune_cli.exporting.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'prune-lm\[onnx\]'"):
         export(source("classes"), Wanted(format="onnx"), tmp_path / "out", _quietly)
+    with pytest.raises(UserError, match=r"OnnxModel needs an extra: pip install 'prune-lm\[runtime\]'"):
+        OnnxModel(tmp_path)
+
+
+@pytest.mark.parametrize(("model", "file"), [(OnnxModel, "model.onnx"), (OpenVinoModel, "model.xml")])
+def test_a_torn_graph_is_told(model: type[OnnxModel | OpenVinoModel], file: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_bytes(b"{" * 100)
+    with pytest.raises(UserError, match=r"cannot be loaded: \S") as refused:
+        model(tmp_path)
+    assert "\n" not in str(refused.value)
 
 
 def test_int8_of_openvino_needs_records(source: Sources, tmp_path: Path) -> None:
