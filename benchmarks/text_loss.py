@@ -25,7 +25,7 @@ def measure(pieces: bool, taught: bool) -> tuple[float, float, str]:
     from prune_cli.heads.decisions import Choice, task_loss
     from prune_cli.heads.text import Vocabulary
     from prune_cli.regularizers import Distillation
-    from prune_cli.training.arguments import resolved_precision
+    from prune_cli.training.hardware import resolved_precision
 
     if not pieces:
         decisions.LOGITS_AT_ONCE = WORDS * TOKENS

@@ -39,6 +39,7 @@ from prune_cli.heads.base import Head
 from prune_cli.heads.spans import Spans
 from prune_cli.heads.text import Text
 from prune_cli.heads.tokens import Tokens
+from prune_cli.training.hardware import resolved_precision
 from prune_cli.training.sampler import EpochSampler
 from prune_cli.training.trainer import PruningTrainer
 
@@ -75,7 +76,7 @@ def configuration(task: str, data: Path, folder: str, *overrides: str) -> RunCon
              "sparsity=0", "regularization=none", f"trainer.max_steps={STEPS}", "trainer.eval_steps=100000",
              f"trainer.batch_size={BATCH.get(task, 32)}", f"output_dir={folder}", *overrides]
         )  # fmt: skip
-    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg))
 
 
 def plain_collator(head: Head[Any], tokenizer: Any, model: Any) -> Any:
@@ -113,7 +114,7 @@ def plain(config: RunConfig, folder: str) -> list[float]:
     timer = Timer()
     trainer = PlainTrainer(
         model,
-        assembly.arguments(config, Path(folder), STEPS),
+        config.trainer.arguments(Path(folder), steps=STEPS, seed=config.seed),
         train_dataset=task.encode(records["train"], tokenizer, training=True),  # pyright: ignore
         data_collator=plain_collator(task.head, tokenizer, model),
         callbacks=[timer],
@@ -151,7 +152,7 @@ def main() -> None:
         sys.exit(f"there is no folder {data} with records: name one in PRUNE_DATA")
     tasks = sys.argv[1:] or [task for task, model in FAMILIES.items() if model == "minilm"]
     os.environ.setdefault("WANDB_MODE", "disabled")
-    precision = assembly.resolved_precision("auto", "cpu")
+    precision = resolved_precision("auto", "cpu")
     print(f"{torch.get_num_threads()} threads, {precision}, {ROUNDS} rounds of {STEPS - WARM - 1} steps")
     for task in tasks:
         pairs: list[tuple[float, float]] = []

@@ -16,7 +16,6 @@ from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.scope import prunable_weights
 from prune_cli.regularizers import Distillation
-from prune_cli.training.arguments import resolved_precision, training_arguments
 from prune_cli.training.evaluation import Evaluation
 from prune_cli.training.teacher import Teacher
 from prune_cli.training.trainer import TaskTrainer
@@ -49,7 +48,7 @@ def total_steps(config: RunConfig, rows: int) -> int:
     if steps is None:
         batches = math.ceil(rows / options.batch_size)
         steps = math.ceil(options.epochs * max(1, math.ceil(batches / options.gradient_accumulation)))
-    if config.sparsity > 0 and (problems := config.schedule.problems(steps, config.criterion.delta_t)):
+    if config.sparsity > 0 and (problems := list(config.schedule.misfits(steps, config.criterion.delta_t))):
         raise UserError(*problems)
     return steps
 
@@ -151,14 +150,7 @@ def _check_weights(model: PreTrainedModel, source: str) -> None:
 def _loading(config: RunConfig) -> Generator[tuple[str | Path, dict[str, Any]]]:
     """Name and options for the loaders, whose errors become the user's."""
     source = config.model
-    place = models.located(
-        source.name,
-        revision=source.revision,
-        package=source.package,
-        folder=source.package_folder,
-        gguf_file=source.gguf_file,
-        sha256=source.sha256,
-    )
+    place = source.location(checked=True)
     options: dict[str, Any] = {
         "revision": place.revision,
         "gguf_file": place.gguf_file,
@@ -193,37 +185,6 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, steps: int) -> Pruner:
         pattern=config.pattern,
         sparsity=config.sparsity,
         total_steps=steps,
-    )
-
-
-def arguments(config: RunConfig, folder: Path, steps: int, precision: str | None = None) -> TrainingArguments:
-    """The Trainer's arguments.
-
-    Args:
-        config: The run.
-        folder: For the Trainer's files.
-        steps: Optimizer steps of the run.
-        precision: fp32 or bf16, as the run began; None for what the configuration says.
-
-    Raises:
-        UserError: If the machine cannot do it.
-    """
-    options = config.trainer
-    return training_arguments(
-        str(folder),
-        epochs=options.epochs,
-        max_steps=steps,
-        batch_size=options.batch_size,
-        eval_batch_size=options.eval_batch_size,
-        gradient_accumulation=options.gradient_accumulation,
-        activation_checkpointing=options.activation_checkpointing,
-        learning_rate=options.learning_rate,
-        warmup=options.warmup,
-        weight_decay=options.weight_decay,
-        max_grad_norm=options.max_grad_norm,
-        precision=precision or resolved_precision(options.precision, options.device),
-        device=options.device,
-        seed=config.seed,
     )
 
 

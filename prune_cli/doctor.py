@@ -157,7 +157,7 @@ def check_torch() -> Iterator[Check]:
     """Threads, CPU, and GPUs as torch sees them."""
     import torch
 
-    from prune_cli.training.arguments import bf16_in_hardware, on_gpu, resolved_precision
+    from prune_cli.training.hardware import bf16_in_hardware, on_gpu, resolved_precision
 
     yield Check(
         "torch threads", "ok", f"{torch.get_num_threads()} (OMP_NUM_THREADS changes it), {os.cpu_count()} cores"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from prune_cli.marks import BY_CONTENT
+from prune_cli.models.locations import folder_problems
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class NoTeacher:
     """Plain fine-tuning: the task loss alone."""
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values: there are none."""
+        return iter(())
 
 
 @final
@@ -39,16 +45,18 @@ class Distillation:
     update: str = "best"
     first_teacher: str | None = field(default=None, metadata=BY_CONTENT)
 
-    def __post_init__(self) -> None:
-        """Refuse impossible values."""
-        if self.weight != "adaptive" and not (isinstance(self.weight, (int, float)) and 0 <= self.weight <= 1):
-            raise ValueError(f"weight is {self.weight!r}: give adaptive, or the teacher's weight from 0 to 1")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}: give a number above 0, as published 2")
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
+        if self.weight != "adaptive" and not (isinstance(self.weight, int | float) and 0 <= self.weight <= 1):
+            yield f"weight is {self.weight}: give adaptive, or the teacher's weight from 0 to 1"
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            yield f"temperature is {self.temperature:g}: give a number above 0, as published 2"
         if self.update not in ("best", "latest", "never"):
-            raise ValueError(f"update is {self.update!r}: give best, latest or never")
-        if self.update == "never" and self.first_teacher is None:
-            raise ValueError("first_teacher is missing: with update=never give the folder of a fine-tuned model")
+            yield f"update is {self.update}: give best, latest or never"
+        if self.first_teacher is not None:
+            yield from (f"first_teacher={self.first_teacher}: {told}" for told in folder_problems(self.first_teacher))
+        elif self.update == "never":
+            yield "first_teacher is missing: with update=never give the folder of a fine-tuned model"
 
     def loss(self, student: Decisions, teacher: Decisions) -> Tensor:
         """Loss of a batch of decisions, whatever they are: records, tokens, starts and ends of answers.

@@ -28,10 +28,10 @@ from prune_cli.tracking.history import History
 from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
-from prune_cli.training.arguments import resolved_precision
 from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback, TrimCallback
 from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint
 from prune_cli.training.evaluation import Evaluation, EvaluationSet
+from prune_cli.training.hardware import resolved_precision
 from prune_cli.training.interrupt import StopRequest
 from prune_cli.training.progress import EvaluationProgress, TrainingProgress
 from prune_cli.training.trainer import PruningTrainer, TaskTrainer
@@ -126,7 +126,7 @@ def _run(
     precision = resolved_precision(options.precision, options.device)
     if checkpoint is not None:
         precision = checkpoint.state["precision"]  # whatever `auto` means on this machine
-    arguments = assembly.arguments(config, folder.checkpoints, steps, precision)
+    arguments = config.trainer.arguments(folder.checkpoints, steps=steps, seed=config.seed, precision=precision)
     evaluation = Evaluation(task, records, tokenizer)
     teacher = assembly.teacher_for(config, task, model, arguments, tokenizer, evaluation)
 
@@ -255,7 +255,7 @@ def _saved_model(config: RunConfig, task: Task, folder: Path) -> tuple[TaskTrain
         names = cast("Mapping[int, str]", model.config.id2label)
         task = task.fitted([], [names[number] for number in range(len(names))])
     models.in_order(model, task.labels, f"the model of {folder}")
-    arguments = assembly.arguments(config, RunFolder(folder).checkpoints, steps=1)
+    arguments = config.trainer.arguments(RunFolder(folder).checkpoints, steps=1, seed=config.seed)
     return TaskTrainer(model, arguments, task=task, tokenizer=tokenizer), tokenizer
 
 

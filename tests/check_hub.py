@@ -36,7 +36,7 @@ def checked(task: Task) -> str:
     Raises:
         UserError: If a run would not begin.
     """
-    if problems := Hub().problems(task):
+    if problems := Hub().missing(task):
         raise UserError(*problems)
     commit = HfApi().dataset_info(task.hub.path, revision=task.hub.revision).sha
     fitted, splits = Hub().load(task)

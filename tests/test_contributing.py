@@ -17,8 +17,8 @@ from prune_cli.config.build import build, construct
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.options import Option, options
 from prune_cli.config.run_config import RunConfig
-from prune_cli.config.schema import ModelConfig
 from prune_cli.errors import UserError
+from prune_cli.models.options import ModelConfig
 from prune_cli.run import evaluate, predict, run
 from prune_cli.tasks.text_classification import TextClassification
 
@@ -90,7 +90,7 @@ def test_the_family_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     pruning = ["criterion.delta_t=2", "sparsity=0.5", f"output_dir={tmp_path}"]
     with composer(str(tmp_path / "conf")) as composed:
         cfg = composed([*small, *steps, *pruning])
-    config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+    config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg))
     outcome = run(config, Console(quiet=True))
     assert set(outcome.result["metrics"]) == {"loss", "accuracy"}
     assert outcome.result["sparsity"]["zeros_in_file"] == round(0.5 * outcome.result["sparsity"]["prunable"])

@@ -107,12 +107,12 @@ def test_two_decisions_a_record_add_up() -> None:
     ("options", "message"),
     [
         ({"weight": -0.5}, "weight is -0.5"),
-        ({"weight": "heavy"}, "weight is 'heavy'"),
-        ({"temperature": 0.0}, "temperature is 0.0"),
-        ({"update": "sometimes"}, "update is 'sometimes'"),
+        ({"weight": "heavy"}, "weight is heavy"),
+        ({"temperature": 0.0}, "temperature is 0:"),
+        ({"update": "sometimes"}, "update is sometimes"),
         ({"update": "never"}, "first_teacher is missing"),
     ],
 )
 def test_refuses_impossible_values(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Distillation(**options)  # type: ignore[arg-type]
+    (problem,) = Distillation(**options).problems()  # type: ignore[arg-type]
+    assert problem.startswith(message)

@@ -121,7 +121,7 @@ def test_the_same_run_again_says_it_is_finished_and_overwrite_redoes_it(tmp_path
 
 @pytest.mark.parametrize("in_hardware", [True, False])
 def test_auto_works_on_every_processor(in_hardware: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prune_cli.training.arguments.bf16_in_hardware", lambda device: in_hardware)
+    monkeypatch.setattr("prune_cli.training.hardware.bf16_in_hardware", lambda device: in_hardware)
     precision = "bf16" if in_hardware else "fp32"
     steps = ["trainer.max_steps=20", "trainer.eval_steps=10"]
     auto = do(tmp_path / "auto", *steps, "trainer.precision=auto")

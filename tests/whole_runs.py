@@ -25,7 +25,7 @@ SMALL = (
 def config_of(folder: Path, *overrides: str, data: Sequence[str] = SYNTHETIC) -> RunConfig:
     with composer() as composed:
         cfg = composed([*SMALL, *data, f"output_dir={folder}", *overrides])
-    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg))
 
 
 def do(folder: Path, *overrides: str, data: Sequence[str] = SYNTHETIC) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -108,6 +108,10 @@ class Runtime(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
 
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
+        return iter(())
+
     def lacking(self) -> str | None:
         """Why it cannot be used here; None where it can."""
         return lacking("it", self.extra, *self.packages)
@@ -124,14 +128,10 @@ class Runtime(ABC):
         """
 
 
-def chosen(name: str, value: str, *known: str) -> None:
-    """Refuse a value that is none of those known.
-
-    Raises:
-        ValueError: If it is not.
-    """
+def not_among(name: str, value: str, *known: str) -> Iterator[str]:
+    """Tell of a value that is none of those known."""
     if value not in known:
-        raise ValueError(f"{name} is {value}: one of {', '.join(known)}")
+        yield f"{name} is {value}: give {' or '.join(known)}"
 
 
 def bytes_in(folder: Path) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from prune_cli.bench.base import Arrays, Candidate, Run, Runtime, bytes_in, chosen
+from prune_cli.bench.base import Arrays, Candidate, Run, Runtime, bytes_in, not_among
 from prune_cli.runtime.graphs import Graphs
-from prune_cli.training.arguments import bf16_in_hardware
+from prune_cli.training.hardware import bf16_in_hardware
 
 
 @final
@@ -44,9 +45,9 @@ class OpenVino(Runtime):
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "onnxscript", "openvino", "nncf")
     extra: ClassVar[str] = "openvino"
 
-    def __post_init__(self) -> None:
-        """Refuse what there is not."""
-        chosen("precision", self.precision, "fp32", "bf16", "int8")
+    def problems(self) -> Iterator[str]:
+        """See `Runtime`."""
+        yield from not_among("precision", self.precision, "fp32", "bf16", "int8")
 
     def lacking(self) -> str | None:
         """bf16 in hardware may be."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from shutil import which
 from typing import cast, final
 
 import torch
 
-from prune_cli.bench.base import Arrays, Candidate, Run, Runtime, chosen
-from prune_cli.training.arguments import bf16_in_hardware
+from prune_cli.bench.base import Arrays, Candidate, Run, Runtime, not_among
+from prune_cli.training.hardware import bf16_in_hardware
 
 
 @final
@@ -28,10 +29,10 @@ class PyTorch(Runtime):
     compiled: bool = False
     device: str = "cpu"
 
-    def __post_init__(self) -> None:
-        """Refuse what there is not."""
-        chosen("precision", self.precision, "fp32", "bf16")
-        chosen("device", self.device, "cpu", "cuda")
+    def problems(self) -> Iterator[str]:
+        """See `Runtime`."""
+        yield from not_among("precision", self.precision, "fp32", "bf16")
+        yield from not_among("device", self.device, "cpu", "cuda")
 
     def lacking(self) -> str | None:
         """A GPU may be, or bf16 in hardware, without which it takes many times as long, or a compiler."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import statistics
@@ -23,7 +22,7 @@ from prune_cli.cli.launch import launch_many
 from prune_cli.cli.outcomes import Job
 from prune_cli.comparison.budget import Answer, Point, next_position
 from prune_cli.config.options import GROUPS
-from prune_cli.config.schema import Config
+from prune_cli.config.schema import GENERAL
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
@@ -34,7 +33,7 @@ ANSWER = "frontier.json"
 OPTIONS = ("max_drop", "grid")
 """Words of `prune frontier` that are options of its sweeper."""
 _SPARSITY, _SEED = "sparsity", "seed"
-_KEYS = {*OPTIONS, *GROUPS, *(field.name for field in dataclasses.fields(Config))}
+_KEYS = {*OPTIONS, *GROUPS, *GENERAL}
 
 
 def run_frontier(

@@ -194,7 +194,7 @@ class Jobs:
         cfg = self._config_loader.load_sweep_config(self._config, [*overrides])
         HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in a user's configuration
         try:
-            choices = choices_of(cfg.hydra, cfg.model.name)
+            choices = choices_of(cfg.hydra, cfg)
             config = RunConfig.from_hydra(without_hydra(cfg), choices, ask_source=False)
             folder = (config.output_dir / run_name(config, identity(config))).absolute()
         except UserError as error:

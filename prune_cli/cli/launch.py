@@ -184,7 +184,7 @@ def _job(cfg: DictConfig) -> float | None:
     with carrying():
         from prune_cli.run import run
 
-        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg.model.name)), Console(stderr=True))
+        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), Console(stderr=True))
     _show_run(outcome)
     return outcome.result["metric"]
 
@@ -209,7 +209,7 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
     try:
         from prune_cli.run import run
 
-        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg.model.name)), screen)
+        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), screen)
     except Stopped as stop:  # also in another process, where nobody is told but by what is written down
         replace(job, status="interrupted", code=stop.exit_code).save(sweep.folder)
         raise

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.comparison.query import METRICS, TABLE, column_names, condition, known
 from prune_cli.config.options import GROUPS
-from prune_cli.config.schema import ModelConfig, TrainerConfig
+from prune_cli.config.schema import USUAL
 from prune_cli.errors import UserError
 from prune_cli.marks import counts
 
@@ -211,9 +211,8 @@ def _counts(key: str) -> bool:
     group, _, name = key.partition(".")
     if key.startswith(METRICS) or group in _NOT_KEYS or key == "data.path" or key.endswith("._target_"):
         return False
-    typed = {"model": ModelConfig, "trainer": TrainerConfig}.get(group)
-    if typed is not None:
-        marked = {field for field, known in typed.__dataclass_fields__.items() if not counts(known.metadata)}
+    if group in USUAL:
+        marked = {own.name for own in fields(USUAL[group]) if not counts(own.metadata)}
         return name.partition(".")[0] not in marked
     return True
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -13,14 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.describe import about
+from prune_cli.config.schema import TARGET
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 
-TARGET = "_target_"
 MISSING = "???"
 
 
-def build(node: Mapping[str, Any], key: str) -> Any:
+def build(node: Any, key: str) -> Any:
     """Build the dataclass that a node names by its `_target_`, from the node's other values.
 
     Args:
@@ -33,49 +34,78 @@ def build(node: Mapping[str, Any], key: str) -> Any:
     Raises:
         UserError: If there is no such class, a field is unknown or missing, or a value is impossible; it tells all.
     """
+    if not isinstance(node, Mapping):
+        raise UserError(f"{key}={written(node)} is no option of {key}: see `prune list`")
     if TARGET not in node:
         raise UserError(f"{key} has no {TARGET}: name the class to build, as the YAML files of conf/{key} do")
     cls = locate(node[TARGET], f"{key}.{TARGET}")
     return construct(cls, {name: value for name, value in node.items() if name != TARGET}, key)
 
 
-def construct(cls: type, values: Mapping[str, Any], key: str) -> Any:
-    """Build a dataclass from plain values.
+def construct(cls: type, values: Mapping[str, Any], key: str = "") -> Any:
+    """Build an option, a dataclass with a method `problems`, from plain values.
 
     Args:
         cls: The dataclass.
         values: Its fields; those with a default may be left out.
-        key: Where the values stand in the configuration, for messages.
+        key: Where the values stand in the configuration, for messages; empty for its top.
 
     Raises:
         UserError: See `build`.
     """
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
+    prefix = f"{key}." if key else ""
     problems = [
-        f"{key}.{name} is not known{did_you_mean(name, fields)} ({cls.__name__} takes {', '.join(fields) or 'nothing'})"
+        f"{prefix}{name} is not known{did_you_mean(name, fields)} ({cls.__name__} takes {', '.join(fields) or 'nothing'})"
         for name in values
         if name not in fields
     ]
     found: dict[str, Any] = {}
+    unusable: set[str] = set()
+    lacking = False
     for name, field in fields.items():
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         if values.get(name, MISSING) == MISSING:
             if name in values or not has_default:
-                problems.append(f"{key}.{name} is missing: give {key}.{name}=...{explained(cls, name)}")
+                problems.append(f"{prefix}{name} is missing: give {prefix}{name}=...{explained(cls, name)}")
+                lacking = True
             continue
         try:
-            found[name] = convert(values[name], hints[name], f"{key}.{name}")
+            found[name] = convert(values[name], hints[name], f"{prefix}{name}")
         except UserError as error:
             problems += [f"{problem}{explained(cls, name)}" for problem in error.problems]
+            unusable.add(name)
+            lacking = lacking or not has_default
+    if lacking:
+        raise UserError(*problems)
+    made = cls(**found)  # with the default of what is unusable, so that what else is wrong is told as well
+    problems += [placed(told, fields, key) for told in made.problems() if _first_word(told) not in unusable]
     if problems:
         raise UserError(*problems)
-    try:
-        return cls(**found)
-    except ValueError as error:  # an impossible value, refused by __post_init__
-        text = str(error)
-        names_a_field = text.split(" ", 1)[0] in fields
-        raise UserError(f"{key}.{text}" if names_a_field else f"{key}: {text}") from error
+    return made
+
+
+def placed(problem: str, fields: Collection[str], key: str) -> str:
+    """What an option says of itself, with the key behind which the option stands.
+
+    Args:
+        problem: A sentence that begins with a field, with the whole key of one, or with neither.
+        fields: Of the option.
+        key: Where it stands in the configuration; empty for its top.
+
+    >>> placed("delta_t is 0: give more", ["delta_t"], "criterion")
+    'criterion.delta_t is 0: give more'
+    >>> placed("it needs an extra", ["delta_t"], "criterion")
+    'criterion: it needs an extra'
+    """
+    if not key or problem.startswith(f"{key}."):
+        return problem
+    return f"{key}.{problem}" if _first_word(problem) in fields else f"{key}: {problem}"
+
+
+def _first_word(text: str) -> str:
+    return re.split(r"\W", text, maxsplit=1)[0]
 
 
 def locate(path: str, key: str) -> type:
@@ -95,13 +125,16 @@ def locate(path: str, key: str) -> type:
         raise UserError(f"{key}={path} cannot be imported ({error}): is its folder in PYTHONPATH?") from error
     except (AttributeError, ValueError) as error:
         raise UserError(f"{key}={path}: there is no such class ({error})") from error
-    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-        raise UserError(f"{key}={path} is no dataclass: its fields are the schema of its YAML, so it must be one")
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls) and callable(getattr(cls, "problems", None))):
+        raise UserError(
+            f"{key}={path} is no dataclass with a method `problems`: its fields are the keys of its YAML, and the method"
+            " yields what is wrong with their values"
+        )
     return cls
 
 
 def convert(value: Any, hint: Any, key: str) -> Any:
-    """Check a value against a type annotation, as OmegaConf does for the rest of the configuration.
+    """Check a value against a type annotation.
 
     Args:
         value: A plain value, or a list or mapping of them.
@@ -116,6 +149,8 @@ def convert(value: Any, hint: Any, key: str) -> Any:
     """
     if type(value) is int and float in get_args(hint) and int not in get_args(hint):
         value = float(value)  # OmegaConf takes a whole number for `float`, but not for `float | str`
+    if hint is bool and type(value) in (int, float):  # OmegaConf takes 7 for true
+        raise UserError(f"{key}={written(value)} does not fit: {kind(hint)} is needed")
     try:
         converted = OmegaConf.to_container(OmegaConf.merge(_typed(hint), {"value": value}))["value"]  # pyright: ignore
     except OmegaConfBaseException as error:

@@ -10,9 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from prune_cli.config.build import TARGET, locate
+from prune_cli.config.build import locate
 from prune_cli.config.compose import Composer, composer, without_hydra
 from prune_cli.config.options import GROUPS, folders, names
+from prune_cli.config.schema import TARGET
 from prune_cli.errors import UserError
 
 _ELSEWHERE = ("choices", "output_dir", "overwrite", "fail_fast", "tracking")

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from prune_cli.config.options import GROUPS
-from prune_cli.config.schema import Config
+from prune_cli.config.schema import schema
 from prune_cli.paths import CONF
 
 HYDRA_VERSION = "1.3"
@@ -24,8 +24,8 @@ Composer = Callable[[Sequence[str]], DictConfig]
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra under the name that conf/config.yaml begins with."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    """Make the keys known to Hydra under the name that conf/config.yaml begins with."""
+    ConfigStore.instance().store(name="schema", node=schema())
 
 
 @contextmanager
@@ -55,14 +55,15 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
-def choices_of(hydra: HydraConf, model_name: str | None) -> dict[str, str]:
+def choices_of(hydra: HydraConf, cfg: DictConfig) -> dict[str, str]:
     """Read which option each of our groups took; a group without one is left out.
 
     Args:
         hydra: Hydra's own node.
-        model_name: The model's name. Where the chosen option says another, the model is called by this one: a run with
-            `model.name=FOLDER` is no run of the default option.
+        cfg: The configuration. Where its model has another name than the chosen option says, the model is called by that
+            name: a run with `model.name=FOLDER` is no run of the default option.
     """
+    model_name = OmegaConf.select(cfg, "model.name")
     taken = hydra.runtime.choices
     choices = {group: str(taken[group]) for group in GROUPS if taken.get(group) is not None}
     if model_name is not None and model_name != _name_in_option(hydra, taken["model"], model_name):

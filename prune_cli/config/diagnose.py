@@ -152,10 +152,11 @@ def _problems_of_values(cfg: DictConfig, keys: set[str], *, ask_source: bool) ->
         ask_source: See `RunConfig.from_hydra`.
     """
     problems: list[str] = []
-    if "model.name" in keys and cfg.model.package is not None:
+    package = OmegaConf.select(cfg, "model.package")
+    if "model.name" in keys and package is not None:
         problems.append(
             f"model.name={cfg.model.name} would not be used, for the chosen model comes from a package:"
-            f" add model.package=null ({cfg.model.package} otherwise)"
+            f" add model.package=null ({package} otherwise)"
         )
     try:
         RunConfig.from_hydra(without_hydra(cfg), {}, ask_source=ask_source)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from prune_cli.config.build import TARGET, convert, explained, locate
+from prune_cli.config.build import locate
 from prune_cli.config.options import GROUPS, names
 from prune_cli.config.overrides import Setting
-from prune_cli.config.schema import Config
+from prune_cli.config.schema import TARGET
 from prune_cli.config.suggest import closest, did_you_mean
-from prune_cli.errors import UserError
 
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 """Extras of this package that bring a launcher."""
@@ -74,7 +73,7 @@ def explain_value(setting: Setting, cfg: DictConfig, error: Exception) -> str:
         if setting.key in fields:
             return f"{setting.key} stands in no YAML, so it is added rather than changed: did you mean +{setting.text}?"
         return f"{setting.key} is not known{_remedy(setting.key, known | fields)}"
-    return _explain_type(setting) or f"{setting.text}: {explain_failure(error)}"
+    return f"{setting.text}: {explain_failure(error)}"
 
 
 def explain_failure(error: Exception) -> str:
@@ -84,24 +83,6 @@ def explain_failure(error: Exception) -> str:
     lines = [line.strip() for line in str(told).splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(concepts))
     return text or type(told).__name__
-
-
-def _explain_type(setting: Setting) -> str:
-    """Why a value does not fit the schema; nothing where it does or the schema does not know the key."""
-    owner: Any = Config
-    *path, name = setting.key.split(".")
-    for part in path:
-        owner = get_type_hints(owner).get(part)
-        if not (isinstance(owner, type) and dataclasses.is_dataclass(owner)):
-            return ""
-    hint = get_type_hints(owner).get(name)
-    if hint is None:
-        return ""
-    try:
-        convert(setting.parsed.value(), hint, setting.key)
-    except UserError as error:
-        return f"{error}{explained(owner, name)}"
-    return ""
 
 
 def _remedy(key: str, known: set[str]) -> str:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prune_cli.config.schema import Config
+from prune_cli.config.schema import General
 from prune_cli.files import class_sources, sources_hash
 from prune_cli.marks import counts
 
 if TYPE_CHECKING:
     from prune_cli.config.run_config import RunConfig
-    from prune_cli.config.schema import ModelConfig
+    from prune_cli.models import ModelConfig
 
 _OURS = "prune_cli."
 _ONLY_PRUNING = ("criterion", "schedule", "pattern")
@@ -77,7 +77,7 @@ def identity(config: RunConfig, found: Contents | None = None) -> str:
     said["records"] = found.records
     said["run"] = {
         field.name: value
-        for field in dataclasses.fields(Config)
+        for field in dataclasses.fields(General)
         if field.name in ("sparsity", "seed") and (value := getattr(config, field.name)) != field.default
     }
     text = json.dumps(said, sort_keys=True, separators=(",", ":"))
@@ -113,19 +113,9 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _weights(model: ModelConfig) -> str:
     """What the model is, wherever it lies; nothing of one that is made at random, which its other fields describe."""
-    from prune_cli.models import fingerprint, located
+    from prune_cli.models import fingerprint
 
-    if model.random is not None:
-        return ""
-    return fingerprint(
-        located(
-            model.name,
-            revision=model.revision,
-            package=model.package,
-            folder=model.package_folder,
-            gguf_file=model.gguf_file,
-        )
-    )
+    return "" if model.random is not None else fingerprint(model.location())
 
 
 def _fingerprint(folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,37 +11,29 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prune_cli.config.build import MISSING, TARGET, build, construct
-from prune_cli.config.checks import (
-    fit_problems,
-    folder_problems,
-    model_on_hub_problems,
-    model_problems,
-    output_problems,
-    run_problems,
-    tracking_problems,
-    trainer_problems,
-)
+from prune_cli.config.build import MISSING, build, construct
+from prune_cli.config.checks import fit_problems, output_problems
 from prune_cli.config.options import GROUPS, names
-from prune_cli.config.schema import Config, ModelConfig, TrackingConfig, TrainerConfig
+from prune_cli.config.schema import CHOICES, GENERAL, KEYS, PARTS, TARGET, General, own
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
     from prune_cli.data.base import Source
+    from prune_cli.models import ModelConfig
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Unstructured
     from prune_cli.pruning.schedules import Schedule
     from prune_cli.regularizers import Distillation, NoTeacher
     from prune_cli.tasks.base import Task
     from prune_cli.tracking.base import Tracker
+    from prune_cli.tracking.options import TrackingConfig
+    from prune_cli.training.options import TrainerConfig
 
-_BUILT = ("task", "criterion", "schedule", "pattern", "regularization", "data")
-"""Groups whose options name a class."""
-_TYPED: dict[str, type] = {"model": ModelConfig, "trainer": TrainerConfig, "tracking": TrackingConfig}
-"""Groups that the schema types."""
-_KEYS = tuple(field.name for field in dataclasses.fields(Config))
+
+_BESIDE = ""
+"""Where `General` is kept among the parts: it stands behind no key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,30 +92,27 @@ class RunConfig:
             UserError: If anything cannot work; it tells all that was found.
         """
         values = _resolve(cfg)
-        parts, problems = _build_parts(values)
-        for key, part in parts.items():
-            values[key] = _plain(part, values[key])
-        trackers, unusable = _build_trackers(parts["tracking"]) if "tracking" in parts else ({}, [])
-        problems += unusable
-        values["choices"] = dict(choices)
-        top = {key: values[key] for key in ("sparsity", "seed", "overwrite")}
-        output_dir = Path(values["output_dir"]).expanduser()
-
-        unfit = list(fit_problems(parts["task"], parts["model"])) if {"task", "model"} <= parts.keys() else []
-        problems += [*_unknown_keys(values), *_problems_of_values(parts, top), *unfit]
-        if ask_source and {"task", "data"} <= parts.keys():
-            problems += parts["data"].problems(parts["task"])
-        if ask_source and "model" in parts and not unfit:
-            problems += model_on_hub_problems(parts["model"])
-        if writes and not values["output_dir"].strip():
-            problems.append("output_dir is empty: give the folder in which runs make theirs, such as output_dir=runs")
-        elif writes:
-            problems += output_problems(output_dir)
+        problems = _unknown_keys(values)
+        parts: dict[str, Any] = {}
+        for key in PARTS:
+            if values[key] == MISSING:
+                problems.append(not_chosen(key))
+            else:
+                _add(parts, key, lambda key=key: build(own(key, values[key]), key), problems)
+        _add(parts, _BESIDE, lambda: construct(General, {key: values[key] for key in GENERAL}), problems)
+        trackers: dict[str, Tracker] = {}
+        for name, node in parts["tracking"].trackers.items() if "tracking" in parts else ():
+            _add(trackers, name, lambda name=name, node=node: build(node, f"tracking.trackers.{name}"), problems)
+        problems += _problems_together(parts, ask_source=ask_source)
+        if writes and _BESIDE in parts:
+            problems += output_problems(Path(parts[_BESIDE].output_dir).expanduser())
         if problems:
             raise UserError(*dict.fromkeys(problems))
-        return RunConfig(
-            **parts, trackers=trackers, **top, output_dir=output_dir, choices=dict(choices), resolved=values
-        )
+        general = dataclasses.asdict(parts.pop(_BESIDE))
+        values |= {**general, **{key: _plain(part, values[key]) for key, part in parts.items()}, CHOICES: dict(choices)}
+        del general["fail_fast"]  # of a multirun, which looks there itself
+        general["output_dir"] = Path(general["output_dir"]).expanduser()
+        return RunConfig(**parts, **general, trackers=trackers, choices=dict(choices), resolved=values)
 
 
 def not_chosen(group: str) -> str:
@@ -139,62 +128,36 @@ def _resolve(cfg: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere
         raise UserError(f"{error.full_key} cannot be resolved: {str(error).splitlines()[0]}") from error
     assert isinstance(values, dict)
-    if lacking := [f"{key} is missing: a run cannot do without" for key in _KEYS if key not in values]:
+    if lacking := [f"{key} is missing: a run cannot do without" for key in KEYS if key not in values]:
         raise UserError(*lacking)
     return {str(key): value for key, value in values.items()}
 
 
 def _unknown_keys(values: Mapping[str, Any]) -> list[str]:
     """Keys that were added at the top."""
-    known = f"(a run has {', '.join(_KEYS)})"
-    return [f"{key} is not known{did_you_mean(key, _KEYS)} {known}" for key in values if key not in _KEYS]
+    known = f"(a run has {', '.join(KEYS)})"
+    return [f"{key} is not known{did_you_mean(key, KEYS)} {known}" for key in values if key not in KEYS]
 
 
-def _build_parts(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Build what can be built, and tell what cannot."""
-    parts: dict[str, Any] = {}
-    problems: list[str] = []
-    for key in (*_BUILT, *_TYPED):
-        node = values[key]
-        if node == MISSING:
-            problems.append(not_chosen(key))
-            continue
-        try:
-            parts[key] = construct(_TYPED[key], node, key) if key in _TYPED else build(node, key)
-        except UserError as error:
-            problems += error.problems
-    return parts, problems
+def _add(found: dict[str, Any], key: str, make: Callable[[], Any], problems: list[str]) -> None:
+    """Make what can be made, and tell what cannot."""
+    try:
+        found[key] = make()
+    except UserError as error:
+        problems += error.problems
 
 
-def _build_trackers(tracking: TrackingConfig) -> tuple[dict[str, Tracker], list[str]]:
-    """The trackers by name, and why some cannot be used."""
-    trackers: dict[str, Tracker] = {}
-    problems: list[str] = []
-    for name, node in tracking.trackers.items():
-        try:
-            trackers[name] = build(node, f"tracking.trackers.{name}")
-        except UserError as error:
-            problems += error.problems
-        else:
-            problems += trackers[name].problems()
-    return trackers, problems
-
-
-def _problems_of_values(parts: Mapping[str, Any], top: Mapping[str, Any]) -> list[str]:
-    """What is wrong with values of the right type, alone or together; parts that could not be built are left out."""
-    problems = list(run_problems(top["sparsity"], top["seed"]))
-    checks = {"trainer": trainer_problems, "tracking": tracking_problems, "model": model_problems}
-    for key, check in checks.items():
-        if key in parts:
-            problems += check(parts[key])
-    if {"trainer", "schedule", "criterion"} <= parts.keys() and top["sparsity"] > 0:
-        steps = parts["trainer"].max_steps
-        if steps is not None and steps > 0:
-            problems += parts["schedule"].problems(steps, parts["criterion"].delta_t)
-    teacher = dataclasses.asdict(parts["regularization"]).get("first_teacher") if "regularization" in parts else None
-    if teacher is not None:
-        problems += folder_problems("regularization.first_teacher", teacher)
-    return problems
+def _problems_together(parts: Mapping[str, Any], *, ask_source: bool) -> Iterator[str]:
+    """What is wrong with options that are right alone; those that could not be built are left out."""
+    pruned = {"trainer", "schedule", "criterion", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0
+    if pruned and (steps := parts["trainer"].max_steps) is not None:
+        yield from parts["schedule"].misfits(steps, parts["criterion"].delta_t)
+    unfit = list(fit_problems(parts["task"], parts["model"])) if {"task", "model"} <= parts.keys() else []
+    yield from unfit
+    if ask_source and {"task", "data"} <= parts.keys():
+        yield from parts["data"].missing(parts["task"])
+    if ask_source and "model" in parts and not unfit:
+        yield from parts["model"].missing()
 
 
 def _plain(part: Any, node: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,12 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prune_cli.config.checks import folder_problems
 from prune_cli.config.compose import without_hydra
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.options import folders, names
 from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
+from prune_cli.config.schema import TARGET
 from prune_cli.errors import UserError
 
 _KEPT = ("task", "data", "trainer")
@@ -38,9 +38,11 @@ def saved_run(
     Raises:
         UserError: If there is no model, or an override cannot work.
     """
+    from prune_cli.models import folder_problems
+
     model = folder / "model" if (folder / "model").is_dir() else folder
-    if problems := list(folder_problems("the model", str(model))):
-        raise UserError(*problems)
+    if problems := list(folder_problems(str(model))):
+        raise UserError(*(f"{model}: {problem}" for problem in problems))
     overrides = [expand_home(override) for override in overrides]
     given = {override.partition("=")[0].lstrip("+") for override in overrides}
     saved = _read(model.parent / "config.yaml")
@@ -56,10 +58,10 @@ def saved_run(
     for key in given:
         if key.partition(".")[0] in kept and "." in key:
             OmegaConf.update(saved, key, OmegaConf.select(cfg, key))
-    values |= {group: saved[group] for group in kept}
+    values |= {group: {TARGET: values[group][TARGET], **saved[group]} for group in kept}  # older runs named no trainer
     # What only training needs must not refuse an evaluation: the first model and teacher may be gone.
     values |= {
-        "model": {"name": str(model)},
+        "model": {TARGET: values["model"][TARGET], "name": str(model)},
         "regularization": {"_target_": "prune_cli.regularizers.NoTeacher"},
         "sparsity": 0.0,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,8 +17,12 @@ class Source(Protocol):
     Implementations are frozen dataclasses whose fields are the source's YAML.
     """
 
-    def problems(self, task: Task) -> list[str]:
-        """Say what is wrong with this source for the task, cheaply: before any record is read."""
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
+        ...
+
+    def missing(self, task: Task) -> list[str]:
+        """Why it has no records for the task, cheaply: before any record is read. Its values have no problems."""
         ...
 
     def identity(self, task: Task) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,11 @@ WITHOUT_HUB = (
 class Hub:
     """The data set that a task names, downloaded once and then read from the cache of `datasets`."""
 
-    def problems(self, task: Task) -> list[str]:
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values: there are none."""
+        return iter(())
+
+    def missing(self, task: Task) -> list[str]:
         """Say whether the data set can be had: from the cache, or from a hub that answers within seconds."""
         from huggingface_hub import constants
 

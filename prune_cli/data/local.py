@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,11 @@ class Local:
 
     path: str
 
-    def problems(self, task: Task) -> list[str]:
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values: only together with a task can they be judged."""
+        return iter(())
+
+    def missing(self, task: Task) -> list[str]:
         """Say which files are missing or are there twice."""
         folder = self._folder
         if not folder.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from prune_cli.tasks.base import Row, Task
+
+
+MOST = 1_000_000
+"""Records of a split: more than that are a slip of the finger, and the world runs out of things to ask."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +38,23 @@ class Synthetic:
     train: int = 2000
     validation: int = 400
 
-    def problems(self, task: Task) -> list[str]:
-        """Say whether sizes are impossible, or nothing can be made for such a task."""
-        problems = [
-            f"data.{name}={value}: must be at least 1."
-            for name, value in (("train", self.train), ("validation", self.validation))
-            if value < 1
-        ]
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
+        for name, value in (("train", self.train), ("validation", self.validation)):
+            if not 1 <= value <= MOST:
+                yield f"{name} is {value}: give a number of records from 1 to {MOST:,}"
         if self.seed < 0:
-            problems.append(f"data.seed={self.seed}: must not be negative.")
-        if task.inventor(draw_world("any"), Random(0)) is None:
-            problems.append(
-                f"data=synthetic makes no records for the task {task.name}: it knows one text or two with two classes, "
-                "pairs with entailment, neutral and contradiction, pairs with a score, questions, entities and data-to-text. "
-                "Use data=local data.path=DIR or data=hub."
-            )
-        return problems
+            yield f"seed is {self.seed}: give a whole number from 0 on"
+
+    def missing(self, task: Task) -> list[str]:
+        """Say whether nothing can be made for such a task."""
+        if task.inventor(draw_world("any"), Random(0)) is not None:
+            return []
+        return [
+            f"data=synthetic makes no records for the task {task.name}: it knows one text or two with two classes, "
+            "pairs with entailment, neutral and contradiction, pairs with a score, questions, entities and data-to-text. "
+            "Use data=local data.path=DIR or data=hub."
+        ]
 
     def identity(self, task: Task) -> str:
         """SHA-256 over the records."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from prune_cli.models.architectures import WITH_ARTICLE, Architecture, architecture_of, told_architecture
 from prune_cli.models.fingerprints import fingerprint
 from prune_cli.models.heads import in_order
-from prune_cli.models.locations import Location, hub_problems, located, package_folder
+from prune_cli.models.locations import Location, folder_problems, package_folder
+from prune_cli.models.options import ModelConfig
 from prune_cli.models.pretrained import blank_copy, load_model, load_tokenizer
 from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
 from prune_cli.models.vocabulary import unknown_share
@@ -14,14 +15,14 @@ __all__ = [
     "WITH_ARTICLE",
     "Architecture",
     "Location",
+    "ModelConfig",
     "architecture_of",
     "blank_copy",
     "fingerprint",
-    "hub_problems",
+    "folder_problems",
     "in_order",
     "load_model",
     "load_tokenizer",
-    "located",
     "package_folder",
     "random_model",
     "random_tokenizer",

@@ -14,7 +14,7 @@ from prune_cli.errors import UserError
 from prune_cli.models.architectures import told_architecture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from prune_cli.models.architectures import Architecture
 
@@ -137,6 +137,25 @@ def _usable(location: Location) -> Location:
     if importlib.util.find_spec("gguf") is None:
         raise UserError(f"model.gguf_file={location.gguf_file} needs the package gguf to be read: `pip install gguf`")
     return location
+
+
+def folder_problems(name: str) -> Iterator[str]:
+    """Why no model can be loaded from a folder; whole sentences, to put behind the key that names it.
+
+    Args:
+        name: The folder.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        yield "there is no such folder"
+        return
+    if not (folder / _CONFIG).is_file():
+        beneath = sorted(str(config.parent) for config in folder.glob(f"*/{_CONFIG}"))
+        yield f"it holds no model: {f'did you mean {beneath[0]}?' if beneath else f'it has no {_CONFIG}'}"
+    elif not any(folder.glob("*.safetensors")):
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        remedy = "convert its pickled weights, which are not safe to load" if pickled else "is it the right folder?"
+        yield f"it holds no weights ({_WEIGHTS}): {remedy}"
 
 
 def package_folder(package: str, folder: str, sha256: str | None, weights: str = _WEIGHTS) -> Path | None:

@@ -6,6 +6,7 @@ Scores are compared across all prunable weights; the lowest are removed first.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -39,10 +40,10 @@ class Criterion(ABC):
 
     delta_t: int = 10
 
-    def __post_init__(self) -> None:
-        """Refuse impossible values."""
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
         if self.delta_t < 1:
-            raise ValueError(f"delta_t is {self.delta_t}: it counts steps, give a whole number from 1 on")
+            yield f"delta_t is {self.delta_t}: it counts steps, give a whole number from 1 on"
 
     @abstractmethod
     def score(self, at: WeightSlice) -> Float[Tensor, " n"]:
@@ -63,15 +64,13 @@ class SmoothedCriterion(Criterion):
     beta1: float = 0.85
     beta2: float = 0.99
 
-    def __post_init__(self) -> None:
-        """Refuse impossible values."""
-        Criterion.__post_init__(self)
+    def problems(self) -> Iterator[str]:
+        """See `Criterion`."""
+        yield from super().problems()
         if not 0 <= self.beta1 < 1:
-            raise ValueError(f"beta1 is {self.beta1}: give a decay from 0 to below 1, as published 0.85")
+            yield f"beta1 is {self.beta1:g}: give a decay from 0 to below 1, as published 0.85"
         if not 0 < self.beta2 <= 1:
-            raise ValueError(
-                f"beta2 is {self.beta2}: give a decay above 0 up to 1 (1: no uncertainty), as published 0.99"
-            )
+            yield f"beta2 is {self.beta2:g}: give a decay above 0 up to 1 (1: no uncertainty), as published 0.99"
 
 
 def gradient(at: WeightSlice) -> Float[Tensor, " n"]:

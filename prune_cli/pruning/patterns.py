@@ -21,6 +21,10 @@ class Unstructured:
 
     regrow: bool = True
 
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types: nothing can be."""
+        return iter(())
+
     def select(self, scores: Callable[[], Iterator[Scores]], remove: int) -> Cutoff | None:
         """Find the line below which exactly `remove` scores lie; None where nothing is to be removed."""
         return find_cutoff(scores, remove)

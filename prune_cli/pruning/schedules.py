@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
@@ -53,8 +55,12 @@ class Schedule(Protocol):
         """Whether weights are removed after this step (counted from 0)."""
         ...
 
-    def problems(self, total_steps: int, delta_t: int) -> list[str]:
-        """Say why the schedule does not fit a run of so many steps; empty where it does."""
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
+        ...
+
+    def misfits(self, total_steps: int, delta_t: int) -> Iterator[str]:
+        """Why the schedule does not fit a run of so many steps; its values have no problems."""
         ...
 
 
@@ -73,15 +79,13 @@ class Cubic:
     final: float = 0.35
     initial_keep_ratio: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Refuse impossible values."""
+    def problems(self) -> Iterator[str]:
+        """See `Schedule`."""
         for name, value in (("initial", self.initial), ("final", self.final)):
-            if value < 0 or (value > 1 and value != round(value)):
-                raise ValueError(
-                    f"{name} is {value}: give a fraction of the run from 0 to below 1, or a whole number of steps"
-                )
+            if not (0 <= value < 1 or (1 <= value < math.inf and value == round(value))):  # nor not-a-number
+                yield f"{name} is {value:g}: give a fraction of the run from 0 to below 1, or a whole number of steps"
         if not 0 < self.initial_keep_ratio <= 1:
-            raise ValueError(f"initial_keep_ratio is {self.initial_keep_ratio}: give a fraction kept, above 0 up to 1")
+            yield f"initial_keep_ratio is {self.initial_keep_ratio:g}: give a fraction kept, above 0 up to 1"
 
     def ramp(self, total_steps: int) -> tuple[int, int]:
         """First step of the ramp and the step from which the target holds, both counted from 0."""
@@ -97,18 +101,18 @@ class Cubic:
         start, end = self.ramp(total_steps)
         return step >= end or (step >= start and step % delta_t == 0)
 
-    def problems(self, total_steps: int, delta_t: int) -> list[str]:
+    def misfits(self, total_steps: int, delta_t: int) -> Iterator[str]:
         """A ramp without a selection would remove everything at once, from scores of nothing."""
         if self._fits(total_steps, delta_t):
-            return []
+            return
         start, end = self.ramp(total_steps)
         enough = next((steps for steps in range(total_steps, 100_000) if self._fits(steps, delta_t)), None)
         remedy = "" if enough is None else f"at least {enough} steps (trainer.max_steps or trainer.epochs), or "
-        return [
+        yield (
             f"the run has {total_steps} steps: {start} before the ramp and {total_steps - end} at the target leave no selection"
             f" between them (one every {delta_t} steps). Give {remedy}smaller schedule.initial, schedule.final or"
             " criterion.delta_t"
-        ]
+        )
 
     def _fits(self, total_steps: int, delta_t: int) -> bool:
         """Whether a selection falls inside the ramp, after the first window of scores."""

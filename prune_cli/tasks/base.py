@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,22 +74,12 @@ class Task(ABC):
     labels: ClassVar[tuple[str, ...]] = ()
     """Names of the classes in label order; none where there are none. A field where they are configured, or read by `fitted`."""
 
-    def __post_init__(self) -> None:
-        """Check the fields against each other.
-
-        Raises:
-            UserError: If a field cannot be; it names all that cannot.
-        """
-        for field in dataclasses.fields(self):
-            if isinstance(value := getattr(self, field.name), list):  # YAML has lists only
-                object.__setattr__(self, field.name, tuple(value))
-        problems = list(self._problems())
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
         if not self.evaluation_splits:
-            problems.append("task.evaluation_splits is empty: name at least one split.")
+            yield "evaluation_splits is empty: name at least one split."
         if self.evaluation_records is not None and self.evaluation_records < 1:
-            problems.append(f"task.evaluation_records={self.evaluation_records}: give at least 1, or null for all.")
-        if problems:
-            raise UserError(*problems)
+            yield f"evaluation_records={self.evaluation_records}: give at least 1, or null for all."
 
     @property
     @abstractmethod
@@ -121,10 +110,6 @@ class Task(ABC):
     def formats(self) -> Mapping[str, Reader]:
         """What reads the files of `data=local`, by their ending: the first is the one that messages name."""
         return TABLES
-
-    def _problems(self) -> Iterator[str]:
-        """What is wrong with the fields beyond their types."""
-        return iter(())
 
     def adapt(self, row: Row) -> Row:
         """Bring a raw record, of the hub or of a file, into the task's columns; one that has them already stays as it is.

@@ -73,21 +73,23 @@ class DataToText(Task):
     parts: ClassVar[tuple[str, ...]]
     """What a fact is made of."""
 
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
+        """See `Task`."""
+        yield from super().problems()
         for field, least in {"max_length": 1, "max_source": 1, "max_new_tokens": 2, "beams": 1}.items():
             if (value := getattr(self, field)) < least:
-                yield f"task.{field}={value}: give at least {least}."
+                yield f"{field}={value}: give at least {least}."
         if self.prompt.count(SLOT) != 1:
-            yield f"task.prompt={self.prompt!r}: it must have {SLOT} once, where the facts stand."
+            yield f"prompt={self.prompt!r}: it must have {SLOT} once, where the facts stand."
         if missing := [part for part in self.parts if f"{{{part}}}" not in self.fact]:
-            yield f"task.fact={self.fact!r}: it must have {', '.join(f'{{{part}}}' for part in missing)} too."
+            yield f"fact={self.fact!r}: it must have {', '.join(f'{{{part}}}' for part in missing)} too."
         if not self.between:
-            yield "task.between is empty: give what tells one fact from the next."
+            yield "between is empty: give what tells one fact from the next."
         can = (*METRICS, LIKELIHOOD) if self.generate else (LIKELIHOOD,)
         if self.primary_metric not in can:
-            where = "" if self.generate else " where task.generate=false"
+            where = "" if self.generate else " where generate=false"
             yield (
-                f"task.primary_metric={self.primary_metric} cannot tell the better of two runs{where}; {', '.join(can)} can."
+                f"primary_metric={self.primary_metric} cannot tell the better of two runs{where}; {', '.join(can)} can."
             )
 
     @property

@@ -75,18 +75,20 @@ class TokenTagging(Task):
     max_length: int = 256
     stride: int = 64
 
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
+        """See `Task`."""
+        yield from super().problems()
         if self.labels:
-            yield from label_problems(self.labels, f"task.labels={_listed(self.labels)}")
+            yield from label_problems(self.labels, f"labels={_listed(self.labels)}")
         metrics = (*METRICS, *(f"{name}_{kind}" for kind in types_of(self.labels) for name in BY_TYPE))
         # Which types there are, records may have yet to tell
         of_a_type = self.primary_metric.startswith(tuple(f"{name}_" for name in BY_TYPE))
         if self.primary_metric not in metrics and (self.labels or not of_a_type):
-            yield f"task.primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(metrics)}."
+            yield f"primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(metrics)}."
         if self.max_length <= 2:
-            yield f"task.max_length={self.max_length}: must be above 2, for text beside the special tokens."
+            yield f"max_length={self.max_length}: must be above 2, for text beside the special tokens."
         if self.stride < 0:
-            yield f"task.stride={self.stride}: give at least 0."
+            yield f"stride={self.stride}: give at least 0."
 
     @property
     def head(self) -> Head[Any]:
@@ -188,7 +190,10 @@ class TokenTagging(Task):
                     "label numbers would mean another tag. Make both the same, or set task.labels=[] to take the data's."
                 )
             return self
-        return dataclasses.replace(self, labels=_labels_of(rows) if labels is None else tuple(labels))
+        fitted = dataclasses.replace(self, labels=_labels_of(rows) if labels is None else tuple(labels))
+        if problems := list(fitted.problems()):  # a metric of a type that there is not
+            raise UserError(*(f"task.{problem}" for problem in problems))
+        return fitted
 
     def notes(self, rows: Sequence[Row]) -> list[str]:
         """Entities that do not begin with B-X: files of IOB1 have many, others should have none."""

@@ -63,20 +63,22 @@ class SpanExtraction(Task):
     n_best: int = 20
     max_answer_length: int = 30
 
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
+        """See `Task`."""
+        yield from super().problems()
         least = {"stride": 0, "max_question": 1, "max_context": 1, "n_best": 1, "max_answer_length": 1}
         for field, lowest in least.items():
             if (value := getattr(self, field)) < lowest:
-                yield f"task.{field}={value}: give at least {lowest}."
+                yield f"{field}={value}: give at least {lowest}."
         if 4 * (self.max_question + self.stride) > 3 * self.max_length:
             yield (
-                f"task.max_question={self.max_question} and task.stride={self.stride} leave too little of a window of "
-                f"task.max_length={self.max_length} tokens: together they may take 3/4 of it."
+                f"max_question={self.max_question} and stride={self.stride} leave too little of a window of "
+                f"max_length={self.max_length} tokens: together they may take 3/4 of it."
             )
         if not math.isfinite(self.null_threshold):
-            yield f"task.null_threshold={self.null_threshold}: give a finite number."
+            yield f"null_threshold={self.null_threshold}: give a finite number."
         if self.primary_metric not in METRICS:
-            yield f"task.primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(METRICS)}."
+            yield f"primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(METRICS)}."
 
     @property
     def head(self) -> Head[Any]:

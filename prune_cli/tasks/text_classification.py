@@ -46,25 +46,27 @@ class TextClassification(Task):
     max_length: int = 128
     label_range: tuple[float, float] | None = None
 
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
+        """See `Task`."""
+        yield from super().problems()
         kind = "classification" if self.labels else "regression"
         if not 1 <= len(self.text_columns) <= 2:
-            yield (f"task.text_columns={list(self.text_columns)}: name one column of text, or two for pairs.")
+            yield (f"text_columns={list(self.text_columns)}: name one column of text, or two for pairs.")
         if len(self.labels) == 1:
-            yield ("task.labels has one class only: name at least two, or none for a regression.")
+            yield ("labels has one class only: name at least two, or none for a regression.")
         if repeated := sorted({label for label in self.labels if self.labels.count(label) > 1}):
-            yield (f"task.labels has {', '.join(repeated)} more than once: a class needs a name of its own.")
+            yield (f"labels has {', '.join(repeated)} more than once: a class needs a name of its own.")
         for name in self.metrics:
             if name not in self._known_metrics:
-                yield (f"task.metrics: `{name}` is no metric of a {kind}; known are {', '.join(self._known_metrics)}.")
+                yield (f"metrics: `{name}` is no metric of a {kind}; known are {', '.join(self._known_metrics)}.")
         if "f1" in self.metrics and len(self.labels) > 2:
-            yield (f"task.metrics: f1 needs two classes, and task.labels names {len(self.labels)}.")
+            yield (f"metrics: f1 needs two classes, and labels names {len(self.labels)}.")
         if self.primary_metric not in self.metrics:
-            yield (f"task.primary_metric={self.primary_metric} is not among task.metrics, {', '.join(self.metrics)}.")
+            yield (f"primary_metric={self.primary_metric} is not among metrics, {', '.join(self.metrics)}.")
         if self.label_range is not None and not self.label_range[0] < self.label_range[1]:
-            yield (f"task.label_range={list(self.label_range)}: the first number must be below the second.")
+            yield (f"label_range={list(self.label_range)}: the first number must be below the second.")
         if self.max_length <= 2:
-            yield (f"task.max_length={self.max_length}: must be above 2, for text beside the special tokens.")
+            yield (f"max_length={self.max_length}: must be above 2, for text beside the special tokens.")
 
     @property
     def head(self) -> Head[Any]:

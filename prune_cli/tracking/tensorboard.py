@@ -30,7 +30,7 @@ class TensorBoard:
 
     def problems(self) -> Iterator[str]:
         """Whether its package is missing."""
-        if (problem := lacking("tracking=tensorboard", "tensorboard", "tensorboard")) is not None:
+        if (problem := lacking("it", "tensorboard", "tensorboard")) is not None:
             yield problem
 
     def start(self, run: TrackedRun) -> str | None:

@@ -33,7 +33,7 @@ class Trackio:
 
     def problems(self) -> Iterator[str]:
         """Whether its package is missing."""
-        if (problem := lacking("tracking=trackio", "trackio", "trackio")) is not None:
+        if (problem := lacking("it", "trackio", "trackio")) is not None:
             yield problem
 
     def start(self, run: TrackedRun) -> str | None:

@@ -43,7 +43,7 @@ class TaskTrainer(Trainer):
 
         Args:
             model: The model with the task's head.
-            args: What `training_arguments` made.
+            args: What `TrainerConfig.arguments` made.
             task: Names the head; reads and scores the outputs.
             tokenizer: Saved beside the model.
             train: Encoded training records.
@@ -145,7 +145,7 @@ class PruningTrainer(TaskTrainer):
 
         Args:
             model: The student.
-            args: What `training_arguments` made.
+            args: What `TrainerConfig.arguments` made.
             evaluation: What is evaluated.
             teacher: Teaches beside the labels; None for the plain task loss.
             checkpoints: Where checkpoints go.

@@ -123,9 +123,8 @@ def test_cfg_prints_the_configuration(prune: Any) -> None:
     assert told.code == 0
     assert "sparsity: 0.5" in told.out.splitlines()
     assert "  _target_: prune_cli.tasks.text_classification.TextClassification" in told.out.splitlines()
-    assert prune("run", "--cfg", "job", "-p", "model", "task=mrpc").out.startswith(
-        "# @package model\nname: google-bert/"
-    )
+    told = prune("run", "--cfg", "job", "-p", "model", "task=mrpc").out
+    assert told.startswith("# @package model\n_target_: prune_cli.models.options.ModelConfig\nname: google-bert/")
     assert "seed: ${seed}" in prune("run", "task=mrpc", "criterion=random", "--cfg", "job").out
     assert "seed: 42" in prune("run", "task=mrpc", "criterion=random", "--cfg", "job", "--resolve").out
 

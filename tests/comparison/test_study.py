@@ -99,5 +99,5 @@ def test_every_sweep_of_every_study_can_be_run(name: str) -> None:
         with composer() as compose:
             for overrides in combinations(here)[::5]:
                 cfg = compose(overrides)
-                choices = choices_of(cfg.hydra, cfg.model.name)
+                choices = choices_of(cfg.hydra, cfg)
                 RunConfig.from_hydra(without_hydra(cfg), choices, writes=False, ask_source=False)

@@ -12,7 +12,7 @@ from prune_cli.config.compose import Composer, composer
 @pytest.fixture(autouse=True)
 def hub_has_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test asks the network."""
-    monkeypatch.setattr("prune_cli.models.hub_problems", lambda name, revision: [])
+    monkeypatch.setattr("prune_cli.models.options.hub_problems", lambda name, revision: [])
 
 
 @pytest.fixture

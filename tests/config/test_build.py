@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from prune_cli.config.build import build, construct, convert
 from prune_cli.config.describe import about
-from prune_cli.config.schema import TrainerConfig
 from prune_cli.errors import UserError
+from prune_cli.training.options import TrainerConfig
 
 PINS = "prune_cli.pruning.criteria.Pins"
 
@@ -32,11 +33,13 @@ class Example:
     limit: float | None = None
     on: bool = False
 
-    def __post_init__(self) -> None:
+    def problems(self) -> Iterator[str]:
         if self.count < 1:
-            raise ValueError(f"count is {self.count}: give a number from 1 on")
+            yield f"count is {self.count}: give a number from 1 on"
         if self.names and self.limit is None:
-            raise ValueError("names need a limit")
+            yield "names need a limit"
+        if self.limit is not None and self.limit > 9:
+            yield "too much of everything"
 
 
 def problems_of(cls: type, values: dict[str, object]) -> tuple[str, ...]:
@@ -74,6 +77,8 @@ def test_fields_with_a_default_may_be_left_out() -> None:
         ({"count": "???"}, "example.count is missing: give example.count=... (Number of things, at least one)"),
         ({"count": 0}, "example.count is 0: give a number from 1 on"),
         ({"count": 1, "names": ["a"]}, "example.names need a limit"),
+        ({"count": 1, "limit": 10}, "example: too much of everything"),
+        ({"count": 1, "on": 7}, "example.on=7 does not fit: true or false is needed"),
     ],
 )
 def test_a_value_that_cannot_be_is_told(values: dict[str, object], told: str) -> None:
@@ -88,6 +93,21 @@ def test_everything_wrong_is_told_at_once() -> None:
     )
 
 
+def test_what_fits_is_looked_at_although_something_else_does_not() -> None:
+    assert problems_of(Example, {"count": 0, "limit": "x", "names": ["a"], "on": 7}) == (
+        "example.limit=x does not fit: a number or null is needed",
+        "example.on=7 does not fit: true or false is needed",
+        "example.count is 0: give a number from 1 on",
+        "example.names need a limit",
+    )
+
+
+def test_at_the_top_there_is_no_key_before_a_field() -> None:
+    with pytest.raises(UserError) as refused:
+        construct(Example, {"count": 0, "share": "x", "cuont": 1})
+    assert [problem.split(" ")[0] for problem in refused.value.problems] == ["cuont", "share=x", "count"]
+
+
 def test_a_node_is_built_from_its_target() -> None:
     made = build({"_target_": PINS, "signed": True, "delta_t": 5}, "criterion")
     assert (type(made).__name__, made.signed, made.delta_t, made.beta1) == ("Pins", True, 5, 0.85)
@@ -100,12 +120,19 @@ def test_a_node_is_built_from_its_target() -> None:
         (PINS + "s", r"^criterion\._target_=.*Pinss: there is no such class"),
         ("Pins", r"^criterion\._target_=Pins: there is no such class"),
         ("os.system", r"^criterion\._target_=os\.system is no dataclass"),
-        ("prune_cli.pruning.criteria.WeightSlice", r"WeightSlice is no dataclass"),
+        ("prune_cli.pruning.criteria.WeightSlice", r"WeightSlice is no dataclass with a method `problems`"),
+        ("prune_cli.models.locations.Location", r"Location is no dataclass with a method `problems`"),
     ],
 )
 def test_a_target_that_is_no_dataclass_is_refused(target: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         build({"_target_": target}, "criterion")
+
+
+@pytest.mark.parametrize("node", [3, ["pins"], None])
+def test_what_is_no_node_is_refused(node: object) -> None:
+    with pytest.raises(UserError, match=r"^criterion=.* is no option of criterion"):
+        build(node, "criterion")
 
 
 def test_a_node_without_target_is_refused() -> None:

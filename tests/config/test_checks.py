@@ -9,16 +9,22 @@ from typing import Any
 
 import pytest
 
-from prune_cli.config.checks import (
-    folder_problems,
-    model_on_hub_problems,
-    model_problems,
-    output_problems,
-    run_problems,
-    tracking_problems,
-    trainer_problems,
-)
-from prune_cli.config.schema import ModelConfig, TrackingConfig, TrainerConfig
+from prune_cli.config.build import construct
+from prune_cli.config.checks import output_problems
+from prune_cli.config.schema import General
+from prune_cli.errors import UserError
+from prune_cli.models import ModelConfig, folder_problems
+from prune_cli.tracking.options import TrackingConfig
+from prune_cli.training.options import TrainerConfig
+
+
+def told(cls: type, key: str, **values: object) -> list[str]:
+    """What is said of values that cannot be."""
+    try:
+        construct(cls, values, key)
+    except UserError as error:
+        return [*error.problems]
+    return []
 
 
 def the_one(problems: Iterable[str]) -> str:
@@ -27,15 +33,13 @@ def the_one(problems: Iterable[str]) -> str:
 
 
 def test_what_is_right_passes() -> None:
-    assert not list(run_problems(0.0, 0))
-    assert not list(run_problems(1.0, 2**32 - 1))
-    assert not list(trainer_problems(TrainerConfig()))
-    assert not list(
-        trainer_problems(TrainerConfig(max_steps=1, warmup=1.0, weight_decay=0, precision="bf16", device="cpu"))
-    )
-    assert not list(tracking_problems(TrackingConfig()))
-    assert not list(model_problems(ModelConfig(name="google-bert/bert-base-uncased", include=r"attention\..*")))
-    assert not list(model_problems(ModelConfig(random={"model_type": "bert"})))
+    assert not list(General(sparsity=0.0, seed=0).problems())
+    assert not list(General(sparsity=1.0, seed=2**32 - 1).problems())
+    assert not list(TrainerConfig().problems())
+    assert not list(TrainerConfig(max_steps=1, warmup=1.0, weight_decay=0, precision="bf16", device="cpu").problems())
+    assert not list(TrackingConfig().problems())
+    assert not list(ModelConfig(name="google-bert/bert-base-uncased", include=r"attention\..*").problems())
+    assert not list(ModelConfig(random={"model_type": "bert"}).problems())
 
 
 @pytest.mark.parametrize(
@@ -49,14 +53,14 @@ def test_what_is_right_passes() -> None:
 )
 def test_a_sparsity_is_a_fraction(sparsity: float, remedy: str) -> None:
     assert (
-        the_one(run_problems(sparsity, 0))
+        the_one(General(sparsity=sparsity).problems())
         == f"sparsity is {sparsity:g}: give the fraction of weights to remove, {remedy}"
     )
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_fits_into_32_bits(seed: int) -> None:
-    assert the_one(run_problems(0.5, seed)).startswith(f"seed is {seed}:")
+    assert the_one(General(seed=seed).problems()).startswith(f"seed is {seed}:")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,8 @@ def test_a_seed_fits_into_32_bits(seed: int) -> None:
         ("warmup", -0.1),
         ("warmup", 1.5),
         ("warmup", float("inf")),
+        ("batch_size", 2**31),
+        ("max_steps", 2**31),
         ("precision", "fp16"),
         ("device", "gpu"),
     ],
@@ -77,73 +83,77 @@ def test_a_seed_fits_into_32_bits(seed: int) -> None:
 def test_a_value_of_the_trainer_that_cannot_be_is_told_by_its_key(field: str, value: Any) -> None:
     written = f"{value:g}" if isinstance(value, float) else value
     changed: dict[str, Any] = {field: value}
-    assert the_one(trainer_problems(TrainerConfig(**changed))).startswith(f"trainer.{field} is {written}: give ")
+    assert the_one(told(TrainerConfig, "trainer", **changed)).startswith(f"trainer.{field} is {written}: give ")
 
 
 def test_a_warmup_does_not_outlast_the_run() -> None:
-    assert not list(trainer_problems(TrainerConfig(max_steps=10, warmup=10.0)))
-    told = the_one(trainer_problems(TrainerConfig(max_steps=10, warmup=11.0)))
-    assert told == "trainer.warmup is 11 steps of a run of 10: give fewer, or a fraction below 1"
+    assert not list(TrainerConfig(max_steps=10, warmup=10.0).problems())
+    assert (
+        the_one(told(TrainerConfig, "trainer", max_steps=10, warmup=11.0))
+        == "trainer.warmup is 11 steps of a run of 10: give fewer, or a fraction below 1"
+    )
 
 
 def test_everything_wrong_with_the_trainer_is_told_at_once() -> None:
-    assert len(list(trainer_problems(TrainerConfig(batch_size=0, learning_rate=0, precision="x", device="y")))) == 4
+    assert (
+        len(told(TrainerConfig, "trainer", batch_size=0, learning_rate=0, precision="x", device="y", epochs="z")) == 5
+    )
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_timeout_is_above_zero(timeout: float) -> None:
-    assert the_one(tracking_problems(TrackingConfig(timeout=timeout))).startswith("tracking.timeout is ")
+    assert the_one(told(TrackingConfig, "tracking", timeout=timeout)).startswith("tracking.timeout is ")
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("values", "said"),
     [
-        (ModelConfig(), "the model has no source"),
-        (ModelConfig(name="a/b", random={"model_type": "bert"}), "model.random makes a random model"),
-        (ModelConfig(package="p", random={"model_type": "bert"}), "model.random makes a random model"),
-        (ModelConfig(random={"hidden_size": 8}), "model.random.model_type is missing"),
-        (ModelConfig(name="a/b", sha256="abc"), "model.sha256 is abc: give 64 hexadecimal digits"),
-        (ModelConfig(name="a/b", include="("), "model.include is '(', no regular expression: "),
-        (ModelConfig(name="a/b", exclude="[z-a]"), "model.exclude is '[z-a]', no regular expression: "),
-        (ModelConfig(name="/no/such"), "model.name=/no/such: there is no such folder"),
-        (ModelConfig(name="./no_such"), "model.name=./no_such: there is no such folder"),
-        (ModelConfig(name="~/no such"), "model.name=~/no such: there is no such folder"),
-        (ModelConfig(name="runs/some/run"), "model.name=runs/some/run: there is no such folder"),
+        ({}, "model: the model has no source"),
+        ({"name": "a/b", "random": {"model_type": "bert"}}, "model.random makes a random model"),
+        ({"package": "p", "random": {"model_type": "bert"}}, "model.random makes a random model"),
+        ({"random": {"hidden_size": 8}}, "model.random.model_type is missing"),
+        ({"name": "a/b", "sha256": "abc"}, "model.sha256 is abc: give 64 hexadecimal digits"),
+        ({"name": "a/b", "include": "("}, "model.include is '(', no regular expression: "),
+        ({"name": "a/b", "exclude": "[z-a]"}, "model.exclude is '[z-a]', no regular expression: "),
+        ({"name": "/no/such"}, "model.name=/no/such: there is no such folder"),
+        ({"name": "./no_such"}, "model.name=./no_such: there is no such folder"),
+        ({"name": "~/no such"}, "model.name=~/no such: there is no such folder"),
+        ({"name": "runs/some/run"}, "model.name=runs/some/run: there is no such folder"),
     ],
 )
-def test_a_model_that_cannot_be_is_told(model: ModelConfig, told: str) -> None:
-    assert the_one(model_problems(model)).startswith(told)
+def test_a_model_that_cannot_be_is_told(values: dict[str, object], said: str) -> None:
+    assert the_one(told(ModelConfig, "model", **values)).startswith(said)
 
 
 def test_a_model_folder_needs_config_and_safe_weights(tmp_path: Path) -> None:
-    model = ModelConfig(name=str(tmp_path))
-    assert the_one(model_problems(model)) == f"model.name={tmp_path} holds no model: it has no config.json"
+    def said() -> list[str]:
+        return told(ModelConfig, "model", name=str(tmp_path))
+
+    assert said() == [f"model.name={tmp_path}: it holds no model: it has no config.json"]
     (tmp_path / "config.json").touch()
-    told = the_one(model_problems(model))
-    assert told == f"model.name={tmp_path} holds no weights (model.safetensors): is it the right folder?"
+    assert said() == [f"model.name={tmp_path}: it holds no weights (model.safetensors): is it the right folder?"]
     (tmp_path / "pytorch_model.bin").touch()
-    assert "convert its pickled weights" in the_one(model_problems(model))
+    assert "convert its pickled weights" in the_one(said())
     (tmp_path / "model-00001-of-00002.safetensors").touch()
-    assert not list(model_problems(model))
+    assert not said()
 
 
 def test_only_a_model_that_is_not_here_is_asked_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prune_cli.models.hub_problems", lambda name, revision: [f"{name} at {revision}"])
+    monkeypatch.setattr("prune_cli.models.options.hub_problems", lambda name, revision: [f"{name} at {revision}"])
     here = [
         ModelConfig(name=str(tmp_path)),
         ModelConfig(random={"model_type": "bert"}),
         ModelConfig(name="a/b", package="rich"),
     ]
-    assert [model_on_hub_problems(model) for model in here] == [[], [], []]
-    assert model_on_hub_problems(ModelConfig(name="a/b", revision="c")) == ["a/b at c"]
-    assert model_on_hub_problems(ModelConfig(name="a/b", package="no_such_package")) == ["a/b at None"]
+    assert [model.missing() for model in here] == [[], [], []]
+    assert ModelConfig(name="a/b", revision="c").missing() == ["a/b at c"]
+    assert ModelConfig(name="a/b", package="no_such_package").missing() == ["a/b at None"]
 
 
 def test_a_run_folder_given_for_its_model_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").touch()
-    told = the_one(folder_problems("model.name", str(tmp_path)))
-    assert told == f"model.name={tmp_path} holds no model: did you mean {tmp_path / 'model'}?"
+    assert the_one(folder_problems(str(tmp_path))) == f"it holds no model: did you mean {tmp_path / 'model'}?"
 
 
 def test_an_output_folder_need_not_exist(tmp_path: Path) -> None:
@@ -153,8 +163,8 @@ def test_an_output_folder_need_not_exist(tmp_path: Path) -> None:
 
 def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    told = the_one(output_problems(tmp_path / "file" / "runs"))
-    assert told == f"output_dir={tmp_path / 'file' / 'runs'}: {tmp_path / 'file'} is a file, give a folder"
+    said = the_one(output_problems(tmp_path / "file" / "runs"))
+    assert said == f"output_dir={tmp_path / 'file' / 'runs'}: {tmp_path / 'file'} is a file, give a folder"
 
 
 def test_a_read_only_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,8 +172,8 @@ def test_a_read_only_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    told = the_one(output_problems(tmp_path))
-    assert told == f"output_dir={tmp_path} cannot be written to (Read-only file system): give another folder"
+    said = the_one(output_problems(tmp_path))
+    assert said == f"output_dir={tmp_path} cannot be written to (Read-only file system): give another folder"
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ _ELSEWHERE = ("output_dir", "tracking", "choices")
 def resolved(overrides: list[str], config_dir: str | None = None) -> dict[str, Any]:
     with composer(config_dir) as compose:
         cfg = compose(overrides)
-    choices = choices_of(cfg.hydra, cfg.model.name)
+    choices = choices_of(cfg.hydra, cfg)
     config = RunConfig.from_hydra(without_hydra(cfg), choices, writes=False, ask_source=False)
     return dict(config.resolved)
 

@@ -48,7 +48,7 @@ def test_every_option_composes_and_builds(group: str, option: str, compose: Comp
     for name, path in folders.items():
         overrides = [override.replace(f"={name}", f"={path}") for override in overrides]
     cfg = compose(overrides)
-    choices = choices_of(cfg.hydra, cfg.model.name)
+    choices = choices_of(cfg.hydra, cfg)
     config = RunConfig.from_hydra(without_hydra(cfg), choices, ask_source=group == "data" and option != "hub")
     assert choices[group] == option
     if group not in ("experiment", "model", "trainer", "tracking"):
@@ -70,7 +70,7 @@ def test_a_yaml_names_no_key_that_is_not_a_field(group: str, option: str) -> Non
 def test_the_main_configuration_leaves_only_the_task_open(compose: Composer) -> None:
     cfg = compose(["task=rte"])
     assert OmegaConf.missing_keys(without_hydra(cfg)) == set()
-    assert choices_of(cfg.hydra, cfg.model.name) == {
+    assert choices_of(cfg.hydra, cfg) == {
         "task": "rte",
         "model": "bert_base",
         "criterion": "pins",
@@ -96,7 +96,7 @@ def test_the_main_configuration_leaves_only_the_task_open(compose: Composer) -> 
 )
 def test_a_model_given_by_name_is_called_by_it(overrides: list[str], label: str, compose: Composer) -> None:
     cfg = compose(["task=rte", *overrides])
-    assert choices_of(cfg.hydra, cfg.model.name)["model"] == label
+    assert choices_of(cfg.hydra, cfg)["model"] == label
 
 
 def test_a_users_folder_is_searched(tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_a_users_folder_is_searched(tmp_path: Path) -> None:
     with composer(str(tmp_path)) as composed:
         cfg = composed(["task=rte", "model=mine"])
     assert cfg.model.name == "someone/mine-large"
-    assert choices_of(cfg.hydra, cfg.model.name)["model"] == "mine"
+    assert choices_of(cfg.hydra, cfg)["model"] == "mine"

@@ -20,11 +20,13 @@ from prune_cli.config.compose import Composer, choices_of, composer, without_hyd
 from prune_cli.config.identity import described, identity, run_name
 from prune_cli.config.options import names
 from prune_cli.config.run_config import RunConfig
-from prune_cli.config.schema import Config, ModelConfig, TrainerConfig
+from prune_cli.config.schema import General
 from prune_cli.errors import UserError
 from prune_cli.marks import NO_RESULT, counts
+from prune_cli.models.options import ModelConfig
 from prune_cli.paths import CONF
 from prune_cli.pruning.criteria import Pins
+from prune_cli.training.options import TrainerConfig
 
 SMALL = ["data=synthetic", "data.train=8", "data.validation=8"]
 
@@ -33,7 +35,7 @@ Make = Callable[..., RunConfig]
 
 def composed_run(compose: Composer, folder: Path, *overrides: str, ask_source: bool = True) -> RunConfig:
     cfg = compose(["task=rte", f"output_dir={folder}", *overrides])
-    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name), ask_source=ask_source)
+    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg), ask_source=ask_source)
 
 
 @pytest.fixture
@@ -99,12 +101,12 @@ def test_everything_wrong_is_told_at_once(make: Make) -> None:
         "+speed=1",
     )
     assert [problem.split(" ", 1)[0] for problem in told] == [
+        "speed",
         "criterion.delta_t",
         "regularization.weight",
-        "speed",
+        "trainer.batch_size",
         "sparsity",
         "seed",
-        "trainer.batch_size",
     ]
 
 
@@ -272,7 +274,7 @@ def test_the_defaults_are_pinned() -> None:
         for name in names(group, [CONF]):
             node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
             classes.add(locate(node["_target_"], group))
-    found: dict[str, object] = {"sparsity": Config.sparsity, "seed": Config.seed}
+    found: dict[str, object] = {"sparsity": General.sparsity, "seed": General.seed}
     for cls in classes:
         for own in dataclasses.fields(cls):
             if counts(own.metadata) and own.default is not dataclasses.MISSING:

@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Path:
     teacher = f"regularization.first_teacher={tmp_path / 'teacher'}"
     with composer() as composed:
         cfg = composed([*overrides, teacher, "trainer.max_steps=20", f"output_dir={tmp_path}"])
-    config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+    config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg))
     OmegaConf.save(OmegaConf.create(dict(config.resolved)), folder / "config.yaml")
     (tmp_path / "teacher" / "config.json").unlink()  # gone since
     return folder

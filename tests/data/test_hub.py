@@ -68,7 +68,7 @@ def fill_cache(cache: Path, split: str, shard: str = "", revision: str = REVISIO
 
 def test_unreachable_hub_is_refused_within_seconds(glue_task):
     started = time.monotonic()
-    (problem,) = Hub().problems(glue_task("mrpc"))
+    (problem,) = Hub().missing(glue_task("mrpc"))
     assert time.monotonic() - started < 5
     assert f"nyu-mll/glue (mrpc) at revision {REVISION} cannot be had from the hub" in problem
     assert "does not answer (" in problem
@@ -87,9 +87,9 @@ def test_hub_that_answers(glue_task, server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("HF_TOKEN", "hf_abc")
     server.answers = [200, 404]
-    assert Hub().problems(glue_task("mrpc")) == []
+    assert Hub().missing(glue_task("mrpc")) == []
     assert server.asked == [(f"/api/datasets/nyu-mll/glue/revision/{REVISION}", "Bearer hf_abc")]
-    (problem,) = Hub().problems(glue_task("mrpc"))
+    (problem,) = Hub().missing(glue_task("mrpc"))
     assert "answers 404 Not Found" in problem
     assert "hf_abc" not in problem
 
@@ -97,7 +97,7 @@ def test_hub_that_answers(glue_task, server, monkeypatch: pytest.MonkeyPatch):
 def test_offline_without_a_cache(glue_task, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(hub, "probe", None)  # must not be tried
-    (problem,) = Hub().problems(glue_task("mrpc"))
+    (problem,) = Hub().missing(glue_task("mrpc"))
     assert "HF_HUB_OFFLINE is set" in problem
     assert "is not in the cache" in problem
 
@@ -105,10 +105,10 @@ def test_offline_without_a_cache(glue_task, monkeypatch: pytest.MonkeyPatch):
 def test_cache_needs_no_hub(glue_task, empty_cache: Path, monkeypatch: pytest.MonkeyPatch):
     fill_cache(empty_cache, "validation", "-00000-of-00002")
     fill_cache(empty_cache, "validation", "-00001-of-00002")
-    assert Hub().problems(glue_task("mrpc")) != []  # half of it is no cache
+    assert Hub().missing(glue_task("mrpc")) != []  # half of it is no cache
     fill_cache(empty_cache, "train")
     monkeypatch.setattr(hub, "_download", None)
-    assert Hub().problems(glue_task("mrpc")) == []
+    assert Hub().missing(glue_task("mrpc")) == []
     _, splits = Hub().load(glue_task("mrpc"))
     assert splits["train"].to_dict() == {"sentence1": ["a", "c"], "sentence2": ["b", "d"], "label": [1, 0]}
     assert splits["validation"]["label"][:] == [1, 0, 1, 0]
@@ -117,7 +117,7 @@ def test_cache_needs_no_hub(glue_task, empty_cache: Path, monkeypatch: pytest.Mo
 def test_cache_of_another_revision_is_not_taken(glue_task, empty_cache: Path):
     for split in ("train", "validation"):
         fill_cache(empty_cache, split, revision="0" * 40)
-    assert Hub().problems(glue_task("mrpc")) != []
+    assert Hub().missing(glue_task("mrpc")) != []
 
 
 def test_download(glue_task, monkeypatch: pytest.MonkeyPatch):

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load_problems(folder: Path, task) -> tuple[str, ...]:
-    assert Local(str(folder)).problems(task) == []
+    assert Local(str(folder)).missing(task) == []
     with pytest.raises(UserError) as caught:
         Local(str(folder)).load(task)
     return caught.value.problems
@@ -37,7 +37,7 @@ def load_problems(folder: Path, task) -> tuple[str, ...]:
 
 def test_a_good_folder(folder: Path, glue_task):
     source = Local(str(folder))
-    assert source.problems(glue_task("mrpc")) == []
+    assert source.missing(glue_task("mrpc")) == []
     task, splits = source.load(glue_task("mrpc"))
     assert task == glue_task("mrpc")
     assert {split: records.to_list() for split, records in splits.items()} == {"train": RECORDS, "validation": RECORDS}
@@ -58,29 +58,29 @@ def test_all_formats_hold_the_same(folder: Path, glue_task):
 
 def test_home_is_expanded(folder: Path, glue_task, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert Local(f"~/{folder.name}").problems(glue_task("mrpc")) == []
+    assert Local(f"~/{folder.name}").missing(glue_task("mrpc")) == []
 
 
 def test_folder_that_is_not_there(tmp_path: Path, glue_task):
-    (problem,) = Local(str(tmp_path / "no")).problems(glue_task("mrpc"))
+    (problem,) = Local(str(tmp_path / "no")).missing(glue_task("mrpc"))
     assert f"data.path={tmp_path / 'no'} does not exist" in problem
 
 
 def test_file_in_place_of_a_folder(folder: Path, glue_task):
-    (problem,) = Local(str(folder / "train.jsonl")).problems(glue_task("mrpc"))
+    (problem,) = Local(str(folder / "train.jsonl")).missing(glue_task("mrpc"))
     assert "is not a folder" in problem
 
 
 def test_folder_without_validation(folder: Path, glue_task):
     (folder / "validation.jsonl").rename(folder / "dev.jsonl")
-    assert Local(str(folder)).problems(glue_task("mrpc")) == [
+    assert Local(str(folder)).missing(glue_task("mrpc")) == [
         f"data.path={folder} has no validation.jsonl (or .parquet, .csv), which the task mrpc is evaluated on. "
         "Add it; there are: dev.jsonl, train.jsonl."
     ]
 
 
 def test_mnli_wants_both_of_its_splits(folder: Path, glue_task):
-    problems = Local(str(folder)).problems(glue_task("mnli"))
+    problems = Local(str(folder)).missing(glue_task("mnli"))
     assert ["has no validation_matched.jsonl" in problems[0], "has no validation_mismatched.jsonl" in problems[1]] == [
         True,
         True,
@@ -89,12 +89,12 @@ def test_mnli_wants_both_of_its_splits(folder: Path, glue_task):
 
 def test_two_formats_of_a_split(folder: Path, glue_task):
     (folder / "train.csv").touch()
-    (problem,) = Local(str(folder)).problems(glue_task("mrpc"))
+    (problem,) = Local(str(folder)).missing(glue_task("mrpc"))
     assert "has train.jsonl and train.csv: which of them is meant?" in problem
 
 
 def test_empty_folder(tmp_path: Path, glue_task):
-    problems = Local(str(tmp_path)).problems(glue_task("mrpc"))
+    problems = Local(str(tmp_path)).missing(glue_task("mrpc"))
     assert len(problems) == 2
     assert all(problem.endswith("there are: nothing.") for problem in problems)
 
@@ -224,12 +224,12 @@ def test_label_names_that_cannot_be_read(folder: Path, glue_task, monkeypatch: p
 
 def test_columns_are_for_tagged_words_alone(folder: Path, glue_task):
     (folder / "train.txt").touch()
-    assert Local(str(folder)).problems(glue_task("mrpc")) == []
-    (problem,) = Local(str(folder)).problems(glue_task("conll2003"))
+    assert Local(str(folder)).missing(glue_task("mrpc")) == []
+    (problem,) = Local(str(folder)).missing(glue_task("conll2003"))
     assert "has train.jsonl and train.txt: which of them is meant?" in problem
     (folder / "train.jsonl").rename(folder / "train.csv")
     (folder / "train.txt").unlink()
-    (problem,) = Local(str(folder)).problems(glue_task("conll2003"))
+    (problem,) = Local(str(folder)).missing(glue_task("conll2003"))
     assert "has no train.jsonl (or .parquet, .conll, .txt, .bio), which the task conll2003 is trained on." in problem
 
 
@@ -239,7 +239,7 @@ def test_columns_are_for_tagged_words_alone(folder: Path, glue_task):
 )
 def test_real_data(glue_task, real_data: Path, name: str, train: int, validation: int):
     source = Local(str(real_data / name))
-    assert source.problems(glue_task(name)) == []
+    assert source.missing(glue_task(name)) == []
     _, splits = source.load(glue_task(name))
     assert {split: len(records) for split, records in splits.items()} == {"train": train, "validation": validation}
 

@@ -66,11 +66,11 @@ def test_random_is_uniform_and_depends_on_position_and_seed_alone() -> None:
     ("options", "message"),
     [
         ({"delta_t": 0}, "delta_t is 0"),
-        ({"beta1": 1.0}, "beta1 is 1.0"),
-        ({"beta2": 0.0}, "beta2 is 0.0"),
+        ({"beta1": 1.0}, "beta1 is 1:"),
+        ({"beta2": 0.0}, "beta2 is 0:"),
         ({"beta2": 1.5}, "beta2 is 1.5"),
     ],
 )
 def test_refuses_impossible_values(options: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Pins(**options)  # type: ignore[arg-type]
+    (problem,) = Pins(**options).problems()  # type: ignore[arg-type]
+    assert problem.startswith(message)

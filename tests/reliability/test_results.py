@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path, monkeypatch: py
 def test_the_precision_that_a_run_began_with_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    capability = "prune_cli.training.arguments.bf16_in_hardware"
+    capability = "prune_cli.training.hardware.bf16_in_hardware"
     auto = "trainer.precision=auto"
     monkeypatch.setattr(capability, lambda device: True)
     whole = do(tmp_path / "whole", *STEPS, auto)

@@ -52,7 +52,7 @@ def models_for(file: Path) -> tuple[str, ...]:
 def config_of(folder: Path, *overrides: str) -> RunConfig:
     with composer() as composed:
         cfg = composed([*SMALL, f"output_dir={folder}", *overrides])
-    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg.model.name))
+    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg))
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
@@ -85,7 +85,7 @@ def test_fields_fit_the_protocol(file: Path):
 def test_records_go_all_the_way_to_inputs(file: Path):
     source = Synthetic(train=40, validation=30)
     task = made(file)
-    assert source.problems(task) == []
+    assert source.missing(task) == []
     task, splits = source.load(task)
     assert set(splits) == {"train", *task.evaluation_splits}
     assert task.head.options(task.labels).get("num_labels", 2) > 0, "the labels are known now"

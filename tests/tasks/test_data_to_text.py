@@ -13,6 +13,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from prune_cli.config.build import construct
 from prune_cli.errors import UserError
 from prune_cli.heads.text import Text
 from prune_cli.tasks import data_to_text
@@ -87,7 +88,7 @@ KINDS = ["gpt2", "llama", "llama_sentencepiece", "t5", "bart"]
 
 
 def made(**changes: Any) -> WebNlg:
-    return WebNlg(**{"name": "web_nlg", "hub_path": "", **changes})
+    return construct(WebNlg, {"name": "web_nlg", **changes}, "task")
 
 
 WEB, E2E, DART = made(), E2eNlg(name="e2e_nlg", hub_path=""), Dart(name="dart", hub_path="")
@@ -138,7 +139,7 @@ def test_yaml(glue_task: Callable[..., Any], name: str, kind: type, path: str, c
             "task.primary_metric=ter cannot tell the better of two runs; bleu, chrf_plus_plus, r",
         ),
         ({"primary_metric": "meteor"}, "task.primary_metric=meteor cannot"),
-        ({"generate": False}, r"=bleu cannot tell the better of two runs where task.generate=false; likelihood can"),
+        ({"generate": False}, r"=bleu cannot tell the better of two runs where generate=false; likelihood can"),
         ({"fact": "{subject} {object}"}, r"task.fact='\{subject\} \{object\}': it must have \{predicate\} too"),
         ({"between": ""}, "task.between is empty"),
         ({"max_length": 0}, "task.max_length=0: give at least 1"),

@@ -502,7 +502,7 @@ def test_a_folder_of_conll_files(ner_task: Build, tmp_path: Path, suffix: str, c
             "-DOCSTART- O\n\nAnn NNP I-PER\nLee NNP I-PER\nvisited VBD O\nRome NNP I-LOC\n", encoding="utf-8"
         )
     source = Local(str(tmp_path))
-    assert source.problems(ner_task()) == []
+    assert source.missing(ner_task()) == []
     with caplog.at_level("WARNING"):
         task, splits = source.load(ner_task())
     assert task.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from prune_cli.config.build import construct
 from prune_cli.data.local import Local
 from prune_cli.errors import UserError
 from prune_cli.tasks import squad
@@ -20,7 +21,7 @@ WORDS = [f"w{number}" for number in range(20)]
 
 
 def made(**changes: Any) -> SpanExtraction:
-    return SpanExtraction(**{"name": "squad", "hub_path": "", **changes})
+    return construct(SpanExtraction, {"name": "squad", **changes}, "task")
 
 
 def narrow(**changes: Any) -> SpanExtraction:
@@ -97,7 +98,7 @@ def test_yaml(glue_task: Callable[..., Any], name: str, path: str, null: bool):
         ({"max_answer_length": 0}, "task.max_answer_length=0: give at least 1"),
         (
             {"max_length": 255},
-            "max_question=64 and task.stride=128 leave too little of a window of task.max_length=255",
+            "max_question=64 and stride=128 leave too little of a window of max_length=255",
         ),
         ({"null_threshold": float("nan")}, "task.null_threshold=nan: give a finite number"),
         ({"primary_metric": "accuracy"}, "accuracy is no metric of squad; known are exact_match, f1"),
@@ -267,7 +268,7 @@ def test_the_nested_json_of_squad_itself(tmp_path: Path):
         folder.mkdir()
         for split in ("train", "validation"):
             (folder / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
-        assert Local(str(folder)).problems(made()) == []
+        assert Local(str(folder)).missing(made()) == []
         loaded.append(Local(str(folder)).load(made(null_answers=True))[1]["train"].to_list())
     assert loaded[0] == loaded[1] == [row("a cat sat", "cat", "cat"), row("a cat sat", question="who ran")]
 

@@ -70,8 +70,8 @@ def test_a_task_is_frozen(glue_task: Build):
     [
         ("mrpc", {"metrics": ["f2"], "primary_metric": "f2"}, "`f2` is no metric of a classification; known are acc"),
         ("stsb", {"metrics": ["f1"], "primary_metric": "f1"}, "`f1` is no metric of a regression; known are pearson"),
-        ("mnli", {"metrics": ["f1", "accuracy"]}, "f1 needs two classes, and task.labels names 3"),
-        ("mrpc", {"primary_metric": "pearson"}, "task.primary_metric=pearson is not among task.metrics"),
+        ("mnli", {"metrics": ["f1", "accuracy"]}, "f1 needs two classes, and labels names 3"),
+        ("mrpc", {"primary_metric": "pearson"}, "task.primary_metric=pearson is not among metrics"),
         ("mrpc", {"labels": ["only"]}, "task.labels has one class only"),
         ("mrpc", {"text_columns": []}, r"task.text_columns=\[\]"),
         ("stsb", {"label_range": [5, 0]}, r"task.label_range=\[5.0, 0.0\]"),

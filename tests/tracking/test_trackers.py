@@ -125,4 +125,4 @@ def test_a_missing_extra_is_said_before_anything_runs(name: str, monkeypatch: py
     tracker = build(node, "tracking")
     assert list(tracker.problems()) == []
     monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
-    assert list(tracker.problems()) == [f"tracking={name} needs an extra: pip install 'prune-lm[{name}]'"]
+    assert list(tracker.problems()) == [f"it needs an extra: pip install 'prune-lm[{name}]'"]

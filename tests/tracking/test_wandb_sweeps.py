@@ -31,7 +31,7 @@ def test_every_argument_of_an_agent_is_one_of_ours(path: Path, tmp_path: Path, m
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("prune_cli.models.hub_problems", lambda name, revision: [])
+    monkeypatch.setattr("prune_cli.models.options.hub_problems", lambda name, revision: [])
     sweep = read(path)
     command = create_sweep_command(sweep["command"])
     assert command == ["prune", "run", "${args_no_hyphens}"]

@@ -9,9 +9,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from prune_cli.training.arguments import training_arguments
+from prune_cli.training.options import TrainerConfig
 from prune_cli.training.trainer import PruningTrainer
-from tests.training.test_arguments import OPTIONS
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -28,8 +27,8 @@ def test_converted_weights_are_let_go_layer_by_layer_where_activations_are_compu
     unused: Any = None
     PruningTrainer(
         model,
-        training_arguments(
-            str(tmp_path), precision="bf16", device="cpu", **(OPTIONS | {"activation_checkpointing": again})
+        TrainerConfig(precision="bf16", device="cpu", activation_checkpointing=again).arguments(
+            tmp_path, steps=10, seed=1
         ),
         evaluation=unused,
         teacher=None,

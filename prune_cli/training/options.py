@@ -1,0 +1,147 @@
+"""The options of the group `trainer`, and what the Trainer makes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from prune_cli.errors import UserError, shortened
+from prune_cli.marks import NO_RESULT
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+LARGEST = 2**31 - 1
+"""The largest count that the Trainer and PyTorch take."""
+_COUNTS = (
+    "batch_size",
+    "eval_batch_size",
+    "gradient_accumulation",
+    "eval_steps",
+    "save_steps",
+    "log_steps",
+    "keep_checkpoints",
+)
+_POSITIVE = ("epochs", "learning_rate", "max_grad_norm")
+_AMONG = {"precision": ("auto", "fp32", "bf16"), "device": ("auto", "cpu")}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How long and how fast to train; the Hugging Face Trainer does it."""
+
+    epochs: float = 10.0
+    """Passes over the training records, > 0; ignored where max_steps is set."""
+    max_steps: int | None = None
+    """Optimizer steps, > 0; null to count by epochs."""
+    batch_size: int = 32
+    """Training records a step and device, > 0."""
+    eval_batch_size: int = 64
+    """Validation records a forward pass and device, > 0."""
+    gradient_accumulation: int = 1
+    """Batches a step, > 0."""
+    activation_checkpointing: bool = False
+    """Keep few activations and compute the others again in the backward pass: much less memory, slower steps."""
+    learning_rate: float = 5e-5
+    """Peak learning rate of AdamW, > 0."""
+    warmup: float = 0.1
+    """Learning-rate warm-up: a fraction of the run below 1, steps from 1 on."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, >= 0."""
+    max_grad_norm: float = 1.0
+    """Gradient norm is clipped at this value before scoring, > 0."""
+    eval_steps: int = 50
+    """Evaluate every so many steps (at the next step with masked weights), > 0."""
+    save_steps: int = field(default=200, metadata=NO_RESULT)
+    """Write a checkpoint every so many steps (at the next step with masked weights), > 0."""
+    log_steps: int = field(default=10, metadata=NO_RESULT)
+    """Log the mean training loss every so many steps, > 0."""
+    keep_checkpoints: int = field(default=2, metadata=NO_RESULT)
+    """Checkpoints kept while running, > 0; a finished run keeps none."""
+    group_by_length: bool = True
+    """Batch records of similar length together: less padding."""
+    precision: str = "auto"
+    """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
+    device: str = field(default="auto", metadata=NO_RESULT)
+    """auto: a GPU where there is one; cpu: never a GPU."""
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with steps, batches and learning rate; each message begins with the field."""
+        for name in _COUNTS:
+            if not 1 <= (count := getattr(self, name)) <= LARGEST:
+                yield f"{name} is {shortened(str(count))}: give a whole number from 1 to {LARGEST}"
+        if self.max_steps is not None and not 1 <= self.max_steps <= LARGEST:
+            yield (
+                f"max_steps is {shortened(str(self.max_steps))}: give a whole number from 1 to {LARGEST}, or null to count by"
+                " epochs"
+            )
+        for name in _POSITIVE:
+            number: float = getattr(self, name)
+            if not (number > 0 and math.isfinite(number)):
+                yield f"{name} is {number:g}: give a number above 0"
+        if self.epochs > LARGEST:
+            yield f"epochs is {self.epochs:g}: give a number up to {LARGEST}"
+        if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
+            yield f"weight_decay is {self.weight_decay:g}: give 0 or a number above"
+        yield from self._warmup_problems()
+        for name, known in _AMONG.items():
+            if (value := getattr(self, name)) not in known:
+                yield f"{name} is {value}: give {', '.join(known[:-1])} or {known[-1]}"
+
+    def _warmup_problems(self) -> Iterator[str]:
+        warmup = self.warmup
+        if not (0 <= warmup < 1 or (1 <= warmup < math.inf and warmup.is_integer())):
+            yield f"warmup is {warmup:g}: give a fraction of the run from 0 to below 1, or a whole number of steps"
+        elif self.max_steps is not None and warmup > max(self.max_steps, 1):
+            yield f"warmup is {warmup:g} steps of a run of {self.max_steps}: give fewer, or a fraction below 1"
+
+    def arguments(self, folder: Path, *, steps: int, seed: int, precision: str | None = None) -> TrainingArguments:
+        """Make the Trainer's arguments; logging, evaluating and saving are left to the callbacks.
+
+        Args:
+            folder: For the Trainer's files.
+            steps: Optimizer steps of the run, > 0.
+            seed: Of everything random.
+            precision: fp32 or bf16, as the run began; None for what the options say.
+
+        Raises:
+            UserError: If the machine cannot do it.
+        """
+        import torch
+        from transformers import TrainingArguments
+
+        from prune_cli.training.hardware import on_gpu, resolved_precision
+
+        try:
+            return TrainingArguments(
+                output_dir=str(folder),
+                num_train_epochs=self.epochs,
+                max_steps=steps,
+                per_device_train_batch_size=self.batch_size,
+                per_device_eval_batch_size=self.eval_batch_size,
+                gradient_accumulation_steps=self.gradient_accumulation,
+                activation_checkpointing=self.activation_checkpointing,
+                learning_rate=self.learning_rate,
+                warmup_steps=self.warmup,
+                weight_decay=self.weight_decay,
+                max_grad_norm=self.max_grad_norm,
+                bf16=(precision or resolved_precision(self.precision, self.device)) == "bf16",
+                use_cpu=not on_gpu(self.device),  # without it the Trainer takes bf16 for a GPU's, and refuses
+                seed=seed,
+                eval_strategy="no",
+                save_strategy="no",
+                logging_strategy="no",
+                logging_nan_inf_filter=False,  # it would wait for the device at every step
+                report_to="none",
+                disable_tqdm=True,
+                remove_unused_columns=False,  # the heads' collators pick what they need
+                dataloader_pin_memory=torch.cuda.is_available() and self.device != "cpu",
+                save_total_limit=None,
+            )
+        except ValueError as error:
+            key = "trainer.precision=fp32" if "bf16" in str(error) else "the group trainer"
+            raise UserError(f"the Trainer refuses an option: {error}. Change {key}") from error
