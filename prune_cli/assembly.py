@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from prune_cli import models
 from prune_cli.data.encoded import highest_token, only_label
 from prune_cli.errors import UserError
+from prune_cli.marks import LARGEST
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.scope import prunable_weights
 from prune_cli.regularizers import Distillation
@@ -48,6 +47,10 @@ def total_steps(config: RunConfig, rows: int) -> int:
     if steps is None:
         batches = math.ceil(rows / options.batch_size)
         steps = math.ceil(options.epochs * max(1, math.ceil(batches / options.gradient_accumulation)))
+    if steps > LARGEST:
+        raise UserError(
+            f"trainer.epochs={options.epochs:g} makes {steps:.0e} steps of {rows:,} records: give fewer epochs"
+        )
     if config.sparsity > 0 and (problems := list(config.schedule.misfits(steps, config.criterion.delta_t))):
         raise UserError(*problems)
     return steps
@@ -69,6 +72,24 @@ def warn_of_records(task: Task, encoded: Dataset) -> None:
         log.warning("ALL TRAINING RECORDS HAVE THE SAME LABEL (%s): there is nothing to learn.", only)
 
 
+def warn_of_no_teacher(config: RunConfig, steps: int, evaluated_every: int) -> None:
+    """Say aloud that a student is to teach itself in a run that has no time for it.
+
+    Args:
+        config: The run.
+        steps: Optimizer steps of the run.
+        evaluated_every: Steps from one evaluation to the next.
+    """
+    rule = config.regularization
+    if isinstance(rule, Distillation) and rule.first_teacher is None and evaluated_every >= steps:
+        log.warning(
+            "NO TEACHER WILL TEACH: the student is evaluated after %d of %d steps, and teaches itself from an evaluation on."
+            " Give a smaller trainer.eval_steps, a first teacher, or regularization=none.",
+            evaluated_every,
+            steps,
+        )
+
+
 def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTokenizerBase:
     """The tokenizer of the model that a run starts from.
 
@@ -83,8 +104,8 @@ def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTo
     source = config.model
     if source.random is not None:
         return models.random_tokenizer(source.random, task.texts(train))
-    with _loading(config) as (name, options):
-        tokenizer = models.load_tokenizer(name, **options)
+    name, options = _loading(config)
+    tokenizer = models.load_tokenizer(name, **options)
     share = models.unknown_share(tokenizer, task.texts(train.select(range(min(_LOOKED_AT, len(train))))))
     if share == 1:
         raise UserError(
@@ -118,8 +139,8 @@ def model_for(
     source = config.model
     if source.random is not None:
         return models.random_model(source.random, head=task.head, labels=task.labels, tokenizer=tokenizer)
-    with _loading(config) as (name, options):
-        model = models.load_model(name, head=task.head, labels=task.labels, **options)
+    name, options = _loading(config)
+    model = models.load_model(name, head=task.head, labels=task.labels, **options)
     _check_weights(model, f"model.name={name}")
     embedded = cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
     if encoded is not None and (highest := highest_token(encoded)) >= embedded:
@@ -146,21 +167,15 @@ def _check_weights(model: PreTrainedModel, source: str) -> None:
             raise UserError(f"{source}: the weight {tensor} holds infinite or not-a-number values: load another copy")
 
 
-@contextmanager
-def _loading(config: RunConfig) -> Generator[tuple[str | Path, dict[str, Any]]]:
-    """Name and options for the loaders, whose errors become the user's."""
-    source = config.model
-    place = source.location(checked=True)
-    options: dict[str, Any] = {
+def _loading(config: RunConfig) -> tuple[str | Path, dict[str, Any]]:
+    """Name and options for the loaders."""
+    place = config.model.location(checked=True)
+    return place.name, {
         "revision": place.revision,
         "gguf_file": place.gguf_file,
-        "trust_remote_code": source.trust_remote_code,
-        "architecture": source.architecture,
+        "trust_remote_code": config.model.trust_remote_code,
+        "architecture": config.model.architecture,
     }
-    try:
-        yield place.name, options
-    except (OSError, ValueError) as error:
-        raise UserError(f"model.name={place.name} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
 
 
 def pruner_for(config: RunConfig, model: PreTrainedModel, steps: int) -> Pruner:
@@ -212,7 +227,7 @@ def teacher_for(
     make = partial(models.blank_copy, student)
     if rule.first_teacher is None:
         return Teacher(rule, make)
-    first = models.load_model(rule.first_teacher, head=task.head, labels=None)
+    first = models.load_finetuned(rule.first_teacher, task.head)
     _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
     models.in_order(first, task.labels, "regularization.first_teacher")
     evaluator = TaskTrainer(first, arguments, task=task, tokenizer=tokenizer)

@@ -21,6 +21,13 @@ class Held(UserError):
     """Another process is at the very same run; a multirun comes back to it."""
 
 
+class Diverged(UserError):
+    """Training gave numbers that are none; its last sound checkpoint stays.
+
+    The command line exits with code 3, so that a sweep can tell it from input that cannot work.
+    """
+
+
 class Stopped(KeyboardInterrupt):
     """A signal stopped the run, as Ctrl-C does; nothing is lost but the work since the last checkpoint."""
 

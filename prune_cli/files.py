@@ -6,6 +6,7 @@ data, the folder that names them, what promises them, its folder; and only then 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import os
@@ -82,11 +83,16 @@ def write_text(path: Path, text: str) -> None:
         text: Its new content, written as UTF-8.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:  # a full disk, most likely, which is not to be filled with halves
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     sync(path.parent)
 
 
@@ -107,6 +113,17 @@ def is_held(lock: Path) -> bool:
         return False
 
 
+def _as_umask_has_it(folder: Path) -> None:
+    """Let files be read by whom new files of this process are; safetensors keeps them to their owner."""
+    probe = folder / ".umask"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o777 != mode:
+            path.chmod(mode)
+
+
 def put_folder(temporary: Path, final: Path) -> None:
     """Put a folder that was filled elsewhere into its place; when this returns it is on the disk.
 
@@ -114,6 +131,7 @@ def put_folder(temporary: Path, final: Path) -> None:
         temporary: The filled folder, on the same file system.
         final: Its place; what stands there is removed first.
     """
+    _as_umask_has_it(temporary)
     sync_tree(temporary)
     shutil.rmtree(final, ignore_errors=True)
     temporary.replace(final)

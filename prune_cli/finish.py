@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from prune_cli import models
 from prune_cli.artifacts import environment, result
 from prune_cli.compaction.compact import arithmetic
+from prune_cli.config.command import commands
 from prune_cli.files import write_text
-from prune_cli.report import figures, model_card, samples
+from prune_cli.report import figures, model_card, names, samples
 from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def finish(
             "metrics": result.metrics_of(last),
             "signatures": task.signatures(trainer.evaluation.examples[task.evaluation_splits[0]]),
             "best_at_target": result.best_at_target(history, task.primary_metric, pruner.target_now),
+            "taught_steps": None if trainer.teacher is None else trainer.teacher.taught,
             "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
             "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
             "layers": result.layers(pruner, zeros),
@@ -88,16 +90,17 @@ def finish(
             "machine": environment.machine(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_text(saved / "README.md", model_card.model_card(summary, config.resolved))
+        write_text(saved / "README.md", model_card.model_card(summary, config.resolved, _repeating(config)))
+    title = names.run_title(summary)
     with folder.replacing(folder.figures) as pictures:
         figures.metric_and_sparsity(
             history,
             task.primary_metric,
             pictures / "metric.png",
-            folder.path.name,
+            title,
             teacher_metric=summary["teacher_metric"],
         )
-        figures.layer_sparsity(summary["layers"], pictures / "layers.png", folder.path.name)
+        figures.layer_sparsity(summary["layers"], pictures / "layers.png", title)
     rows = [
         {"split": split, **record, samples.RIGHT: task.right(prediction, record), "prediction": prediction}
         for split, predictions in trainer.final_predictions().items()
@@ -118,3 +121,14 @@ def finish(
     ]
     trainer.checkpoints.history.save(folder.history)
     return {**summary, "promised": folder.promises()}, shown
+
+
+def _repeating(config: RunConfig) -> str:
+    """The command that repeats a run, for others to read; of options that only its user has, their names."""
+    (command,) = commands([model_card.shareable(config.resolved)], lenient=True)
+    if not command.startswith("#"):
+        return command
+    chosen = " ".join(
+        f"{group}={option}" for group, option in config.choices.items() if group not in ("tracking", "experiment")
+    )
+    return f"prune run {chosen} sparsity={config.sparsity:g} seed={config.seed}  {command}"

@@ -1,4 +1,4 @@
-"""What a field of the configuration means for the identity of a run: marks for the metadata of dataclass fields."""
+"""What a field of the configuration may hold and means for the identity of a run: marks for the metadata of dataclass fields."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ NO_RESULT: Mapping[str, str] = {_MARK: "no result"}
 
 BY_CONTENT: Mapping[str, str] = {_MARK: "by content"}
 """The field says where something lies, and its content counts in its place."""
+
+
+LARGEST = 2**32 - 1
+"""The largest whole number of a configuration: seeds go as far, and nothing that is counted does."""
 
 
 def counts(metadata: Mapping[str, object]) -> bool:

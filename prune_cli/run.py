@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, final
 
 import transformers
 from omegaconf import OmegaConf
@@ -29,7 +31,7 @@ from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
 from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback, TrimCallback
-from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint
+from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint, newest_step
 from prune_cli.training.evaluation import Evaluation, EvaluationSet
 from prune_cli.training.hardware import resolved_precision
 from prune_cli.training.interrupt import StopRequest
@@ -37,6 +39,7 @@ from prune_cli.training.progress import EvaluationProgress, TrainingProgress
 from prune_cli.training.trainer import PruningTrainer, TaskTrainer
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
@@ -77,6 +80,7 @@ def run(config: RunConfig, console: Console) -> Outcome:
     found = contents(config)
     run_id = identity(config, found)
     folder = RunFolder(config.output_dir / run_name(config, run_id))
+    folder.check()
     if not config.overwrite and folder.doubt() is None:
         return _skipped(folder)
     stop = StopRequest()
@@ -89,7 +93,16 @@ def run(config: RunConfig, console: Console) -> Outcome:
         with folder.logged(console):
             if broken is not None:
                 log.warning("%s", broken)
-            return _run(config, found, run_id, folder, stop, console, anew=finished)
+            try:
+                return _run(config, found, run_id, folder, stop, console, anew=finished)
+            except KeyboardInterrupt as stopped:  # for whoever tells of it
+                step = newest_step(folder.checkpoints)
+                stopped.add_note(
+                    "The same command begins again: there was no checkpoint yet."
+                    if step is None
+                    else f"The same command goes on from the checkpoint of step {step:,}."
+                )
+                raise
 
 
 def _skipped(folder: RunFolder) -> Outcome:
@@ -115,7 +128,9 @@ def _run(
     tokenizer = assembly.tokenizer_for(config, task, records["train"])
     train = encoded(task, records["train"], tokenizer, training=True)
     steps = assembly.total_steps(config, len(train))
+    evaluated_every = options.evaluated_every(steps)
     assembly.warn_of_records(task, train)
+    assembly.warn_of_no_teacher(config, steps, evaluated_every)
     folder.note(steps=steps, primary_metric=task.primary_metric)
     log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(train), steps, folder.path)
 
@@ -153,7 +168,7 @@ def _run(
     sinks = [history.append, progress, *(tracker.log for tracker in trackers)]
     callbacks: list[transformers.TrainerCallback] = [
         PruneCallback(
-            pruner, stop, log_steps=options.log_steps, eval_steps=options.eval_steps, save_steps=options.save_steps
+            pruner, stop, log_steps=options.log_steps, eval_steps=evaluated_every, save_steps=options.save_steps
         ),
         *([] if teacher is None else [TeacherCallback(teacher, task.primary_metric)]),
         RecordCallback(pruner, teacher, sinks, seconds_before=earlier[-1]["seconds"] if earlier else 0.0),
@@ -193,26 +208,39 @@ def _run(
     return outcome
 
 
-def evaluate(config: RunConfig, model_folder: Path, console: Console) -> dict[str, float]:
+class Evaluated(NamedTuple):
+    """What an evaluation came to.
+
+    Attributes:
+        task: As it was evaluated.
+        metrics: The task's, and the loss.
+        records: By split.
+        predictions: By split; none of one that cannot be.
+    """
+
+    task: Task
+    metrics: dict[str, float]
+    records: Mapping[str, Dataset]
+    predictions: Mapping[str, list[Prediction]]
+
+
+def evaluate(config: RunConfig, model_folder: Path, console: Console) -> Evaluated:
     """Evaluate a saved model on the task's evaluation splits.
 
     Args:
         config: Names task, data and batch size.
         model_folder: A model with tokenizer in the Hugging Face layout.
         console: Where progress is shown.
-
-    Returns:
-        The task's metrics and the loss.
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    task, records = config.data.load(config.task)
-    trainer, tokenizer = _saved_model(config, task, model_folder)
-    progress = EvaluationProgress(console)
-    trainer.add_callback(progress)
-    with progress.showing():
-        metrics, _ = trainer.score(Evaluation(task, records, tokenizer).sets(whole=True))
-    return metrics
+    with _saved_model(config, model_folder) as (trainer, tokenizer):
+        task, records = config.data.load(trainer.task, training=False)
+        progress = EvaluationProgress(console)
+        trainer.add_callback(progress)
+        with progress.showing():
+            metrics, predictions = trainer.score(Evaluation(task, records, tokenizer).sets(whole=True))
+    return Evaluated(task, metrics, {split: records[split] for split in task.evaluation_splits}, predictions)
 
 
 def predict(
@@ -240,23 +268,23 @@ def predict(
     records = [dict(asked(config.task, *each)) for each in zip(rows, places, strict=True)]
     every = {name: None for record in records for name in record}  # one may have a column that another lacks
     records = [{**every, **record} for record in records]
-    trainer, tokenizer = _saved_model(config, config.task, model_folder)
     size = BATCHES_AT_ONCE * config.trainer.eval_batch_size
-    for start in range(0, len(records), size):
-        part = Dataset.from_list(records[start : start + size])
-        yield trainer.predicted(EvaluationSet(trainer.task, part, tokenizer))
+    with _saved_model(config, model_folder) as (trainer, tokenizer):
+        for start in range(0, len(records), size):
+            part = Dataset.from_list(records[start : start + size])
+            yield trainer.predicted(EvaluationSet(trainer.task, part, tokenizer))
 
 
-def _saved_model(config: RunConfig, task: Task, folder: Path) -> tuple[TaskTrainer, PreTrainedTokenizerBase]:
+@contextmanager
+def _saved_model(config: RunConfig, folder: Path) -> Iterator[tuple[TaskTrainer, PreTrainedTokenizerBase]]:
     """A Trainer that evaluates a saved model, and the model's tokenizer; the task takes the model's labels if it has none."""
     tokenizer = models.load_tokenizer(folder)
-    model = models.load_model(folder, head=task.head, labels=None)
-    if not task.labels:
-        names = cast("Mapping[int, str]", model.config.id2label)
-        task = task.fitted([], [names[number] for number in range(len(names))])
+    model = models.load_finetuned(folder, config.task.head)
+    task = config.task.labelled(cast("Mapping[int, str]", model.config.id2label))
     models.in_order(model, task.labels, f"the model of {folder}")
-    arguments = config.trainer.arguments(RunFolder(folder).checkpoints, steps=1, seed=config.seed)
-    return TaskTrainer(model, arguments, task=task, tokenizer=tokenizer), tokenizer
+    with TemporaryDirectory(prefix="prune-") as scratch:  # the Trainer makes its folder, whether it writes there or not
+        arguments = config.trainer.arguments(Path(scratch), steps=1, seed=config.seed)
+        yield TaskTrainer(model, arguments, task=task, tokenizer=tokenizer), tokenizer
 
 
 def _trackers(

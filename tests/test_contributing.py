@@ -68,13 +68,13 @@ def test_the_first_line_of_the_yaml_is_what_is_listed(tmp_path: Path) -> None:
     (tmp_path / "criterion").mkdir()
     (tmp_path / "criterion" / "fisher.yaml").write_text(_block("conf/criterion/fisher.yaml"), encoding="utf-8")
     about = "Diagonal Fisher information, w^2 * g^2 / 2 (Theis et al. 2018)"
-    assert options("criterion", [tmp_path]) == [Option("fisher", about)]
+    assert options("criterion", [tmp_path]) == [Option("fisher", about, tmp_path / "criterion" / "fisher.yaml")]
 
 
 def test_the_task_builds_from_its_yaml() -> None:
     task = build(_values("conf/task/tickets.yaml"), "task")
     assert isinstance(task, TextClassification)
-    assert task.columns == {"subject": str, "body": str, "label": int}
+    assert task.columns == {"subject": str, "body": str, "team": int}
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_the_family_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     history = [json.loads(line) for line in (outcome.folder / "history.jsonl").read_text("utf-8").splitlines()]
     assert history[-1]["teacher_version"] > 0, "it taught itself"
     folder = outcome.folder / "model"
-    assert evaluate(config, folder, Console(quiet=True)) == pytest.approx(outcome.result["metrics"], abs=1e-5)
+    assert evaluate(config, folder, Console(quiet=True)).metrics == pytest.approx(outcome.result["metrics"], abs=1e-5)
     first = json.loads((outcome.folder / "predictions.jsonl").read_text("utf-8").splitlines()[0])
     ((again,),) = predict(config, folder, [{name: first[name] for name in ("startphrase", "endings")}])
     assert again["ending"] == first["prediction"]["ending"]

@@ -76,7 +76,9 @@ def test_one_model_in_the_folder_and_no_checkpoint(finished: Outcome) -> None:
     ]
     names = {path.name for path in finished.folder.iterdir()}
     assert {"config.yaml", "history.jsonl", "result.json", "run.log", "model", "figures"} <= names
-    assert {path.name for path in (finished.folder / "figures").iterdir()} == {"metric.png", "layers.png"}
+    assert {path.name for path in (finished.folder / "figures").iterdir()} == {
+        f"{name}.{ending}" for name in ("metric", "layers") for ending in ("png", "svg")
+    }
 
 
 def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -> None:
@@ -84,7 +86,9 @@ def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -
     tokenizer = AutoTokenizer.from_pretrained(finished.folder / "model")
     assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
     assert model(**tokenizer("a text", "another", return_tensors="pt")).logits.shape == (1, 2)
-    metrics = evaluate(config_of(finished.folder.parent, precision), finished.folder / "model", Console(quiet=True))
+    metrics = evaluate(
+        config_of(finished.folder.parent, precision), finished.folder / "model", Console(quiet=True)
+    ).metrics
     assert metrics == pytest.approx(finished.result["metrics"])
 
 

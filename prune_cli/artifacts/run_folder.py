@@ -21,6 +21,8 @@ from prune_cli.files import Checksum, checksum, is_held, put_folder, sync, write
 _LOCK = ".lock"
 _PATIENCE = 0.5  # seconds: a look at the lock, as `busy` takes, is over by then
 _CARD = "README.md"  # of the model; people edit it
+_FORM = {"metrics": dict, "sparsity": dict, "choices": dict, "seconds": dict, "layers": list, "steps": int}
+"""What some of the values of result.json are, where it has them."""
 _AGAIN = "the same `prune run` command makes it again"
 
 
@@ -50,6 +52,21 @@ class RunFolder:
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"
 
+    def check(self) -> None:
+        """Refuse a folder in which something else stands where the run is to write.
+
+        Raises:
+            UserError: If there is such a thing; it tells all.
+        """
+        folders = (self.path, self.model, self.figures, self.checkpoints)
+        files = (self.config, self.history, self.result, self.log, self.status, self.predictions, self.samples)
+        problems = [
+            *(f"{path} is a file, where the run makes a folder" for path in folders if path.is_file()),
+            *(f"{path} is a folder, where the run writes a file" for path in files if path.is_dir()),
+        ]
+        if problems:
+            raise UserError(*(f"{problem}: move it away, and run the same command again" for problem in problems))
+
     def doubt(self) -> str | None:
         """Say why the run does not count as finished, at the cost of a look at sizes; None where it does."""
         try:
@@ -72,7 +89,11 @@ class RunFolder:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
-        if not isinstance(result, dict) or not {"format", "metric"} <= result.keys():
+        if not isinstance(result, dict) or any(
+            not isinstance(result.get(key, kind()), kind) for key, kind in _FORM.items()
+        ):
+            raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
+        if not {"format", "metric"} <= result.keys():
             raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
         if result["format"] != FORMAT:
             raise UserError(
@@ -172,9 +193,9 @@ class RunFolder:
         Args:
             console: The screen.
         """
-        in_file = logging.FileHandler(self.log, encoding="utf-8")
+        in_file = _Log(self.log, encoding="utf-8")
         in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        on_screen = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%X")
+        on_screen = _screen_handler(console)
         on_screen.addFilter(lambda record: record.exc_info is None)
         logger = logging.getLogger("prune_cli")
         level, propagate = logger.level, logger.propagate
@@ -186,22 +207,25 @@ class RunFolder:
             yield
         except UserError as error:
             self._note_failure(error.problems)
-            in_file.handle(logger.makeRecord(logger.name, logging.ERROR, __file__, 0, str(error), (), None))
+            with contextlib.suppress(OSError):  # a full disk, most likely, which is what is about to be told
+                in_file.handle(logger.makeRecord(logger.name, logging.ERROR, __file__, 0, str(error), (), None))
             raise
         except Exception as error:
-            logger.exception("the run failed")
+            with contextlib.suppress(OSError):  # as above
+                logger.exception("the run failed")
             self._note_failure([f"{type(error).__name__}: {error}"])
             error.add_note(f"The traceback is in {self.log}.")
             raise
         finally:
             for handler in (in_file, on_screen):
                 logger.removeHandler(handler)
-            in_file.close()
+            with contextlib.suppress(OSError):
+                in_file.close()
             logger.setLevel(level)
             logger.propagate = propagate
 
     def _note_failure(self, problems: Sequence[str]) -> None:
-        with contextlib.suppress(OSError):  # a full disk, most likely, which is what is about to be told
+        with contextlib.suppress(OSError):
             self.note(problems=[*problems])
 
     @contextlib.contextmanager
@@ -224,6 +248,23 @@ class RunFolder:
     def clear_checkpoints(self) -> None:
         """Remove the checkpoints; once result.json is on the disk, nothing goes on from them."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+class _Log(logging.FileHandler):
+    """A log whose disk being full is the run's failure, told once, and not a traceback of the logger's."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Let the error through; called while it is handled."""
+        raise
+
+
+def _screen_handler(console: Console) -> logging.Handler:
+    """What shows the log on a terminal, in colour; elsewhere a line each, which nothing wraps."""
+    if console.is_terminal or console.quiet:
+        return RichHandler(console=console, show_path=False, show_level=False, log_time_format="%X")
+    handler = logging.StreamHandler(console.file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%X"))
+    return handler
 
 
 def _promises(value: object) -> TypeGuard[Mapping[str, Checksum]]:

@@ -5,18 +5,19 @@ What is heavy is imported inside the commands, so that `prune --help` and `prune
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
 
 from prune_cli import __version__
+from prune_cli.cli import completion
 from prune_cli.cli.failures import failure_of, show, traceback_wanted
+from prune_cli.cli.printer import printer
 from prune_cli.config.options import GROUPS
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -41,7 +42,10 @@ prune run task=rte data=local data.path=DIR trainer.epochs=5 criterion.signed=tr
 prune run -m task=rte,mrpc sparsity=0.8,0.9 seed=1,2,3
 """
 
-Overrides = Annotated[list[str] | None, typer.Argument(help="GROUP=OPTION or KEY=VALUE.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="GROUP=OPTION or KEY=VALUE.", show_default=False, autocompletion=completion.overrides),
+]
 Runs = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Run folders, folders of runs, or results that a study keeps.")
 ]
@@ -82,7 +86,9 @@ def run_(
 
 @app.command("list")
 def list_(
-    group: Annotated[str | None, typer.Argument(help=f"{', '.join(GROUPS.values())}; all without.")] = None,
+    group: Annotated[
+        str | None, typer.Argument(help=f"{', '.join(GROUPS.values())}; all without.", autocompletion=completion.groups)
+    ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
     """List what can be chosen, one line each."""
@@ -94,17 +100,25 @@ def list_(
 @app.command("eval")
 def eval_(
     folder: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE] [OVERRIDES]...",
+            help="A file of records, and GROUP=OPTION or KEY=VALUE.",
+            show_default=False,
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", metavar="FILE", help="Write each record with its prediction there.")
+    ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Evaluate a saved model on its task's validation records, or on others: data=local data.path=DIR."""
-    from prune_cli.cli.showing import metrics_table
-    from prune_cli.config.saved import saved_run
-    from prune_cli.run import evaluate
+    """Evaluate a saved model on its task's validation records, or on others: a FILE, or data=local data.path=DIR."""
+    from prune_cli.cli.evaluating import show_evaluation
 
-    config, model = saved_run(folder.expanduser(), overrides or [], config_dir)
-    metrics = evaluate(config, model, Console(stderr=True))
-    Console().print(metrics_table(metrics, config.task.primary_metric))
+    given = None if predictions is None else predictions.expanduser()
+    show_evaluation(folder.expanduser(), overrides or [], config_dir, as_json=json_, predictions=given)
 
 
 @app.command(
@@ -149,15 +163,19 @@ def show_(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     verify: Annotated[bool, typer.Option("--verify", help="Compare its files with their checksums.")] = False,
     command: Annotated[bool, typer.Option("--command", help="Print the command that repeats it, and no more.")] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Tell the whole configuration too.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print result.json, for programs.")] = False,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Show a run: its configuration, its result, and the sparsity of every layer."""
-    from prune_cli.cli.showing import repeating, run_shown
+    """Show a run: its result, the sparsity of every layer, and what differs from the defaults."""
+    from prune_cli.cli.showing import repeating, result_of, run_shown
 
     if command:
         typer.echo(repeating(run.expanduser(), config_dir))
-        return
-    Console().print(run_shown(run.expanduser(), verify=verify))
+    elif json_:
+        typer.echo(json.dumps(result_of(run.expanduser()), indent=2))
+    else:
+        printer().print(run_shown(run.expanduser(), config_dir, verify=verify, whole=whole))
 
 
 @app.command(
@@ -192,7 +210,7 @@ def export_(
         raise UserError(f"--quantize {quantize}: int8 is all there is")
     wanted = Wanted(format=cast("Any", format_), dtype=cast("Any", dtype), int8=quantize is not None, compact=compact)
     output = None if output is None else output.expanduser()
-    show_export(run.expanduser(), wanted, output, overrides or [], config_dir, Console())
+    show_export(run.expanduser(), wanted, output, overrides or [], config_dir, printer())
 
 
 @app.command("push", epilog="prune push runs/RUN somebody/minilm-mrpc-90 --dry-run")
@@ -209,7 +227,7 @@ def push_(
     from prune_cli.cli.exporting import push
 
     output = None if output is None else output.expanduser()
-    push(run.expanduser(), repository, output, Console(), private=private, dry_run=dry_run)
+    push(run.expanduser(), repository, output, printer(), private=private, dry_run=dry_run)
 
 
 @app.command("bench", epilog="prune bench runs/PRUNED runs/DENSE    or    prune bench runs/RUN --quick")
@@ -239,7 +257,7 @@ def bench_(
         [] if runtime is None else runtime.split(","),
         None if output is None else output.expanduser(),
         config_dir,
-        Console(),
+        printer(),
         quick=quick,
     )
 
@@ -276,7 +294,7 @@ def compare_(
     show_comparison(
         paths,
         form_of(csv=csv, json=json, markdown=markdown, latex=latex),
-        Console(),
+        printer(),
         where=where or [],
         by=by or [],
         sort=sort or [],
@@ -295,7 +313,7 @@ def diff_(
     """Show what differs between two runs: configuration, records, environment, result, predictions."""
     from prune_cli.cli.differing import show_differences
 
-    show_differences(one.expanduser(), other.expanduser(), Console(), as_json=json)
+    show_differences(one.expanduser(), other.expanduser(), printer(), as_json=json)
 
 
 @app.command("report")
@@ -308,7 +326,7 @@ def report_(
     """Write one HTML page about runs: frontier, learning curves, layers, a table to sort and filter, predictions, commands."""
     from prune_cli.cli.reporting import write_report
 
-    write_report([path.expanduser() for path in paths], output.expanduser(), title, config_dir, Console())
+    write_report([path.expanduser() for path in paths], output.expanduser(), title, config_dir, printer())
 
 
 @app.command("plot")
@@ -325,7 +343,7 @@ def plot_(
     from prune_cli.cli.plotting import plot
 
     paths = [path.expanduser() for path in paths]
-    plot(paths, kind, output.expanduser(), Console(), where=where or [], by=by or [])
+    plot(paths, kind, output.expanduser(), printer(), where=where or [], by=by or [])
 
 
 @app.command(
@@ -380,7 +398,7 @@ def status_(
     from prune_cli.cli.status import show_status
 
     try:
-        show_status(folder.expanduser(), watch=watch, as_json=json_, console=Console())
+        show_status(folder.expanduser(), watch=watch, as_json=json_, console=printer())
     except KeyboardInterrupt:  # the way out of --watch
         return
 
@@ -414,7 +432,7 @@ def doctor_() -> None:
     from prune_cli import doctor
 
     found = doctor.checks()
-    Console().print(doctor.table(found))
+    printer().print(doctor.table(found))
     raise typer.Exit(doctor.exit_code(found))
 
 
@@ -440,5 +458,5 @@ def main() -> None:
         if traceback_wanted():
             raise
         failure = failure_of(error)
-        show(failure, Console(stderr=True))
+        show(failure, printer(stderr=True))
         raise SystemExit(failure.code) from None

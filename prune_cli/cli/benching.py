@@ -14,6 +14,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from prune_cli.cli.printer import printer
 from prune_cli.config.build import build
 from prune_cli.config.options import folders, names
 from prune_cli.config.suggest import did_you_mean
@@ -87,7 +88,7 @@ def show_bench(
     output = output or (first.folder.parent if alone else Path()) / "bench"
     with _writing(output):
         output.mkdir(parents=True, exist_ok=True)
-    with Console(stderr=True).status("loading") as status:
+    with printer(stderr=True).status("loading") as status:
         result = bench(sources, used, quick=quick, note=lambda doing: status.update(doing))
     console.print(table(result), soft_wrap=False)  # first of all: it took minutes
     with _writing(output):

@@ -14,12 +14,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, ListConfig
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from prune_cli.cli.grid import Jobs, combinations
 from prune_cli.cli.launch import launch_many
 from prune_cli.cli.outcomes import Job
+from prune_cli.cli.printer import printer
 from prune_cli.comparison.budget import Answer, Point, next_position
 from prune_cli.config.options import GROUPS
 from prune_cli.config.schema import GENERAL
@@ -81,7 +81,7 @@ def run_frontier(
             told = {**asdict(answer), "answer": best, "said": answer.in_words()}
             write_text(jobs.folder / ANSWER, json.dumps(told, indent=2) + "\n")
             break
-        Console(stderr=True).print(_so_far(answer, sparsities[position]))
+        printer(stderr=True).print(_so_far(answer, sparsities[position]))
         jobs.add(at(sparsities[position]))
         jobs.carry_out()
     return jobs.all
@@ -142,7 +142,7 @@ def find(overrides: Sequence[str], config_dir: str | None) -> int:
     if launched.code or not file.is_file():
         return launched.code
     answer = _read(file)
-    Console().print(evidence(answer), *answer.in_words(), sep="\n")
+    printer().print(evidence(answer), *answer.in_words(), sep="\n")
     return 0
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from prune_cli.cli.printer import printer
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_csv, as_json, as_latex, as_markdown
 from prune_cli.comparison.groups import compare
@@ -92,7 +93,7 @@ def show_comparison(
     }[form]()
     console.out(text, end="", highlight=False)
     if unfinished and form != "json":
-        Console(stderr=True).print(f"{len(unfinished)} of {len(runs)} runs have not finished and are left out")
+        printer(stderr=True).print(f"{len(unfinished)} of {len(runs)} runs have not finished and are left out")
 
 
 def _show_query(database: DuckDBPyConnection, sql: str, form: Form, console: Console) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.cli.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Exported, Wanted, export
 from prune_cli.exporting.hub import checked_name, filled, upload
@@ -63,7 +64,7 @@ def show_export(
     name = wanted.format + ("-int8" if wanted.int8 else "") + (f"-{wanted.dtype}" if wanted.dtype != "fp32" else "")
     output = output or (run if (run / "model").is_dir() else Path()) / "exports" / name
     source = source_of(run, overrides, config_dir)
-    with Console(stderr=True).status("loading") as status:
+    with printer(stderr=True).status("loading") as status:
         made = export(source, wanted, output, lambda doing: status.update(doing))
     console.print(exported_table(made))
 

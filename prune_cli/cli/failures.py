@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from prune_cli.errors import UserError
+from prune_cli.errors import Diverged, UserError
 
 USER = 2
 """Exit code where the user can mend it."""
 PROGRAM = 1
 """Exit code of anything unforeseen."""
+DIVERGED = 3
+"""Exit code of a training that diverged."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -24,6 +26,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """What a disk says that is full, read-only, or somebody else's."""
 
 
+_ELSEWHERE = "make room, or write elsewhere (output_dir=... of a run, --output of other commands)"
 _FULL_DISK = ("No space left on device", "inline_container.cc", "PytorchStreamWriter failed")
 """What safetensors and torch.save say of a full disk; they hide what the system said."""
 
@@ -82,7 +85,7 @@ def failure_of(error: BaseException) -> Failure:
     Notes that were added to an unforeseen one are told too; a run says there where its log is.
     """
     if isinstance(error, UserError):
-        return Failure(error.problems, USER)
+        return Failure(error.problems, DIVERGED if isinstance(error, Diverged) else USER)
     for cause in _chain(error):
         told = None
         if isinstance(cause, OSError) and cause.errno in _DISK:
@@ -90,7 +93,7 @@ def failure_of(error: BaseException) -> Failure:
         elif any(words in str(cause) for words in _FULL_DISK):
             told = f"A file could not be written, most likely for want of space ({cause})"
         if told:
-            return Failure((f"{told}: make room, or give another folder with output_dir=...",), USER)
+            return Failure((f"{told}: {_ELSEWHERE}",), USER)
     last_line = (str(error).strip().splitlines() or [""])[-1]
     notes = getattr(error, "__notes__", [])
     unforeseen = f"{type(error).__name__}: {last_line}" if last_line else type(error).__name__

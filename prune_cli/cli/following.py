@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from prune_cli.cli.outcomes import Job, Sweep, time_left
+from prune_cli.cli.printer import printer
 from prune_cli.cli.status import status_table, statuses
 from prune_cli.errors import UserError
 
@@ -32,7 +33,7 @@ def in_this_process(hydra: HydraConf) -> bool:
 @contextlib.contextmanager
 def following(sweep: Sweep) -> Iterator[None]:
     """Show how far the jobs are while the launcher waits for them: a table on a terminal, a line a job elsewhere."""
-    screen = Console(stderr=True)
+    screen = printer(stderr=True)
     over = threading.Event()
     work = _table if screen.is_terminal else _lines
     thread = threading.Thread(target=work, args=(sweep, screen, over.wait), name="following", daemon=True)

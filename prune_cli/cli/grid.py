@@ -16,12 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
-from rich.console import Console
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.failures import PROGRAM, failure_of
 from prune_cli.cli.following import following, in_this_process
 from prune_cli.cli.outcomes import Job, Status, Sweep, numbers
+from prune_cli.cli.printer import printer
 from prune_cli.config.compose import choices_of, without_hydra
 from prune_cli.config.identity import identity, run_name
 from prune_cli.config.run_config import RunConfig
@@ -141,7 +141,7 @@ class Jobs:
             if not batch:
                 if len(left) != told:
                     told = len(left)
-                    Console(stderr=True).print(f"waiting for {told} of these runs, which another process is at")
+                    printer(stderr=True).print(f"waiting for {told} of these runs, which another process is at")
                 time.sleep(POLL)
                 continue
             problem = self._launch(batch)
@@ -151,7 +151,7 @@ class Jobs:
                 raise problem  # the launcher itself cannot work
             if problem is not None:
                 said = failure_of(problem).problems[0].partition("\n")[0]
-                Console(stderr=True).print(
+                printer(stderr=True).print(
                     f"the launcher stopped, and goes on with what is left: {said}", soft_wrap=True
                 )
             for job in lost:

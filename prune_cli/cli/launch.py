@@ -16,24 +16,34 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.failures import INTERRUPTED, Carried, carrying, failure_of, show, traceback_wanted
 from prune_cli.cli.following import in_this_process
 from prune_cli.cli.outcomes import SWEEP, Job, Sweep, exit_code, jobs_table, numbers, over_seeds, seeds_table, time_left
+from prune_cli.cli.printer import heading, printer
+from prune_cli.config.checks import output_problems
 from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
-from prune_cli.errors import Held, Stopped
+from prune_cli.errors import Held, Stopped, UserError
 from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
     from prune_cli.run import Outcome
 
 register_schema()
+
+_WHAT_TO_TYPE = """what is to be pruned? For instance
+
+  prune run experiment=demo                                   a small run on made-up records, nothing is downloaded but MiniLM
+  prune run task=mrpc sparsity=0.9                            BERT on a task of GLUE
+  prune run task=classification data=local data.path=FILE.csv a file of yours, with the columns text and label
+
+`prune list` shows tasks, models and the rest, `prune run --help` how to combine them."""
+"""Said where nothing was given."""
 
 
 def launch(
@@ -53,6 +63,8 @@ def launch(
     Raises:
         UserError: If an override cannot work, or a single run cannot.
     """
+    if not overrides and not inspect and config_dir is None:
+        raise UserError(_WHAT_TO_TYPE)
     if not inspect:
         return _launch(overrides, multirun, config_dir).code
     overrides = [expand_home(override) for override in overrides]
@@ -94,14 +106,19 @@ def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None) ->
     options = _options(config_dir)
     first = diagnose(overrides, config_dir, multirun=multirun)
     sweep_dir = Path(str(first.hydra.sweep.dir)).expanduser().absolute()
+    many = multirun or first.hydra.mode == RunMode.MULTIRUN
+    hydras = sweep_dir if many else Path(str(first.hydra.run.dir))
+    if problems := list(output_problems(hydras, f"hydra.{'sweep' if many else 'run'}.dir")):
+        raise UserError(*problems)
     try:
-        if multirun or first.hydra.mode == RunMode.MULTIRUN:
+        if many:
             return _launch_jobs(overrides, options, sweep_dir)
         _hand_to_hydra([*overrides, *options])
     except Carried as failed:
         raise failed.error from None
     except KeyboardInterrupt as stop:
-        Console(stderr=True).print("Stopped. The same command goes on from the last checkpoint.")
+        told = getattr(stop, "__notes__", ["The same command begins again."])  # what the run has to go on from
+        printer(stderr=True).print(f"Stopped. {told[-1]}", soft_wrap=True)
         return Launched(stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED, [], sweep_dir)
     return Launched(0, [], sweep_dir)
 
@@ -131,7 +148,7 @@ def _launch_jobs(overrides: Sequence[str], options: Sequence[str], sweep_dir: Pa
 
 def _show_jobs(jobs: Sequence[Job], sweep_dir: Path) -> None:
     """Print what became of the jobs, a table of their results, and where the picture is that compares them."""
-    console = Console()
+    console = printer()
     if jobs:
         console.print(jobs_table(jobs))
     folders = dict.fromkeys(job.folder for job in jobs if job.result)
@@ -153,7 +170,7 @@ def _show_jobs(jobs: Sequence[Job], sweep_dir: Path) -> None:
 def _show_run(outcome: Outcome) -> None:
     from prune_cli.report.tables import samples_table, summary_table
 
-    console = Console()
+    console = printer()
     if samples := outcome.result.get("samples"):  # runs of earlier versions kept none
         console.print(samples_table(samples))
     console.print(summary_table(outcome.result, outcome.folder))
@@ -184,14 +201,14 @@ def _job(cfg: DictConfig) -> float | None:
     with carrying():
         from prune_cli.run import run
 
-        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), Console(stderr=True))
+        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), printer(stderr=True))
     _show_run(outcome)
     return outcome.result["metric"]
 
 
 def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
     """One job of a multirun, which writes down how far it is; a failure ends it alone."""
-    screen = Console(stderr=True, quiet=not in_this_process(node))
+    screen = printer(stderr=True, quiet=not in_this_process(node))
     sweep = Sweep(Path(node.sweep.dir))
     jobs = sweep.jobs()
     overrides = [str(override) for override in node.overrides.task]
@@ -199,7 +216,7 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
     begun = sweep.begun()  # None where a sweeper of somebody else's has planned nothing
     of = "" if begun is None else f" of {len(jobs)}"
     left = "" if begun is None else time_left(jobs, time.time() - begun)
-    screen.rule(" · ".join(part for part in (f"job {job.number}{of}", left) if part))
+    heading(screen, " · ".join(part for part in (f"job {job.number}{of}", left) if part))
     screen.print(Text(" ".join(overrides), style="dim"))
     if cfg.fail_fast and any(job.status == "failed" for job in jobs):
         screen.print("not begun: another job has failed, and fail_fast=true")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from prune_cli.config.available import HUB, place_of
 from prune_cli.config.options import GROUPS, folders, options
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 
+_DOWNLOADED = {
+    "task": "hub: records are downloaded once; data=synthetic makes some up here, data=local reads yours",
+    "model": "hub: weights are downloaded once; model.name=FOLDER takes yours",
+}
 _LISTED = {**GROUPS, "runtime": "runtimes"}
 """Groups of a run's configuration, and what `prune bench` chooses from, by their plurals."""
 
@@ -44,4 +49,10 @@ def _written(group: str) -> str:
 def _lines(group: str, config_folders: Sequence[Path]) -> str:
     listed = options(group, config_folders)
     width = max((len(option.name) for option in listed), default=0)
-    return "\n".join(f"  {option.name:<{width}}  {option.about}".rstrip() for option in listed)
+    places = [place_of(group, option.path) for option in listed]
+    column = max(map(len, places), default=0)
+    lines = [
+        f"  {option.name:<{width}}  {f'{place:<{column}}  ' if column else ''}{option.about}".rstrip()
+        for option, place in zip(listed, places, strict=True)
+    ]
+    return "\n".join([*lines, *([f"  ({_DOWNLOADED[group]})"] if HUB in places else [])])

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import Progress
 
+from prune_cli.cli.printer import printer
 from prune_cli.data.formats import parsed
 from prune_cli.data.records import Unreadable
 from prune_cli.errors import UserError
@@ -54,7 +54,7 @@ def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str
                 f"task {task.name} takes {len(columns)} ({wanted}), and {len(texts)} came: put quotes around each{hint}"
             )
         return [("the text", {**dict(zip(columns, texts, strict=True)), **given})]
-    if file is None and sys.stdin.isatty():
+    if file is None and (sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()):
         raise UserError(f"nothing to predict: give {wanted} as text, or --file FILE with a record a line")
     name, lines = _lines(file or STDIN)
     ending = "" if file is None else file.suffix
@@ -80,7 +80,7 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
 
     made: list[Prediction] = []
     with Progress(
-        console=Console(stderr=True), transient=True, disable=len(rows) <= config.trainer.eval_batch_size
+        console=printer(stderr=True), transient=True, disable=len(rows) <= config.trainer.eval_batch_size
     ) as bar:
         shown = bar.add_task("predicting", total=len(rows))
         for part in predict(config, model, [row for _, row in rows], [place for place, _ in rows]):
@@ -106,11 +106,11 @@ def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Pa
             write_text(output.expanduser(), lines)
         except OSError as error:
             raise UserError(f"--output={output} cannot be written: {error.strerror}") from error
-        Console(stderr=True).print(f"{len(made)} predictions in {output}", soft_wrap=True)
+        printer(stderr=True).print(f"{len(made)} predictions in {output}", soft_wrap=True)
     elif json_lines:
         sys.stdout.write(lines)
     else:
-        console = Console(highlight=False)
+        console = printer(highlight=False)
         for name, value in _parts(made):
             console.print(f"[bold]{name}[/bold]", end="  ")
             console.print(value, markup=False, soft_wrap=True)

@@ -17,12 +17,12 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from prune_cli.cli.grid import Jobs
 from prune_cli.cli.outcomes import Job, Sweep
+from prune_cli.cli.printer import printer
 from prune_cli.config.options import GROUPS
 from prune_cli.errors import UserError
 
@@ -94,7 +94,7 @@ def run_search(
     )
     shared.sampler = optuna.samplers.TPESampler(seed=None if seed is None else seed + len(shared.trials))
     jobs = Jobs(config_loader, config, launcher)
-    Console(stderr=True).print(
+    printer(stderr=True).print(
         f"study {shared.study_name} in {storage}: {len(shared.trials)} of {trials} trials so far", soft_wrap=True
     )
     while asked := _ask(shared, space, trials, at_once, jobs.folder):
@@ -103,7 +103,7 @@ def run_search(
         ended = {job.number: job for job in jobs.all}
         for trial, job in zip(asked, new, strict=True):
             _tell(shared, trial, ended[job.number], objectives)
-    Console().print(best_table(shared, objectives))
+    printer().print(best_table(shared, objectives))
     return jobs.all
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,22 +17,40 @@ from prune_cli.report.names import metric_label
 from prune_cli.report.tables import layer_table, samples_table, summary_table
 
 
-def run_shown(path: Path, *, verify: bool = False) -> RenderableType:
-    """Configuration, result and layers of a finished run, and whether its files are those that it wrote.
+def result_of(path: Path) -> dict[str, Any]:
+    """The result of a finished run.
 
     Args:
         path: The run folder.
-        verify: Read the files and compare their checksums, and not sizes alone.
 
     Raises:
-        UserError: If it is no run folder, its run has not finished, or a file that was to be verified is another.
+        UserError: If it is no run folder, or its run has not finished.
     """
     folder = RunFolder(path)
     if not folder.config.is_file():
         there = "it has no config.yaml" if path.is_dir() else "there is no such folder"
         raise UserError(f"{path} is no run folder: {there}")
-    result = folder.read_result()
-    config = folder.config.read_text(encoding="utf-8")
+    return folder.read_result()
+
+
+def run_shown(
+    path: Path, config_dir: str | None = None, *, verify: bool = False, whole: bool = False
+) -> RenderableType:
+    """Result, layers and command of a finished run, and whether its files are those that it wrote.
+
+    Args:
+        path: The run folder.
+        config_dir: The folder of the user's own groups that the run was started with.
+        verify: Read the files and compare their checksums, and not sizes alone.
+        whole: Tell the whole configuration too.
+
+    Raises:
+        UserError: If it is no run folder, its run has not finished, or a file that was to be verified is another.
+    """
+    from prune_cli.comparison.runs import found, only
+    from prune_cli.config.command import commands
+
+    result, folder = result_of(path), RunFolder(path)
     broken = list(folder.broken_promises(result, thorough=verify))
     if broken and verify:
         raise UserError(*broken)
@@ -39,7 +58,10 @@ def run_shown(path: Path, *, verify: bool = False) -> RenderableType:
     if verify:
         verdict = [Text(f"{len(result['promised'])} files have the checksums that result.json promises", style="green")]
     samples = [samples_table(result["samples"])] if result.get("samples") else []  # runs of earlier versions kept none
-    return Group(Text(config), *samples, summary_table(result, path), layer_table(result["layers"]), *verdict)
+    (command,) = commands([only(found([path]), path).config], config_dir, lenient=True)
+    config = [Text(folder.config.read_text(encoding="utf-8", errors="replace"))] if whole else []
+    repeated = Text.assemble(("what differs from the defaults  ", "dim"), command)
+    return Group(summary_table(result, path), *samples, layer_table(result["layers"]), repeated, *config, *verdict)
 
 
 def repeating(path: Path, config_dir: str | None = None) -> str:

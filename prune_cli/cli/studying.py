@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markdown import Markdown
+from rich.text import Text
 
 from prune_cli.cli.launch import launch_many
+from prune_cli.cli.printer import heading, printer
 from prune_cli.comparison.study import Study, names, study
 from prune_cli.errors import UserError
 from prune_cli.paths import EXPERIMENTS
@@ -29,10 +30,10 @@ def carry_out(name: str, overrides: Sequence[str], config_dir: str | None) -> in
         UserError: If there is no such study, or it cannot be run like this.
     """
     what = study(name, _folders())
-    screen = Console(stderr=True)
+    screen = printer(stderr=True)
     folders: dict[str, list[Path]] = {}
     for number, (sweep, given) in enumerate(what.sweeps.items(), start=1):
-        screen.rule(f"{what.folder.name}: {sweep}, sweep {number} of {len(what.sweeps)}")
+        heading(screen, f"{what.folder.name}: {sweep}, sweep {number} of {len(what.sweeps)}")
         launched = launch_many([*(_filled(text, folders) for text in given), *overrides], config_dir)
         if launched.code:
             screen.print("The study is not whole: the same command goes on.")
@@ -40,8 +41,9 @@ def carry_out(name: str, overrides: Sequence[str], config_dir: str | None) -> in
         folders[sweep] = [Path(job.folder) for job in launched.jobs if job.result]
     what.keep(path for paths in folders.values() for path in dict.fromkeys(paths))
     what.render()
-    Console().print(Markdown(what.readme.read_text(encoding="utf-8")))
-    Console().print(f"Written: {what.readme}", soft_wrap=True)
+    readme, console = what.readme.read_text(encoding="utf-8"), printer()
+    console.print(Markdown(readme) if console.is_terminal else Text(readme))
+    printer().print(f"Written: {what.readme}", soft_wrap=True)
     return 0
 
 
@@ -49,7 +51,7 @@ def render(name: str) -> None:
     """Write the README of a study anew from the results that it keeps."""
     what = study(name, _folders())
     what.render()
-    Console().print(f"Written: {what.readme}", soft_wrap=True)
+    printer().print(f"Written: {what.readme}", soft_wrap=True)
 
 
 def check(name: str | None) -> None:
@@ -66,7 +68,7 @@ def check(name: str | None) -> None:
                 for each in changed
             )
         )
-    Console().print(f"{', '.join(each.folder.name for each in studies)}: as their results give it")
+    printer().print(f"{', '.join(each.folder.name for each in studies)}: as their results give it")
 
 
 def known() -> list[str]:

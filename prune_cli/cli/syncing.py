@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from prune_cli.cli.failures import USER
+from prune_cli.cli.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.tracking.sync import Synced, offline_runs, sync
 
@@ -30,7 +30,7 @@ def sync_shown(paths: Sequence[Path]) -> int:
     runs = offline_runs(paths)
     if not runs:
         raise UserError(f"{', '.join(map(str, paths))}: no run was logged offline there (tracking=wandb does it)")
-    console = Console()
+    console = printer()
     ends = sync(runs, lambda end: console.print(_line(end), soft_wrap=True))
     failed = sum(end.state == "failed" for end in ends)
     if failed:

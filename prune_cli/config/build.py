@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import re
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -14,11 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.describe import about
-from prune_cli.config.schema import TARGET
+from prune_cli.config.schema import MISSING, TARGET
 from prune_cli.config.suggest import did_you_mean
-from prune_cli.errors import UserError
-
-MISSING = "???"
+from prune_cli.errors import UserError, shortened
+from prune_cli.marks import LARGEST
 
 
 def build(node: Any, key: str) -> Any:
@@ -147,16 +147,33 @@ def convert(value: Any, hint: Any, key: str) -> Any:
     Raises:
         UserError: If it does not fit.
     """
-    if type(value) is int and float in get_args(hint) and int not in get_args(hint):
-        value = float(value)  # OmegaConf takes a whole number for `float`, but not for `float | str`
+    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for member in members:
+        if get_origin(member) is tuple and isinstance(value, list | tuple):
+            return _items(value, get_args(member), key)
+    if type(value) is int and float in members and int not in members:
+        value = float(value) if abs(value) < 10**300 else math.inf  # OmegaConf takes none for `float | str`
+    misfit = UserError(f"{key}={shortened(written(value))} does not fit: {kind(hint)} is needed")
     if hint is bool and type(value) in (int, float):  # OmegaConf takes 7 for true
-        raise UserError(f"{key}={written(value)} does not fit: {kind(hint)} is needed")
+        raise misfit
     try:
         converted = OmegaConf.to_container(OmegaConf.merge(_typed(hint), {"value": value}))["value"]  # pyright: ignore
     except OmegaConfBaseException as error:
-        raise UserError(f"{key}={written(value)} does not fit: {kind(hint)} is needed") from error
-    takes_tuple = any(get_origin(member) is tuple for member in (hint, *get_args(hint)))
-    return tuple(converted) if takes_tuple and isinstance(converted, list) else converted
+        raise misfit from error
+    if type(converted) is int and abs(converted) > LARGEST:
+        raise UserError(f"{key}={shortened(written(converted))} is too large: give a whole number up to {LARGEST}")
+    return converted
+
+
+def _items(values: Sequence[Any], hints: tuple[Any, ...], key: str) -> tuple[Any, ...]:
+    """The items of a list, each in its type: one for all, as in `tuple[str, ...]`, or one for each."""
+    if hints[-1] is Ellipsis:
+        hints = hints[:1] * len(values)
+    if len(values) != len(hints):
+        raise UserError(f"{key}={shortened(written(values))} does not fit: a list of {len(hints)} is needed")
+    return tuple(
+        convert(value, hint, f"{key}[{number}]") for number, (value, hint) in enumerate(zip(values, hints, strict=True))
+    )
 
 
 @cache
@@ -184,10 +201,22 @@ def kind(hint: Any) -> str:
 def written(value: Any) -> str:
     """A value as it is written on the command line.
 
-    >>> written(None), written(True), written(0.5)
-    ('null', 'true', '0.5')
+    >>> written(None), written(True), written(0.5), written([1, None])
+    ('null', 'true', '0.5', '[1,null]')
     """
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case list() | tuple():
+            return f"[{','.join(map(written, value))}]"
+        case dict():
+            return f"{{{','.join(f'{name}:{written(held)}' for name, held in value.items())}}}"
+        case int() if abs(value) >= 10**100:
+            return f"a number of {math.ceil(value.bit_length() * math.log10(2))} digits"
+        case _:
+            return str(value)
 
 
 def explained(cls: type, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from prune_cli.config.options import names
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
@@ -69,20 +69,25 @@ def _described(model: ModelConfig) -> str:
     return f"model.{key}={getattr(model, key)}"
 
 
-def output_problems(output_dir: Path) -> Iterator[str]:
+def output_problems(output_dir: Path, key: str = "output_dir") -> Iterator[str]:
     """Why nothing can be written to a folder, which need not exist yet.
 
     A file is really made and removed: permissions alone do not tell of a read-only disk.
+
+    Args:
+        output_dir: The folder.
+        key: Where it was set.
     """
+    shown = shortened(str(output_dir), 100)
     try:
         existing = next(folder for folder in (output_dir.absolute(), *output_dir.absolute().parents) if folder.exists())
         if not existing.is_dir():
-            yield f"output_dir={output_dir}: {existing} is a file, give a folder"
+            yield f"{key}={shown}: {existing} is a file, give a folder"
             return
         tempfile.TemporaryFile(dir=existing).close()
         free = shutil.disk_usage(existing).free
     except OSError as error:
-        yield f"output_dir={output_dir} cannot be written to ({error.strerror}): give another folder"
+        yield f"{key}={shown} cannot be written to ({error.strerror}): give another folder"
         return
     if free < _LEAST_FREE:
-        yield f"output_dir={output_dir} lies on a full disk ({free:,} bytes free): make room, or give another folder"
+        yield f"{key}={shown} lies on a full disk ({free:,} bytes free): make room, or give another folder"

@@ -138,7 +138,7 @@ def _there(composed: DictConfig, name: str) -> bool:
     """Whether a key can be set without adding it."""
     parent, _, key = name.rpartition(".")
     node = OmegaConf.select(composed, parent) if parent else composed
-    return node is not None and key in node
+    return node is not None and key in node.keys()  # noqa: SIM118 what is missing yet is a key, and not `in` it
 
 
 def _spelt(value: Any) -> str:

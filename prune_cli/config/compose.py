@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -46,8 +47,19 @@ def composer(config_dir: str | None = None) -> Iterator[Composer]:
         HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in a user's configuration
         return cfg
 
-    with initialize_config_dir(str(CONF), version_base=HYDRA_VERSION):
+    with _aside(), initialize_config_dir(str(CONF), version_base=HYDRA_VERSION):
         yield composed
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """Put Hydra's one instance aside, which is there within a job, and bring it back."""
+    running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = running, config
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

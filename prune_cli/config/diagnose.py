@@ -12,13 +12,16 @@ from pathlib import Path
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from prune_cli.config.build import MISSING
 from prune_cli.config.compose import Composer, composer, without_hydra
 from prune_cli.config.explain import explain_choice, explain_failure, explain_value, is_group
 from prune_cli.config.options import folders, names
 from prune_cli.config.overrides import Setting, one_value_each, parse
 from prune_cli.config.run_config import RunConfig, not_chosen
+from prune_cli.config.schema import KEYS, MISSING, PARTS
 from prune_cli.errors import UserError
+
+_OF_SEVERAL = ("tracking",)
+"""Groups of which a run may have several options."""
 
 
 def diagnose(
@@ -61,6 +64,8 @@ class _Diagnosis:
     def of(self, overrides: Sequence[str], multirun: bool) -> tuple[DictConfig | None, list[str]]:
         """The first run, and all problems, each once, in the order in which they are found."""
         settings, problems = self._read(overrides)
+        settings, found = self._one_option_each(settings)
+        problems += found
         swept = [setting for setting in settings if setting.swept]
         first, found = self._check(next(one_value_each(settings)))
         problems += found
@@ -101,6 +106,24 @@ class _Diagnosis:
                 problems += error.problems
         return settings, problems
 
+    def _one_option_each(self, settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
+        """Take the first of several options of a group that every run has one of, leave none of them out, and tell both."""
+        kept: list[Setting] = []
+        problems: list[str] = []
+        for setting in settings:
+            chosen = setting.parsed.value() if setting.key in PARTS and is_group(setting, self._folders) else None
+            if setting.parsed.is_delete() and setting.key in KEYS:
+                problems.append(f"{setting.text}: every run has {setting.key}, give another in its place")
+            elif isinstance(chosen, list) and setting.key not in _OF_SEVERAL:
+                asked = ",".join(map(str, chosen))
+                problems.append(
+                    f"{setting.text} chooses several for one run: give one, or `prune run -m {setting.key}={asked}`"
+                )
+                kept += [parse(f"{setting.key}={chosen[0]}", self._folders)] if chosen else []
+            else:
+                kept.append(setting)
+        return kept, problems
+
     def _sweeps_of_config(self, cfg: DictConfig | None, given: set[str]) -> tuple[list[Setting], list[str]]:
         """Sweeps that stand in the configuration, as in an experiment's; the command line goes before them."""
         params = None if cfg is None else OmegaConf.select(cfg, "hydra.sweeper.params")
@@ -121,9 +144,11 @@ class _Diagnosis:
         if base is None:
             return None, [*problems, explain_failure(error)]
 
-        for setting in settings:
-            if setting in choices or setting.key.partition(".")[0] in wrong:
-                continue
+        values = [s for s in settings if s not in choices and s.key.partition(".")[0] not in wrong]
+        together, _ = self._try([*good, *(setting.text for setting in values)])  # most often the choices were all of it
+        if together is not None:
+            good += [setting.text for setting in values]
+        for setting in values if together is None else ():
             cfg, error = self._try([*good, setting.text])
             if cfg is None:
                 problems.append(explain_value(setting, base, error))

@@ -79,6 +79,8 @@ def explain_value(setting: Setting, cfg: DictConfig, error: Exception) -> str:
 def explain_failure(error: Exception) -> str:
     """What Hydra says, without the lines that name its own concepts; for where nothing better is known."""
     told = error if str(error) or error.__cause__ is None else error.__cause__
+    if isinstance(told, UnicodeDecodeError):
+        return f"a YAML file of a group is not UTF-8 ({told.reason} at byte {told.start + 1}): save it in UTF-8"
     concepts = ("full_key", "reference_type", "object_type")
     lines = [line.strip() for line in str(told).splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(concepts))

@@ -33,10 +33,12 @@ class Option:
     Attributes:
         name: What is written behind `group=`.
         about: First line of the file's leading comment; empty where there is none.
+        path: The file.
     """
 
     name: str
     about: str
+    path: Path
 
 
 def folders(config_dir: str | None) -> list[Path]:
@@ -58,7 +60,7 @@ def options(group: str, config_folders: Sequence[Path]) -> list[Option]:
     for folder in config_folders:
         for path in (folder / group).rglob("*.yaml"):
             name = path.relative_to(folder / group).with_suffix("").as_posix()
-            found.setdefault(name, Option(name, _about(path)))
+            found.setdefault(name, Option(name, _about(path), path))
     return [found[name] for name in sorted(found)]
 
 
@@ -69,7 +71,7 @@ def names(group: str, config_folders: Sequence[Path]) -> list[str]:
 
 def _about(path: Path) -> str:
     """The first comment line, other than Hydra's `# @package`."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith("# @"):

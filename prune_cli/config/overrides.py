@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
 from prune_cli.config.options import GROUPS, names
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ def parse(override: str, folders: Sequence[Path]) -> Setting:
         parsed = parser.parse_overrides([override])[0]
     except HydraException as error:
         raise UserError(_unreadable(override, folders)) from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise UserError(f"{shortened(override)} is too large a number") from error
     key = parsed.key_or_group
     change = not (parsed.is_add() or parsed.is_force_add() or parsed.is_delete())
     return Setting(text=override, key=key, variants=tuple(_variants(parsed)), change=change, parsed=parsed)
@@ -90,6 +92,8 @@ def _variants(parsed: Override) -> Iterator[str]:
         values = [str(interval.start), str(interval.end)]
     else:
         values = list(parsed.sweep_string_iterator())
+    if not values:
+        raise UserError(f"{parsed.input_line} names no value to sweep over")
     if parsed.is_range_sweep():
         values = list(dict.fromkeys([values[0], values[-1]]))
     for single in values:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prune_cli.config.build import MISSING, build, construct
+from prune_cli.config.build import build, construct
 from prune_cli.config.checks import fit_problems, output_problems
 from prune_cli.config.options import GROUPS, names
-from prune_cli.config.schema import CHOICES, GENERAL, KEYS, PARTS, TARGET, General, own
+from prune_cli.config.schema import CHOICES, GENERAL, KEYS, MISSING, PARTS, TARGET, General, own
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.paths import CONF
@@ -78,7 +78,12 @@ class RunConfig:
 
     @staticmethod
     def from_hydra(
-        cfg: DictConfig, choices: Mapping[str, str], *, writes: bool = True, ask_source: bool = True
+        cfg: DictConfig,
+        choices: Mapping[str, str],
+        *,
+        writes: bool = True,
+        ask_source: bool = True,
+        training: bool = True,
     ) -> RunConfig:
         """Build and check everything.
 
@@ -86,6 +91,7 @@ class RunConfig:
             cfg: A composed configuration, or one read back from a run folder; without Hydra's own node.
             choices: Which option each group took.
             writes: Whether something is to be written to output_dir.
+            training: Whether records to train on are needed.
             ask_source: Whether to ask for records and model where they come from; over a network that may take seconds.
 
         Raises:
@@ -103,7 +109,7 @@ class RunConfig:
         trackers: dict[str, Tracker] = {}
         for name, node in parts["tracking"].trackers.items() if "tracking" in parts else ():
             _add(trackers, name, lambda name=name, node=node: build(node, f"tracking.trackers.{name}"), problems)
-        problems += _problems_together(parts, ask_source=ask_source)
+        problems += _problems_together(parts, ask_source=ask_source, training=training)
         if writes and _BESIDE in parts:
             problems += output_problems(Path(parts[_BESIDE].output_dir).expanduser())
         if problems:
@@ -147,7 +153,7 @@ def _add(found: dict[str, Any], key: str, make: Callable[[], Any], problems: lis
         problems += error.problems
 
 
-def _problems_together(parts: Mapping[str, Any], *, ask_source: bool) -> Iterator[str]:
+def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: bool) -> Iterator[str]:
     """What is wrong with options that are right alone; those that could not be built are left out."""
     pruned = {"trainer", "schedule", "criterion", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0
     if pruned and (steps := parts["trainer"].max_steps) is not None:
@@ -155,7 +161,7 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool) -> Iterato
     unfit = list(fit_problems(parts["task"], parts["model"])) if {"task", "model"} <= parts.keys() else []
     yield from unfit
     if ask_source and {"task", "data"} <= parts.keys():
-        yield from parts["data"].missing(parts["task"])
+        yield from parts["data"].missing(parts["task"], training=training)
     if ask_source and "model" in parts and not unfit:
         yield from parts["model"].missing()
 

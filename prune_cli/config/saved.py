@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,12 @@ _KEPT = ("task", "data", "trainer")
 
 
 def saved_run(
-    folder: Path, overrides: Sequence[str], config_dir: str | None = None, *, records: bool = True
+    folder: Path,
+    overrides: Sequence[str],
+    config_dir: str | None = None,
+    *,
+    records: bool = True,
+    training: bool = True,
 ) -> tuple[RunConfig, Path]:
     """Find a saved model and the configuration to evaluate it or to predict with it.
 
@@ -30,6 +36,7 @@ def saved_run(
         folder: A run folder, or a folder with a model in the Hugging Face layout.
         overrides: What is to be different from the run; a model outside a run folder needs a task at least.
         config_dir: A user's own folder of groups.
+        training: Whether those to train on are needed too.
         records: Whether the task's records are needed, so that their source is asked for them.
 
     Returns:
@@ -48,24 +55,33 @@ def saved_run(
     saved = _read(model.parent / "config.yaml")
     kept = [group for group in _KEPT if group in saved and group not in given]
     for group in kept:
-        if saved.choices.get(group) in names(
-            group, folders(config_dir)
-        ):  # else the user's own option, folder not given
-            overrides.append(f"{group}={saved.choices[group]}")
+        known = names(group, folders(config_dir))
+        chosen = saved.choices.get(group)
+        if (
+            chosen in known or group == "task"
+        ):  # of the user's own, folder not given: any will do, the saved one replaces it
+            overrides.append(f"{group}={chosen if chosen in known else known[0]}")
     cfg = diagnose(overrides, config_dir, values=False)
     values = OmegaConf.to_container(without_hydra(cfg))
     assert isinstance(values, dict)
     for key in given:
         if key.partition(".")[0] in kept and "." in key:
             OmegaConf.update(saved, key, OmegaConf.select(cfg, key))
-    values |= {group: {TARGET: values[group][TARGET], **saved[group]} for group in kept}  # older runs named no trainer
+    values |= {group: _with_class(saved[group], values[group]) for group in kept}
     # What only training needs must not refuse an evaluation: the first model and teacher may be gone.
     values |= {
         "model": {TARGET: values["model"][TARGET], "name": str(model)},
         "regularization": {"_target_": "prune_cli.regularizers.NoTeacher"},
         "sparsity": 0.0,
     }
-    return RunConfig.from_hydra(OmegaConf.create(values), {}, writes=False, ask_source=records), model
+    return RunConfig.from_hydra(
+        OmegaConf.create(values), {}, writes=False, ask_source=records, training=training
+    ), model
+
+
+def _with_class(saved: Any, composed: Mapping[str, Any]) -> Any:
+    """An option as a run wrote it down; older runs named no class where one is usual."""
+    return {TARGET: composed[TARGET], **saved} if isinstance(saved, Mapping) else saved
 
 
 def _read(path: Path) -> DictConfig:

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from omegaconf import MISSING
-
 from prune_cli.models.options import ModelConfig
 from prune_cli.tracking.options import TrackingConfig
 from prune_cli.training.options import TrainerConfig
@@ -31,11 +29,11 @@ PARTS: dict[str, str] = {
 
 TARGET = "_target_"
 """The key that names an option's class."""
+MISSING = "???"
+"""What stands for a value that has to be given, to OmegaConf too."""
 
 USUAL: dict[str, type] = {"model": ModelConfig, "trainer": TrainerConfig, "tracking": TrackingConfig}
 """What an option of these groups is where it names no class of its own."""
-
-_HIGHEST_SEED = 2**32 - 1  # NumPy takes no higher one
 
 
 @final
@@ -59,8 +57,8 @@ class General:
         if not 0 <= self.sparsity <= 1:  # also true of not-a-number
             percent = f": did you mean {self.sparsity / 100:g}?" if 2 <= self.sparsity <= 100 else ""
             yield f"sparsity is {self.sparsity:g}: give the fraction of weights to remove, from 0 to 1{percent}"
-        if not 0 <= self.seed <= _HIGHEST_SEED:
-            yield f"seed is {self.seed}: give a whole number from 0 to {_HIGHEST_SEED}"
+        if self.seed < 0:
+            yield f"seed is {self.seed}: give a whole number from 0 on"
         if not self.output_dir.strip():
             yield "output_dir is empty: give the folder in which runs make theirs, such as output_dir=runs"
 

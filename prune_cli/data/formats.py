@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -55,13 +56,32 @@ def parsed(line: bytes | str) -> Any:
         line: Without its end.
     """
     try:
-        return json.loads(line, object_pairs_hook=unique)
+        return _whole(json.loads(line, object_pairs_hook=unique), line)
     except json.JSONDecodeError as error:
-        return Unreadable(f"broken JSON, {error.msg} at column {error.colno}")
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        return Unreadable(f"broken JSON, {error.msg} at {line}column {error.colno}")
     except UnicodeDecodeError as error:
         return Unreadable(f"not UTF-8, byte {error.start + 1} of the line")
+    except UnicodeEncodeError:
+        return Unreadable("half a character, such as \\ud83d without the other half behind it")
+    except RecursionError:
+        return Unreadable("broken JSON, brackets within brackets without end")
     except _Repeated as error:
         return Unreadable(str(error))
+    except ValueError:
+        return Unreadable("a number of thousands of digits")
+
+
+def _whole(row: Any, line: bytes | str) -> Any:
+    """What a line says, unless it holds half a character, which JSON can spell and nothing can write.
+
+    Raises:
+        UnicodeEncodeError: If it does.
+    """
+    spelt = line.decode(errors="replace") if isinstance(line, bytes) else line
+    if "\\ud" in spelt.lower():
+        json.dumps(row, ensure_ascii=False).encode()
+    return row
 
 
 class _Repeated(ValueError):
@@ -86,13 +106,22 @@ def _repeated(names: Sequence[str]) -> str:
 
 def read_csv(file: Path, columns: Mapping[str, type]) -> Split:
     """Read a CSV file, the first line of which names the columns."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        try:
-            _refuse_repeated(file, reader.fieldnames or [])
-            return _numbered(file, [_typed(row, columns) for row in reader])
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{file}: broken CSV after line {reader.line_num}: {error}.") from error
+    content = file.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{file}:{line}: not UTF-8 ({error.reason}): save the file in UTF-8.") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError(f"{file}:{line}: a NUL, which no text has: is it UTF-16? Save the file in UTF-8.")
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a long text is no error, as in the other formats
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        _refuse_repeated(file, reader.fieldnames or [])
+        return _numbered(file, [_typed(row, columns) for row in reader])
+    except csv.Error as error:
+        raise UserError(f"{file}: broken CSV after line {reader.line_num}: {error}.") from error
 
 
 def _typed(row: Mapping[str | None, Any], columns: Mapping[str, type]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prune_cli.data.base import splits_of
 from prune_cli.data.records import Split, checked
 from prune_cli.errors import UserError
 
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
     from prune_cli.tasks.base import HubDataset, Task
 
 PROBE_TIMEOUT = 5.0  # seconds; a hub that takes longer to say a few words will not serve a data set either
-WITHOUT_HUB = (
-    "Use data=local data.path=DIR with files of your own, data=synthetic for made-up records, or HF_HUB_OFFLINE=1 "
-    "with a cache filled on a machine that reaches the hub."
-)
+_OTHERS = "Use data=local data.path=DIR with files of your own, data=synthetic for made-up records, or"
+WITHOUT_HUB = f"{_OTHERS} HF_HUB_OFFLINE=1 with a cache filled on a machine that reaches the hub."
+OFFLINE = f"{_OTHERS} fill the cache on a machine that reaches the hub; without HF_HUB_OFFLINE it is asked."
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Hub:
         """What is wrong with the values: there are none."""
         return iter(())
 
-    def missing(self, task: Task) -> list[str]:
+    def missing(self, task: Task, *, training: bool = True) -> list[str]:
         """Say whether the data set can be had: from the cache, or from a hub that answers within seconds."""
         from huggingface_hub import constants
 
@@ -39,7 +39,7 @@ class Hub:
         if _cached_files(task):
             return []
         if constants.HF_HUB_OFFLINE:
-            return [f"HF_HUB_OFFLINE is set and {_described(task.hub)} is not in the cache. {WITHOUT_HUB}"]
+            return [f"HF_HUB_OFFLINE is set and {_described(task.hub)} is not in the cache. {OFFLINE}"]
         failure = probe(f"{constants.ENDPOINT}/api/datasets/{task.hub.path}/revision/{task.hub.revision}")
         return [f"{_described(task.hub)} cannot be had from the hub: {failure}. {WITHOUT_HUB}"] if failure else []
 
@@ -47,7 +47,7 @@ class Hub:
         """Name and revision of the data set."""
         return f"hub:{task.hub.path}/{task.hub.config or 'default'}@{task.hub.revision}"
 
-    def load(self, task: Task) -> tuple[Task, dict[str, Dataset]]:
+    def load(self, task: Task, *, training: bool = True) -> tuple[Task, dict[str, Dataset]]:
         """Read and check the splits, from the cache where they are in it.
 
         Returns:
@@ -58,13 +58,13 @@ class Hub:
         """
         files = _cached_files(task)
         splits = _read_cached(files) if files else _download(task)
-        if missing := [split for split in _splits(task) if split not in splits]:
+        if missing := [split for split in splits_of(task, training=training) if split not in splits]:
             raise UserError(
                 f"{_described(task.hub)} has no split {', '.join(missing)}; there are: {', '.join(splits)}. "
                 "Set task.evaluation_splits to what there is."
             )
-        raw = {split: _raw(task, split, splits[split]) for split in _splits(task)}
-        return checked(task, raw, _label_names(task, splits["train"]))
+        raw = {split: _raw(task, split, splits[split]) for split in splits_of(task, training=training)}
+        return checked(task, raw, _label_names(task, splits[next(iter(raw))]))
 
 
 def probe(url: str, timeout: float = PROBE_TIMEOUT) -> str | None:
@@ -98,10 +98,6 @@ def probe(url: str, timeout: float = PROBE_TIMEOUT) -> str | None:
         return f"{host} does not answer ({error})"
 
 
-def _splits(task: Task) -> tuple[str, ...]:
-    return "train", *task.evaluation_splits
-
-
 def _described(hub: HubDataset) -> str:
     return f"The data set {hub.path}{f' ({hub.config})' if hub.config else ''} at revision {hub.revision}"
 
@@ -121,7 +117,7 @@ def _cached_files(task: Task) -> dict[str, list[Path]]:
     *owner, name = task.hub.path.split("/")
     root = Path(config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(name)]))
     for folder in sorted(root.glob(f"{task.hub.config or 'default'}/*/{task.hub.revision}")):
-        files = {split: _shards(folder, split) for split in _splits(task)}
+        files = {split: _shards(folder, split) for split in splits_of(task, training=True)}
         if all(files.values()):
             return files
     return {}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
+from prune_cli.data.base import splits_of
 from prune_cli.data.formats import read
-from prune_cli.data.records import checked
-from prune_cli.errors import UserError
+from prune_cli.data.records import Split, checked
+from prune_cli.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,35 +22,51 @@ if TYPE_CHECKING:
 
 LABELS = "labels.json"  # beside the files: a list of label names, in label order
 HASHED_AT_ONCE = 1 << 20  # bytes
+_SEED = 42  # of what is held out: the same for all runs, whatever theirs
 
 
 @dataclass(frozen=True)
 class Local:
     """A folder with one file a split: {train,validation,...}.{jsonl,parquet,csv}, or what else the task reads (`Task.formats`).
 
-    A file labels.json beside them names the labels where the records do not: a list, in label order.
+    A file labels.json beside them names the labels where the records do not: a list, in label order. Or one file alone, a part
+    of whose records is held out for evaluation.
 
     Attributes:
-        path: The folder.
+        path: The folder, or the file.
+        holdout: Fraction of the records of one file that is held out, drawn at random with a fixed seed, above 0; 1 takes all, to
+            evaluate alone. A folder has files for that.
     """
 
     path: str
+    holdout: float = 0.1
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the values: only together with a task can they be judged."""
-        return iter(())
+        """What is wrong with the values beyond their types; files are looked at together with a task."""
+        if not 0 < self.holdout <= 1:
+            yield f"holdout is {self.holdout:g}: give the fraction of the records to evaluate on, above 0"
 
-    def missing(self, task: Task) -> list[str]:
+    def missing(self, task: Task, *, training: bool = True) -> list[str]:
         """Say which files are missing or are there twice."""
-        folder = self._folder
+        try:
+            return self._missing_of_file(task, training) if self._path.is_file() else self._missing(task, training)
+        except OSError as error:
+            return [f"data.path={shortened(self.path)} cannot be read ({error.strerror}): give another folder."]
+
+    def _missing(self, task: Task, training: bool) -> list[str]:
+        folder = self._path
         if not folder.is_dir():
-            what = "is not a folder" if folder.exists() else "does not exist"
-            return [f"data.path={self.path} {what}. Give a folder with train.jsonl {_others(task)} and the like."]
+            return [
+                f"data.path={self.path} does not exist. Give a folder with train.jsonl {_others(task)} and the like, or a file."
+            ]
         there = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
         problems = []
-        for split in _splits(task):
+        for split in splits_of(task, training=training):
             files = self._files(task, split)
-            if not files:
+            folders = [name for suffix in task.formats if (folder / (name := f"{split}{suffix}")).is_dir()]
+            if not files and folders:
+                problems.append(f"data.path={self.path}: {folders[0]} is a folder, and is to be a file of records.")
+            elif not files:
                 use = "trained on" if split == "train" else "evaluated on"
                 problems.append(
                     f"data.path={self.path} has no {split}.jsonl {_others(task)}, which the task {task.name} is "
@@ -59,9 +77,27 @@ class Local:
                 problems.append(f"data.path={self.path} has {names}: which of them is meant? Keep one.")
         return problems
 
+    def _missing_of_file(self, task: Task, training: bool) -> list[str]:
+        problems = []
+        if self._path.suffix not in task.formats:
+            problems.append(
+                f"data.path={self.path} is no file of records: give one that ends in {', '.join(task.formats)}."
+            )
+        if training and len(task.evaluation_splits) > 1:
+            problems.append(
+                f"data.path={self.path} is one file, and the task {task.name} is evaluated on"
+                f" {' and '.join(task.evaluation_splits)}: give a folder with a file for each."
+            )
+        if training and self.holdout == 1:
+            problems.append("data.holdout is 1, which leaves nothing to train on: give a fraction below 1.")
+        return problems
+
     def identity(self, task: Task) -> str:
         """SHA-256 over the names of the splits and the bytes of their files, and over labels.json where it is there."""
-        files = {split: self._file(task, split) for split in _splits(task)}
+        if self._path.is_file():
+            files, held = {"file": self._path}, f"/{self.holdout:g}"
+        else:
+            files, held = {split: self._files(task, split)[0] for split in splits_of(task, training=True)}, ""
         if self._labels.is_file():
             files[LABELS] = self._labels
         digest = hashlib.sha256()
@@ -70,41 +106,53 @@ class Local:
             with file.open("rb") as stream:
                 while chunk := stream.read(HASHED_AT_ONCE):
                     digest.update(chunk)
-        return f"sha256:{digest.hexdigest()}"
+        return f"sha256:{digest.hexdigest()}{held}"
 
-    def load(self, task: Task) -> tuple[Task, dict[str, Dataset]]:
-        """Read and check the files of `train` and of the task's evaluation splits.
+    def load(self, task: Task, *, training: bool = True) -> tuple[Task, dict[str, Dataset]]:
+        """Read and check the files of the splits, or the parts of the one file.
 
         Raises:
             UserError: If a record is unusable; the message names its file and line (JSONL, CoNLL) or number.
         """
         labels = _read_labels(self._labels) if self._labels.is_file() else None
-        files = {split: self._file(task, split) for split in _splits(task)}
-        splits = {split: read(task.formats[file.suffix], file, task.columns) for split, file in files.items()}
-        return checked(task, splits, labels)
+        if not self._path.is_file():
+            files = {split: self._files(task, split)[0] for split in splits_of(task, training=training)}
+            return checked(task, {split: self._read(task, file) for split, file in files.items()}, labels)
+        whole, evaluated = self._read(task, self._path), task.evaluation_splits[0]
+        held_out, rest = _parted(whole, self.holdout)
+        parts = {"train": rest, evaluated: held_out} if training else {evaluated: held_out}
+        return checked(replace(task, evaluation_splits=(evaluated,)), parts, labels)
+
+    def _read(self, task: Task, file: Path) -> Split:
+        return read(task.formats[file.suffix], file, task.columns)
 
     @property
-    def _folder(self) -> Path:
+    def _path(self) -> Path:
         return Path(self.path).expanduser()
 
     @property
     def _labels(self) -> Path:
-        return self._folder / LABELS
+        return self._path / LABELS
 
     def _files(self, task: Task, split: str) -> list[Path]:
-        return [file for suffix in task.formats if (file := self._folder / f"{split}{suffix}").is_file()]
+        return [file for suffix in task.formats if (file := self._path / f"{split}{suffix}").is_file()]
 
-    def _file(self, task: Task, split: str) -> Path:
-        return self._files(task, split)[0]
+
+def _parted(whole: Split, share: float) -> tuple[Split, Split]:
+    """A part of the records, drawn at random, and the others, both in their order."""
+    count = len(whole.rows)
+    drawn = set(Random(_SEED).sample(range(count), min(count, max(1, round(share * count)))))
+    return _only(whole, sorted(drawn)), _only(whole, [number for number in range(count) if number not in drawn])
+
+
+def _only(whole: Split, numbers: Sequence[int]) -> Split:
+    """Some of the records, each told by where it stands in the file."""
+    return Split([whole.rows[number] for number in numbers], lambda number: whole.where(numbers[number]), whole.origin)
 
 
 def _others(task: Task) -> str:
     """The formats beside the first, for messages."""
     return f"(or {', '.join([*task.formats][1:])})"
-
-
-def _splits(task: Task) -> tuple[str, ...]:
-    return "train", *task.evaluation_splits
 
 
 def _read_labels(file: Path) -> list[str]:

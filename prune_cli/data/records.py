@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 SHOWN = 5  # problems of a split that are told one by one
 
+_TOO_LARGE = 2**63  # Arrow's whole numbers end there
+
 TYPE_NAMES: Mapping[type, str] = {str: "text", int: "an integer", float: "a number", list: "a list", dict: "an object"}
 
 
@@ -50,7 +52,7 @@ def checked(
 
     Args:
         task: Says which columns there must be and checks what is in them.
-        splits: Raw records by name of the split, `train` among them.
+        splits: Raw records by name of the split: the first one has those that settle the labels.
         labels: Label names that came with the records, in label order.
 
     Returns:
@@ -59,7 +61,8 @@ def checked(
     Raises:
         UserError: If a record is unusable; it names the first few of every split and counts the rest.
     """
-    rows = [row for row in splits["train"].rows if isinstance(row, Mapping)]
+    first = next(iter(splits.values()))
+    rows = [row for row in first.rows if isinstance(row, Mapping)]
     task = task.fitted(rows, labels)
     datasets, problems = {}, []
     for name, split in splits.items():
@@ -68,7 +71,7 @@ def checked(
     if problems:
         raise UserError(*problems)
     for note in task.notes(rows):
-        log.warning("%s: %s.", splits["train"].origin, note)
+        log.warning("%s: %s.", first.origin, note)
     return task, datasets
 
 
@@ -152,6 +155,8 @@ def _row_problem(row: Mapping[str, Any], raw: Mapping[str, Any], columns: Mappin
         return f"no column {', '.join(f'`{column}`' for column in missing)}; there are {there}"
     for column, wanted in columns.items():
         value = row[column]
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            return f"`{column}` is too large a number"
         if value is not None and not _is_a(value, wanted):  # an empty value is the task's to judge
             return f"`{column}` is {_type_name(value)} ({shortened(repr(value))}), not {TYPE_NAMES[wanted]}"
     return None

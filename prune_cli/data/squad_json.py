@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prune_cli.data.formats import unique
+from prune_cli.data.formats import parsed
 from prune_cli.data.records import Split, Unreadable
 from prune_cli.errors import UserError
 
@@ -22,10 +21,9 @@ def read_squad(file: Path, columns: Mapping[str, type]) -> Split:
     Raises:
         UserError: If it is no JSON, or has no list `data`.
     """
-    try:
-        content = json.loads(file.read_bytes(), object_pairs_hook=unique)
-    except ValueError as error:  # broken JSON, not UTF-8, or a name twice in one object
-        raise UserError(f"{file}: broken JSON, {error}.") from error
+    content = parsed(file.read_bytes())
+    if isinstance(content, Unreadable):
+        raise UserError(f"{file}: {content.reason}.")
     articles = content.get("data") if isinstance(content, Mapping) else content
     if not isinstance(articles, list):
         raise UserError(f'{file}: no list of articles or records, {{"data": [...]}}, as the files of SQuAD have it.')

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.data.base import splits_of
 from prune_cli.data.records import Split, checked
 from prune_cli.world.facts import draw_world
 
@@ -46,7 +47,7 @@ class Synthetic:
         if self.seed < 0:
             yield f"seed is {self.seed}: give a whole number from 0 on"
 
-    def missing(self, task: Task) -> list[str]:
+    def missing(self, task: Task, *, training: bool = True) -> list[str]:
         """Say whether nothing can be made for such a task."""
         if task.inventor(draw_world("any"), Random(0)) is not None:
             return []
@@ -60,13 +61,14 @@ class Synthetic:
         """SHA-256 over the records."""
         return "sha256:" + hashlib.sha256(json.dumps(self._rows(task)).encode()).hexdigest()
 
-    def load(self, task: Task) -> tuple[Task, dict[str, Dataset]]:
-        """Make the records of `train` and of the task's evaluation splits; nothing is asked in two records."""
+    def load(self, task: Task, *, training: bool = True) -> tuple[Task, dict[str, Dataset]]:
+        """Make the records of the splits; nothing is asked in two records."""
         return checked(
             task,
             {
                 split: Split(rows, lambda number: f"synthetic record {number + 1}", f"synthetic {split}")
                 for split, rows in self._rows(task).items()
+                if split in splits_of(task, training=training)
             },
         )
 

@@ -73,11 +73,7 @@ class Source:
     def _loaded(self) -> tuple[Task, Mapping[str, Dataset]]:
         if self.config is None:
             raise UserError(f"{self.folder} is in no run folder, so nobody knows its records: give task=... data=...")
-        task, records = self.config.data.load(self.config.task)
-        if not task.labels:
-            names = cast("Mapping[int, str]", self.model_config.id2label)
-            task = task.fitted([], [names[number] for number in range(len(names))])
-        return task, records
+        return self.config.data.load(self.config.task.labelled(cast("Mapping[int, str]", self.model_config.id2label)))
 
     @property
     def task(self) -> Task:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -18,6 +19,49 @@ WITH_ARTICLE: Mapping[Architecture, str] = {
     "decoder": "a decoder",
     "encoder-decoder": "an encoder-decoder",
 }
+
+
+_MOST_LAYERS = 1000
+
+
+@contextlib.contextmanager
+def readable(what: str, remedy: str) -> Iterator[None]:
+    """Tell in one line what transformers raises, which is nearly anything, of files and sizes that cannot be.
+
+    Args:
+        what: What is read or made, to begin the line with.
+        remedy: What to do, to end it with.
+
+    Raises:
+        UserError: If something is raised within.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if "ignore_mismatched_sizes" in str(error):
+            raise UserError(
+                f"{what} cannot be loaded: weights and config.json are of different sizes. {remedy}"
+            ) from error
+        told = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        named = "" if isinstance(error, OSError | ValueError) and told else f"{type(error).__name__}: "
+        raise UserError(f"{what} cannot be loaded: {named}{shortened(told.rstrip('.'), 300)}. {remedy}") from error
+
+
+def check_layers(config: PretrainedConfig, what: str) -> None:
+    """Refuse a configuration that claims to have more layers than any model, before they are made.
+
+    Args:
+        config: The model's.
+        what: What it is called, for the message.
+
+    Raises:
+        UserError: If it does, or has none.
+    """
+    layers = getattr(config, "num_hidden_layers", None)
+    if isinstance(layers, int) and not 1 <= layers <= _MOST_LAYERS:
+        raise UserError(f"{what} cannot be loaded: num_hidden_layers is {layers}, give 1 to {_MOST_LAYERS}")
 
 
 def architecture_of(config: PretrainedConfig, otherwise: Architecture | None = None) -> Architecture:
@@ -60,7 +104,9 @@ def told_architecture(values: Mapping[str, Any]) -> Architecture | None:
     """
     from transformers import CONFIG_MAPPING
 
-    kind = str(values.get("model_type"))
+    if not isinstance(values, Mapping) or "model_type" not in values:
+        raise UserError("config.json is none of a model: it names no model_type")
+    kind = str(values["model_type"])
     if kind not in CONFIG_MAPPING:
         return None
     return architecture_of(CONFIG_MAPPING[kind](**{k: v for k, v in values.items() if k == "is_encoder_decoder"}))

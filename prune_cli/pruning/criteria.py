@@ -143,10 +143,16 @@ class Random(Criterion):
     Each position is hashed (the 32-bit finalizer of MurmurHash3), so the order does not depend on how the weights are sliced.
 
     Attributes:
-        seed: Chooses the order.
+        seed: Chooses the order, >= 0.
     """
 
     seed: int = 0
+
+    def problems(self) -> Iterator[str]:
+        """See `Criterion`."""
+        yield from super().problems()
+        if self.seed < 0:
+            yield f"seed is {self.seed}: give a whole number from 0 on"
 
     def score(self, at: WeightSlice) -> Float[Tensor, " n"]:
         """A number from 0 to below 1 that depends on seed and position alone."""

@@ -14,7 +14,7 @@ from prune_cli.pruning.averaging import SmoothedImportance
 from prune_cli.pruning.criteria import Criterion, SmoothedCriterion, WeightSlice
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.schedules import Schedule
-from prune_cli.pruning.selection import Cutoff, InvalidScores, NotFinite, Scores
+from prune_cli.pruning.selection import Cutoff, Divergence, InvalidScores, NotFinite, Scores
 
 _SLICE = 1 << 18  # weights handled at a time on a CPU: the temporaries of 2^18 float32 stay in its caches
 
@@ -117,7 +117,7 @@ class Pruner:
                 at = WeightSlice(weight[lo:hi], grad[lo:hi], learning_rate, matrix.start + lo)
                 score = self._score(at, matrix.name)
                 if not self._looked and not score.isfinite().all():
-                    raise InvalidScores(self._culprit(matrix.name))
+                    raise self._culprit(matrix.name)
                 average.update(score, step, lo, hi)
         self._looked = True
 
@@ -195,18 +195,18 @@ class Pruner:
             )
         return score
 
-    def _culprit(self, name: str) -> str:
+    def _culprit(self, name: str) -> InvalidScores:
         """Why a score or an importance is no number: weights and gradients are looked at once it has happened."""
         for what, tensors in (
             ("weights", [matrix.parameter.detach() for matrix in self.matrices]),
             ("gradients", [grad for matrix in self.matrices if (grad := matrix.parameter.grad) is not None]),
         ):
             if not all(bool(tensor.isfinite().all()) for tensor in tensors):
-                return (
+                return Divergence(
                     f"the importance of {name} has infinite or not-a-number values, for there are such {what}: training has"
                     " diverged. Lower trainer.learning_rate, or use trainer.precision=fp32"
                 )
-        return (
+        return InvalidScores(
             f"{type(self.criterion).__name__}.score gives infinite or not-a-number values for {name}, where weights and"
             " gradients are finite: mend the criterion"
         )
@@ -230,7 +230,7 @@ class Pruner:
             try:
                 self.cutoff = self.pattern.select(self._importance, remove)
             except NotFinite as error:
-                raise InvalidScores(self._culprit(error.name)) from error
+                raise self._culprit(error.name) from error
             self.removed = remove
 
     def _remove(self) -> None:

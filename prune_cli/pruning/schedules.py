@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
+from prune_cli.pruning.lengths import steps_of
 
-def steps_of(share: float, total_steps: int) -> int:
-    """Read a length: a fraction of the run below 1, steps from 1 on.
-
-    >>> steps_of(0.1, 60), steps_of(100.0, 1140), steps_of(0.0, 60)
-    (6, 100, 0)
-    """
-    return round(share * total_steps) if share < 1 else round(share)
+_FARTHER = 20_000
+"""Steps more that a message looks for a run that is long enough."""
 
 
 def cubic_sparsity(step: int, start: int, end: int, initial: float, target: float) -> float:
@@ -106,7 +102,8 @@ class Cubic:
         if self._fits(total_steps, delta_t):
             return
         start, end = self.ramp(total_steps)
-        enough = next((steps for steps in range(total_steps, 100_000) if self._fits(steps, delta_t)), None)
+        least = max(total_steps, round(sum(length for length in (self.initial, self.final) if length >= 1)))
+        enough = next((steps for steps in range(least, least + _FARTHER) if self._fits(steps, delta_t)), None)
         remedy = "" if enough is None else f"at least {enough} steps (trainer.max_steps or trainer.epochs), or "
         yield (
             f"the run has {total_steps} steps: {start} before the ramp and {total_steps - end} at the target leave no selection"

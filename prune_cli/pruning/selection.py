@@ -23,6 +23,10 @@ class InvalidScores(ValueError):
     """A score is missing, infinite or not a number."""
 
 
+class Divergence(InvalidScores):
+    """Weights or gradients, and so the scores, are infinite or not a number."""
+
+
 class NotFinite(InvalidScores):
     """A score is infinite or not a number."""
 

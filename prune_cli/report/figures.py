@@ -25,28 +25,28 @@ _DPI = 200
 def metric_and_sparsity(
     history: Sequence[Record], primary_metric: str, path: Path, title: str, *, teacher_metric: float | None = None
 ) -> None:
-    """Draw `metric_and_sparsity_figure` into a PNG file."""
-    metric_and_sparsity_figure(history, primary_metric, title, teacher_metric=teacher_metric).savefig(path, dpi=_DPI)
+    """Draw `metric_and_sparsity_figure` into a PNG file, and an SVG file beside it."""
+    _save(metric_and_sparsity_figure(history, primary_metric, title, teacher_metric=teacher_metric), path)
 
 
 def layer_sparsity(layers: Sequence[Record], path: Path, title: str) -> None:
-    """Draw `layer_sparsity_figure` into a PNG file."""
-    layer_sparsity_figure(layers, title).savefig(path, dpi=_DPI)
+    """Draw `layer_sparsity_figure` into a PNG file, and an SVG file beside it."""
+    _save(layer_sparsity_figure(layers, title), path)
 
 
 def metric_and_sparsity_figure(
     history: Sequence[Record], primary_metric: str, title: str, *, teacher_metric: float | None = None
 ) -> Figure:
-    """One run over its steps: the evaluated metric above, target and measured sparsity below.
+    """One run over its steps: the evaluated metric, the training loss, target and measured sparsity.
 
     Args:
         history: Records of history.jsonl, in order, with at least one evaluation.
         primary_metric: Metric to draw, as in `eval_<metric>`.
-        title: Heading, the name of the run.
+        title: Heading, what the run is.
         teacher_metric: Level of the first, dense teacher; None without one.
     """
-    figure = _figure(6.5, 4.8, title)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    figure = _figure(6.5, 6.0, title)
+    upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
 
     evaluations = [record for record in history if f"eval_{primary_metric}" in record]
     steps = [record["step"] for record in evaluations]
@@ -57,17 +57,21 @@ def metric_and_sparsity_figure(
         upper.axvline(step, color=_VERMILION, ls=":", lw=1, label="new teacher" if number == 0 else None)
     upper.set_ylabel(f"{_capitalized(primary_metric)}\n(higher is better)")
 
+    logged = [record for record in history if "loss" in record]
+    middle.plot([record["step"] for record in logged], _numbers(logged, "loss"), color=_BLUE, lw=1.2)
+    middle.set_ylabel("Training loss")
+
     steps = [record["step"] for record in history]
-    lower.plot(steps, _percent(history, "sparsity"), color=_BLUE, lw=2, label="measured")
+    # What is removed stays so until the next selection: steps, not slopes.
+    lower.plot(steps, _percent(history, "sparsity"), color=_BLUE, lw=2, drawstyle="steps-post", label="measured")
     lower.plot(steps, _percent(history, "target_sparsity"), color="black", ls="--", lw=1, label="target")
     lower.set_ylabel("Sparsity\n(% removed)")
     lower.set_xlabel("Optimizer step")
     lower.set_xlim(0, 1.02 * steps[-1])
-    lower.set_ylim(-4, 104)
-
     final = history[-1]["target_sparsity"]
+    lower.set_ylim(-4 * final, max(104 * final, 1))
     start = next(record["step"] for record in history if record["target_sparsity"] == final)
-    for axis, label in ((upper, "at the target"), (lower, None)):
+    for axis, label in ((upper, "at the target"), (middle, None), (lower, None)):
         axis.grid(axis="y", alpha=0.3)
         if final > 0:
             axis.axvspan(start, steps[-1], color=_GREY, alpha=0.12, lw=0, label=label)
@@ -82,7 +86,7 @@ def layer_sparsity_figure(layers: Sequence[Record], title: str) -> Figure:
 
     Args:
         layers: `layers` of result.json: name, weights, zeros, sparsity.
-        title: Heading, the name of the run.
+        title: Heading, what the run is.
     """
     zeros, weights = sum(layer["zeros"] for layer in layers), sum(layer["weights"] for layer in layers)
     title += f"\n{zeros:,} of {weights:,} prunable weights removed ({percent(zeros / weights, 2)}%)"
@@ -90,6 +94,11 @@ def layer_sparsity_figure(layers: Sequence[Record], title: str) -> Figure:
     if places is None:
         return _bars(layers, title)
     return _heat_map({place: 100 * layer["sparsity"] for place, layer in zip(places, layers, strict=True)}, title)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path.with_suffix(".svg"))
 
 
 def _heat_map(cells: Mapping[tuple[str, str], float], title: str) -> Figure:

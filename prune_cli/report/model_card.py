@@ -14,18 +14,26 @@ from prune_cli.report.names import metric_label, primary_first
 from prune_cli.tracking.secrets import redact, without_folders
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
-_COMMAND = ("task", "model", "criterion", "schedule", "pattern", "regularization", "trainer", "data")
-"""Groups that decide what comes out, in the order of the command."""
+_PIPELINES = {
+    "AutoModelForSequenceClassification": "text-classification",
+    "AutoModelForTokenClassification": "token-classification",
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForMultipleChoice": "multiple-choice",
+    "AutoModelForCausalLM": "text-generation",
+    "AutoModelForSeq2SeqLM": "text2text-generation",
+}
+"""What the hub calls what a model does."""
 _NOT_THE_MODEL = ("choices", "output_dir", "overwrite", "fail_fast", "tracking", "sparsity", "seed")
 """Keys of the configuration that stand in the command, or say nothing about the model."""
 
 
-def model_card(result: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def model_card(result: Mapping[str, Any], config: Mapping[str, Any], command: str) -> str:
     """Write a short model card: what was pruned, how well it does, how to load and to repeat it, and its limits.
 
     Args:
         result: Content of result.json.
         config: The resolved configuration.
+        command: What repeats the run, without what belongs to one machine.
 
     Returns:
         Markdown with a YAML header.
@@ -81,26 +89,48 @@ model = {result["auto_class"]}.from_pretrained(folder)
 {_versions(result)}
 
 ```
-{_command(result)}
+{command}
 ```
 
-with every other key as here (paths shortened to their last part):
+That makes this configuration (paths are shortened to their last part):
 
 ```yaml
-{yaml.safe_dump(_shareable(config), sort_keys=False).rstrip()}
+{yaml.safe_dump(shareable(_of_model(config)), sort_keys=False).rstrip()}
 ```
 """
 
 
 def _header(result: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     choices = result["choices"]
+    pipeline = _PIPELINES.get(result["auto_class"])
     base, datasets = _base_model(config), _datasets(result, config)
     return {
         "library_name": "transformers",
         **({"base_model": base} if base else {}),
         **({"datasets": datasets} if datasets else {}),
+        **({"pipeline_tag": pipeline} if pipeline else {}),
         "metrics": [name for name in result["metrics"] if name != "loss"],
         "tags": ["pruning", "sparse", choices["pattern"], choices["criterion"], choices["task"], "prune-lm"],
+        "model-index": [{"name": result["name"], "results": [_evaluation(result, config)]}],
+    }
+
+
+def _evaluation(result: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured on what, as the hub lists it."""
+    task = config["task"]
+    return {
+        "task": {"type": _PIPELINES.get(result["auto_class"], "other")},
+        "dataset": {
+            "name": task["name"],
+            "type": task["hub_path"] or task["name"],
+            **({"config": task["hub_config"]} if task["hub_config"] else {}),
+            "split": task["evaluation_splits"][0],
+        },
+        "metrics": [
+            {"type": name, "value": round(value, 6), "name": metric_label(name)}
+            for name, value in primary_first(result["metrics"], result["primary_metric"]).items()
+            if name != "loss"
+        ],
     }
 
 
@@ -180,15 +210,10 @@ def _versions(result: Mapping[str, Any]) -> str:
     return f"With {versions}{commit}:"
 
 
-def _command(result: Mapping[str, Any]) -> str:
-    groups = [f"{group}={result['choices'][group]}" for group in _COMMAND]
-    target = f"sparsity={result['sparsity']['target']:g}"
-    return " \\\n  ".join(
-        ["prune run " + " ".join(groups[:3]), " ".join(groups[3:]), f"{target} seed={result['seed']}"]
-    )
+def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what belongs to one machine: secrets, folders on the way to a file."""
+    return redact(without_folders(config))
 
 
-def _shareable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what belongs to one machine: secrets, output, folders on the way to a file."""
-    shared = without_folders({key: value for key, value in config.items() if key not in _NOT_THE_MODEL})
-    return redact(shared)
+def _of_model(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _NOT_THE_MODEL}

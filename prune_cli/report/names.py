@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 _METRICS = {
     "f1": "F1",
+    "f1_macro": "macro F1",
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+    "r2": "R²",
     "matthews": "Matthews correlation",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
@@ -28,6 +33,17 @@ def metric_label(name: str) -> str:
     ('F1', 'accuracy mismatched')
     """
     return _METRICS.get(name, name.replace("_", " "))
+
+
+def run_title(result: Mapping[str, Any]) -> str:
+    """What a run is, for the heading of a figure.
+
+    Args:
+        result: Content of result.json.
+    """
+    choices, target = result["choices"], result["sparsity"]["target"]
+    how = f"{100 * target:g}% removed by {choices['criterion']}" if target > 0 else "dense"
+    return f"{choices['model']} on {choices['task']}, {how}, seed {result['seed']}"
 
 
 def primary_first(metrics: Mapping[str, float], primary_metric: str) -> dict[str, float]:

@@ -40,6 +40,11 @@ def summary_table(result: Result, folder: Path) -> Table:
     )
     table.add_section()
     table.add_row("dense teacher", "none" if teacher is None else f"{metric} {teacher:.4f}")
+    if (taught := result.get("taught_steps")) is not None:  # earlier versions did not count, plain runs have none
+        told = f"{taught:,} of {result['steps']:,} steps had a teacher"
+        table.add_row(
+            "taught", told if taught else f"{told}: trainer.eval_steps is too large", style=None if taught else "yellow"
+        )
     for name, value in primary_first(result["metrics"], result["primary_metric"]).items():
         primary = name == result["primary_metric"]
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from prune_cli.data.formats import TABLES
-from prune_cli.errors import UserError
+from prune_cli.errors import Diverged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +79,11 @@ class Task(ABC):
         """What is wrong with the values beyond their types; each message begins with the field."""
         if not self.evaluation_splits:
             yield "evaluation_splits is empty: name at least one split."
+        if len(set(self.evaluation_splits)) < len(self.evaluation_splits):
+            yield f"evaluation_splits names one twice: {', '.join(self.evaluation_splits)}."
+        for split in self.evaluation_splits:
+            if not re.fullmatch(r"\w[\w.-]*", split):
+                yield f"evaluation_splits: `{split}` is no name of a split, which has letters, digits, and . _ - alone."
         if self.evaluation_records is not None and self.evaluation_records < 1:
             yield f"evaluation_records={self.evaluation_records}: give at least 1, or null for all."
 
@@ -120,6 +126,14 @@ class Task(ABC):
             ValueError: If it cannot be; the message says why, without naming the record.
         """
         return {column: row[column] for column in self.columns if column in row}
+
+    def labelled(self, names: Mapping[int, str]) -> Self:
+        """The task with the labels of a saved model, where it has none of its own.
+
+        Args:
+            names: The model's `id2label`.
+        """
+        return self if self.labels else self.fitted([], [names[number] for number in range(len(names))])
 
     def fitted(self, rows: Sequence[Row], labels: Sequence[str] | None) -> Self:
         """Settle what the records decide: the label set, where the configuration does not give it.
@@ -282,10 +296,10 @@ def refuse_diverged(broken: int, total: int, what: str) -> None:
         what: Of what.
 
     Raises:
-        UserError: If there are any.
+        Diverged: If there are any.
     """
     if broken:
-        raise UserError(
+        raise Diverged(
             f"Training diverged: outputs for {broken} of {total} {what} are not finite. "
             "Lower trainer.learning_rate, or set trainer.precision=fp32."
         )

@@ -38,6 +38,7 @@ SOURCE, REFERENCES, TARGET = "source", "references", "target"  # columns; the la
 SLOT = "{source}"  # where a prompt takes the facts
 METRICS = ("bleu", "chrf_plus_plus", "rouge_l")  # of texts: those that are always there, higher is better
 LIKELIHOOD = "likelihood"
+_MOST_BEAMS = 100
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
 
@@ -79,6 +80,8 @@ class DataToText(Task):
         for field, least in {"max_length": 1, "max_source": 1, "max_new_tokens": 2, "beams": 1}.items():
             if (value := getattr(self, field)) < least:
                 yield f"{field}={value}: give at least {least}."
+        if self.beams > _MOST_BEAMS:
+            yield f"beams={self.beams}: give at most {_MOST_BEAMS}, each of which is a text that is written beside."
         if self.prompt.count(SLOT) != 1:
             yield f"prompt={self.prompt!r}: it must have {SLOT} once, where the facts stand."
         if missing := [part for part in self.parts if f"{{{part}}}" not in self.fact]:

@@ -54,6 +54,23 @@ def f1(predictions: Values, labels: Values) -> float:
     return float(f1_score(labels, predictions, zero_division=0.0))  # pyright: ignore[reportArgumentType]  # its stub is wrong
 
 
+def f1_macro(predictions: Values, labels: Values) -> float:
+    """Mean over the classes of each one's F1, 0 to 1: small classes count as much as large ones.
+
+    Args:
+        predictions: Class numbers, [records], at least one record.
+        labels: Class numbers, [records].
+
+    Of class 0 precision 1/1 and recall 1/2, F1 2/3; of class 1 as in `f1`, 0.8: (2/3 + 0.8) / 2 = 0.7333.
+
+    >>> round(f1_macro([1, 0, 1, 1], [1, 0, 0, 1]), 4)
+    0.7333
+    """
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predictions, average="macro", zero_division=0.0))  # pyright: ignore[reportArgumentType]  # as above
+
+
 def matthews(predictions: Values, labels: Values) -> float:
     """Matthews correlation coefficient, -1 to 1 (Matthews 1975; for more than two classes Gorodkin 2004).
 
@@ -135,6 +152,59 @@ def pearson_spearman(predictions: Values, labels: Values) -> float:
     return (pearson(predictions, labels) + spearman(predictions, labels)) / 2
 
 
+def mse(predictions: Values, labels: Values) -> float:
+    """Mean squared error, from 0 on; lower is better.
+
+    Args:
+        predictions: Finite scores, [records], at least one record.
+        labels: Finite scores, [records].
+
+    Errors (0, -1, 1): 2 / 3.
+
+    >>> round(mse([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]), 4)
+    0.6667
+    """
+    from sklearn.metrics import mean_squared_error
+
+    return float(mean_squared_error(labels, predictions))
+
+
+def mae(predictions: Values, labels: Values) -> float:
+    """Mean absolute error, from 0 on; lower is better.
+
+    Args:
+        predictions: Finite scores, [records], at least one record.
+        labels: Finite scores, [records].
+
+    Errors (0, -1, 2): 3 / 3.
+
+    >>> mae([1.0, 2.0, 4.0], [1.0, 3.0, 2.0])
+    1.0
+    """
+    from sklearn.metrics import mean_absolute_error
+
+    return float(mean_absolute_error(labels, predictions))
+
+
+def r2(predictions: Values, labels: Values) -> float:
+    """Coefficient of determination, at most 1: the share of the labels' variance that is explained; 0 where they have none.
+
+    Args:
+        predictions: Finite scores, [records], at least one record.
+        labels: Finite scores, [records].
+
+    Errors (0, -1, 1), deviations of the labels from their mean (-1, 1, 0): 1 - 2/2 = 0; and with errors (0, -1, 0) 1 - 1/2.
+
+    >>> r2([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]), r2([1.0, 2.0, 2.0], [1.0, 3.0, 2.0])
+    (0.0, 0.5)
+    >>> r2([1.0, 2.0], [3.0, 3.0])
+    0.0
+    """
+    from sklearn.metrics import r2_score
+
+    return 0.0 if _is_constant(labels) else float(r2_score(labels, predictions))
+
+
 def _is_constant(values: Values) -> bool:
     """Whether values differ by no more than rounding: a correlation with them would be noise."""
     import numpy as np
@@ -143,8 +213,13 @@ def _is_constant(values: Values) -> bool:
     return bool(np.ptp(array) <= 1e-12 * np.max(np.abs(array)))
 
 
-CLASS_METRICS: Mapping[str, Metric] = {metric.__name__: metric for metric in (accuracy, f1, matthews)}
+CLASS_METRICS: Mapping[str, Metric] = {metric.__name__: metric for metric in (accuracy, f1, f1_macro, matthews)}
 """Metrics of predicted class numbers, by the name that a task's YAML gives."""
 
-SCORE_METRICS: Mapping[str, Metric] = {metric.__name__: metric for metric in (pearson, spearman, pearson_spearman)}
+SCORE_METRICS: Mapping[str, Metric] = {
+    metric.__name__: metric for metric in (pearson, spearman, pearson_spearman, r2, mse, mae)
+}
 """Metrics of predicted scores, likewise."""
+
+LOWER_IS_BETTER = ("mse", "mae")
+"""Those of which a low one is good: no run is judged by them."""

@@ -32,6 +32,7 @@ METRICS = ("exact_match", "f1")  # those that every split has
 WINDOWLESS = "its answer is whole in no window: raise task.stride or task.max_length, or shorten the answer"
 ANSWERED_SHARE = 2 / 3  # of the synthetic questions that may have no answer
 ENCODED_AT_ONCE = 200  # records a tokenizer call: bounds the memory that tokens take outside a data set, 540 bytes each
+_FARTHEST = 2**31  # characters: where no answer starts
 SEARCHED_AT_ONCE = 256  # windows whose spans are all scored together: some 12 MB
 
 
@@ -355,6 +356,8 @@ def _list_of(kind: type, answers: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(values, list) or any(type(value) is not kind for value in values):
         what = "texts" if kind is str else "whole numbers"
         raise ValueError(f"`{ANSWERS}.{name}` is {shortened(repr(values))}, not a list of {what}")
+    if kind is int and any(abs(value) > _FARTHEST for value in values):
+        raise ValueError(f"`{ANSWERS}.{name}` is {shortened(repr(values))}, past the end of any text")
     return values
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
-from prune_cli.tasks.metrics import CLASS_METRICS, SCORE_METRICS, Metric
+from prune_cli.tasks.metrics import CLASS_METRICS, LOWER_IS_BETTER, SCORE_METRICS, Metric
 from prune_cli.world.sentences import Inference, SentenceMaker
 
 if TYPE_CHECKING:
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from prune_cli.heads.base import Head
     from prune_cli.world.facts import World
 
-LABEL = "label"
 HIDDEN = -1  # GLUE's label of records whose label is kept secret
 INFERENCES: tuple[Inference, ...] = ("entailment", "neutral", "contradiction")
 AFFIRMED_SHARE = 0.55  # of the synthetic records of two classes
+_FEW = 10
+"""Classes at most that whole numbers as scores are taken for, and that a handful of records may have each to themselves."""
+_SHOWN = 10  # names of classes in a message
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
 
@@ -34,14 +36,16 @@ class TextClassification(Task):
 
     Attributes:
         text_columns: Columns of the text, one or two.
-        labels: Names of the classes in label order; none for a regression.
+        label_column: Column of the class or score: a name of `labels`, its number in their order, or a number.
+        labels: Names of the classes in label order; none for a regression; None to read them from the training records.
         label_range: Lowest and highest score of a regression, None where any number is right.
         metrics: Names of the metrics, functions of `prune_cli.tasks.metrics`, the primary one among them.
         max_length: Longest model input in tokens, > 2; longer ones are cut.
     """
 
     text_columns: tuple[str, ...]
-    labels: tuple[str, ...] = field()  # pyright: ignore[reportIncompatibleVariableOverride]  # configured
+    labels: tuple[str, ...] | None = None  # pyright: ignore[reportIncompatibleVariableOverride]  # configured, or `fitted`
+    label_column: str = "label"
     metrics: tuple[str, ...]
     max_length: int = 128
     label_range: tuple[float, float] | None = None
@@ -49,20 +53,30 @@ class TextClassification(Task):
     def problems(self) -> Iterator[str]:
         """See `Task`."""
         yield from super().problems()
-        kind = "classification" if self.labels else "regression"
+        labels = self.labels or ()
+        kind = "regression" if self._regression else "classification"
         if not 1 <= len(self.text_columns) <= 2:
             yield (f"text_columns={list(self.text_columns)}: name one column of text, or two for pairs.")
-        if len(self.labels) == 1:
+        if len(set(self.text_columns)) < len(self.text_columns) or self.label_column in self.text_columns:
+            yield (
+                f"text_columns={list(self.text_columns)}: each is a column of its own, and none that of the label,"
+                f" label_column={self.label_column}."
+            )
+        if len(labels) == 1:
             yield ("labels has one class only: name at least two, or none for a regression.")
-        if repeated := sorted({label for label in self.labels if self.labels.count(label) > 1}):
+        if repeated := sorted({label for label in labels if labels.count(label) > 1}):
             yield (f"labels has {', '.join(repeated)} more than once: a class needs a name of its own.")
         for name in self.metrics:
             if name not in self._known_metrics:
                 yield (f"metrics: `{name}` is no metric of a {kind}; known are {', '.join(self._known_metrics)}.")
-        if "f1" in self.metrics and len(self.labels) > 2:
-            yield (f"metrics: f1 needs two classes, and labels names {len(self.labels)}.")
-        if self.primary_metric not in self.metrics:
+        if "f1" in self.metrics and len(labels) > 2:
+            yield (f"metrics: f1 needs two classes, and labels names {len(labels)}: f1_macro takes any number.")
+        if not self.metrics:
+            yield f"metrics is empty: name some of {', '.join(self._known_metrics)}."
+        elif self.primary_metric not in self.metrics:
             yield (f"primary_metric={self.primary_metric} is not among metrics, {', '.join(self.metrics)}.")
+        if self.primary_metric in LOWER_IS_BETTER:
+            yield f"primary_metric={self.primary_metric}: a lower one is better, and runs are compared by what is to be high."
         if self.label_range is not None and not self.label_range[0] < self.label_range[1]:
             yield (f"label_range={list(self.label_range)}: the first number must be below the second.")
         if self.max_length <= 2:
@@ -71,7 +85,7 @@ class TextClassification(Task):
     @property
     def head(self) -> Head[Any]:
         """A class, or a number where there are no labels."""
-        if self.labels:
+        if not self._regression:
             from prune_cli.heads.classification import Classification
 
             return Classification()
@@ -82,7 +96,7 @@ class TextClassification(Task):
     @property
     def columns(self) -> Mapping[str, type]:
         """The text columns, then the label: a class number, or a score."""
-        return {**dict.fromkeys(self.text_columns, str), LABEL: int if self.labels else float}
+        return {**dict.fromkeys(self.text_columns, str), self.label_column: float if self._regression else int}
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -90,12 +104,52 @@ class TextClassification(Task):
         return self.text_columns
 
     @property
+    def _regression(self) -> bool:
+        return self.labels == ()
+
+    @property
     def _known_metrics(self) -> Mapping[str, Metric]:
-        return CLASS_METRICS if self.labels else SCORE_METRICS
+        return SCORE_METRICS if self._regression else CLASS_METRICS
+
+    def fitted(self, rows: Sequence[Row], labels: Sequence[str] | None) -> Self:
+        """Take the classes from the records where they are not configured, and refuse scores that look like classes.
+
+        Raises:
+            UserError: If the labels are neither a few classes nor, of a regression, numbers.
+        """
+        said = [value for row in rows if (value := row.get(self.label_column)) is not None]
+        if self._regression and self.label_range is None and 0 < len(few := _few_integers(said)) <= _FEW:
+            raise UserError(
+                f"`{self.label_column}` of the training records is always one of {', '.join(map(str, few))}. If these are"
+                " classes, say task.labels=null and task.metrics=[accuracy] task.primary_metric=accuracy; if they are scores,"
+                f" task.label_range=[{few[0]},{few[-1]}]."
+            )
+        if self.labels is not None:
+            return self
+        made = replace(self, labels=tuple(labels) if labels is not None else _classes(said, self.label_column))
+        if problems := list(made.problems()):
+            raise UserError(*(f"task.{problem}" for problem in problems))
+        return made
+
+    def adapt(self, row: Row) -> Row:
+        """Put the number of a class in place of its name.
+
+        Where names of classes are numbers themselves, so are those in the records: 5 is the class "5", not the sixth.
+        """
+        adapted = dict(super().adapt(row))
+        label = adapted.get(self.label_column)
+        if not self.labels or label is None or isinstance(label, bool | float | list | dict):
+            return adapted
+        if isinstance(label, str) or any(_is_number(name) for name in self.labels):
+            if str(label) not in self.labels:
+                known = ", ".join(self.labels[:_SHOWN]) + (", ..." if len(self.labels) > _SHOWN else "")
+                raise ValueError(f"`{self.label_column}` is {shortened(repr(label))}, and the labels are {known}")
+            adapted[self.label_column] = self.labels.index(str(label))
+        return adapted
 
     def _record_problem(self, record: Row) -> str | None:
         """No text, or a label that cannot be learned or scored."""
-        return self._text_problem(record) or self._label_problem(record[LABEL])
+        return self._text_problem(record) or self._label_problem(record[self.label_column])
 
     def _text_problem(self, record: Row) -> str | None:
         for column in self.text_columns:
@@ -106,21 +160,22 @@ class TextClassification(Task):
         return None
 
     def _label_problem(self, label: Any) -> str | None:
+        column = self.label_column
         if label is None:
-            return f"`{LABEL}` is empty"
+            return f"`{column}` is empty"
         if isinstance(label, bool) or not isinstance(label, int if self.labels else (int, float)):
-            return f"`{LABEL}` is {label!r}, not {'a class number' if self.labels else 'a number'}"
+            return f"`{column}` is {label!r}, not {'a class number' if self.labels else 'a number'}"
         if self.labels:
             if label == HIDDEN:
-                return f"`{LABEL}` is {HIDDEN}, a hidden label: such records cannot be trained on or scored"
+                return f"`{column}` is {HIDDEN}, a hidden label: such records cannot be trained on or scored"
             if not 0 <= label < len(self.labels):
-                return f"`{LABEL}` is {label}, outside 0 to {len(self.labels) - 1} ({', '.join(self.labels)})"
+                return f"`{column}` is {label}, outside 0 to {len(self.labels) - 1} ({', '.join(self.labels)})"
             return None
         if not math.isfinite(label):
-            return f"`{LABEL}` is {label}, not a number"
+            return f"`{column}` is {label}, not a number"
         if self.label_range is not None and not self.label_range[0] <= label <= self.label_range[1]:
             hidden = ", a hidden label: such records cannot be trained on or scored" if label == HIDDEN else ""
-            return f"`{LABEL}` is {label}, outside {self.label_range[0]:g} to {self.label_range[1]:g}{hidden}"
+            return f"`{column}` is {label}, outside {self.label_range[0]:g} to {self.label_range[1]:g}{hidden}"
         return None
 
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
@@ -155,8 +210,8 @@ class TextClassification(Task):
                     return_attention_mask=True,
                 )
             )
-            if LABEL in part:
-                inputs["labels"] = part[LABEL] if self.labels else [float(score) for score in part[LABEL]]
+            if (answers := part.get(self.label_column)) is not None:
+                inputs["labels"] = answers if self.labels else [float(score) for score in answers]
             lengths = [len(tokens) for tokens in inputs["input_ids"]]
             numbers = range(start, start + len(lengths))
             parts.append(Dataset.from_dict({**inputs, "length": lengths, "record": list(numbers)}))
@@ -200,14 +255,18 @@ class TextClassification(Task):
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         import numpy as np
 
-        numbers = {label: number for number, label in enumerate(self.labels)}
+        numbers = {label: number for number, label in enumerate(self.labels or ())}
         values = [numbers[made["label"]] if self.labels else made["score"] for made in predictions]
-        labels = np.asarray(records[LABEL][:])
+        labels = np.asarray(records[self.label_column][:])
         return {name: self._known_metrics[name](values, labels) for name in self.metrics}
 
     def expected(self, record: Row) -> Prediction:
         """The class, or the score."""
-        return {"label": self.labels[record[LABEL]]} if self.labels else {"score": float(record[LABEL])}
+        return (
+            {"label": self.labels[record[self.label_column]]}
+            if self.labels
+            else {"score": float(record[self.label_column])}
+        )
 
     def headline(self, prediction: Prediction) -> str:
         """The class, or the score with two digits."""
@@ -216,9 +275,9 @@ class TextClassification(Task):
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether the class is the labelled one; a score may be off by a tenth of the range, or of 1 where there is none."""
         if self.labels:
-            return prediction["label"] == self.labels[record[LABEL]]
+            return prediction["label"] == self.labels[record[self.label_column]]
         low, high = self.label_range or (0.0, 1.0)
-        return abs(prediction["score"] - record[LABEL]) <= (high - low) / 10
+        return abs(prediction["score"] - record[self.label_column]) <= (high - low) / 10
 
     def texts(self, records: Dataset) -> list[str]:
         """All text of the records, column after column."""
@@ -235,11 +294,13 @@ class TextClassification(Task):
 
         def invent() -> tuple[Any, list[Row]]:
             texts, label = draw()
-            return texts, [{**dict(zip(self.text_columns, texts, strict=True)), LABEL: label}]
+            return texts, [{**dict(zip(self.text_columns, texts, strict=True)), self.label_column: label}]
 
         return invent
 
-    def _draw(self, maker: SentenceMaker, random: Random) -> Callable[[], tuple[tuple[str, ...], int | float]] | None:
+    def _draw(
+        self, maker: SentenceMaker, random: Random
+    ) -> Callable[[], tuple[tuple[str, ...], int | float | str]] | None:
         """What draws texts and their label; None for labels or columns of another kind."""
 
         def of_two() -> tuple[bool, int]:
@@ -260,18 +321,73 @@ class TextClassification(Task):
 
         def inference() -> tuple[tuple[str, ...], int]:
             relation = random.choice(INFERENCES)
-            return maker.inference(relation), self.labels.index(relation)
+            return maker.inference(relation), (self.labels or ()).index(relation)
 
         def similarity() -> tuple[tuple[str, ...], float]:
             texts, share = maker.similarity()
             low, high = self.label_range or (0.0, 1.0)
             return texts, round(low + share * (high - low), 6)
 
+        affirming = 1
         pair = len(self.text_columns) == 2
+        if self.labels is None:
+
+            def named() -> tuple[tuple[str, ...], str]:
+                texts, label = paraphrase() if pair else verdict()
+                return texts, ("no", "yes")[label]
+
+            return named
         if len(self.labels) == 2:
             # The affirming class is the one whose name does not begin with "not_"; the second where names do not tell.
             affirming = 0 if self.labels[1].startswith("not_") else 1
             return (entailment if "entailment" in self.labels else paraphrase) if pair else verdict
         if pair and set(self.labels) == set(INFERENCES):
             return inference
-        return similarity if pair and not self.labels else None
+        if not self._regression:
+            return None
+
+        def score() -> tuple[tuple[str, ...], float]:
+            affirmed, _ = of_two()
+            low, high = self.label_range or (0.0, 1.0)
+            return maker.verdict(affirmed), low + (0.75 if affirmed else 0.25) * (high - low)
+
+        return similarity if pair else score
+
+
+def _classes(values: Sequence[Any], column: str) -> tuple[str, ...]:
+    """The names of the classes that labels name, texts in alphabetical order and whole numbers in theirs.
+
+    Raises:
+        UserError: If they name none, one, or nearly as many as there are records.
+    """
+    where = f"`{column}` of the training records"
+    if all(isinstance(value, str) for value in values):
+        names = sorted(set(values))
+    elif all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        names = [str(value) for value in sorted(set(values))]
+    else:
+        kinds = sorted({type(value).__name__ for value in values})
+        raise UserError(
+            f"{where} holds {' and '.join(kinds)}: classes are texts or whole numbers alone. For a regression say task=regression"
+            " or task.labels=[]."
+        )
+    if not names:
+        raise UserError(f"{where}: there is none. Name the column of the classes with task.label_column=...")
+    if len(names) > max(_FEW, len(values) / 2):
+        raise UserError(
+            f"{where} has {len(names):,} different values in {len(values):,} records: that is no set of classes. Name another"
+            " column with task.label_column=..., or say task=regression for numbers."
+        )
+    return tuple(names)
+
+
+def _few_integers(values: Sequence[Any]) -> list[int]:
+    """The whole numbers that values are, in order; none where one is something else."""
+    whole = [
+        value for value in values if isinstance(value, int | float) and math.isfinite(value) and value == int(value)
+    ]
+    return sorted({int(value) for value in whole}) if len(whole) == len(values) else []
+
+
+def _is_number(name: str) -> bool:
+    return name.lstrip("-").isdecimal()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,8 +51,12 @@ class Wandb:
         self._given_up = False
 
     def problems(self) -> Iterator[str]:
-        """None: W&B is always installed."""
-        return iter(())
+        """A login in its address, which W&B itself would write into files of the run."""
+        if re.search(r"://[^/\s]*@", os.environ.get("WANDB_BASE_URL", "")):
+            yield (
+                "WANDB_BASE_URL holds a login, which W&B writes into its log files: leave it out there, and give WANDB_API_KEY"
+                " or call `wandb login`"
+            )
 
     def start(self, run: TrackedRun) -> str | None:
         """Start, or go on with, the W&B run of this id; its folder is `wandb` in that of the run.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from prune_cli.errors import UserError
-from prune_cli.pruning.selection import InvalidScores
+from prune_cli.errors import Diverged, UserError
+from prune_cli.pruning.selection import Divergence, InvalidScores
 from prune_cli.training import heap
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def _told() -> Iterator[None]:
     """The engine, which knows torch alone, raises errors of its own; the user can mend these."""
     try:
         yield
+    except Divergence as error:
+        raise Diverged(str(error)) from error
     except InvalidScores as error:
         raise UserError(str(error)) from error
 
@@ -121,6 +123,12 @@ class TeacherCallback(TrainerCallback):
         """
         self.teacher = teacher
         self.primary_metric = primary_metric
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count the steps that somebody teaches in."""
+        self.teacher.taught += self.teacher.model is not None
 
     def on_evaluate(
         self,

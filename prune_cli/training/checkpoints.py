@@ -81,6 +81,15 @@ def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
     return None
 
 
+def newest_step(folder: Path) -> int | None:
+    """The step of the newest checkpoint, whole or not; None where there is none.
+
+    Args:
+        folder: Where the run's checkpoints lie.
+    """
+    return next((_step(path) for path in _newest_first(folder)), None)
+
+
 @final
 class Checkpoints:
     """The checkpoints of one run: model, optimizer, learning rate and random states by the Trainer; the rest by us.

@@ -8,19 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
 from prune_cli.marks import NO_RESULT
+from prune_cli.pruning.lengths import steps_of
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-LARGEST = 2**31 - 1
-"""The largest count that the Trainer and PyTorch take."""
 _COUNTS = (
     "batch_size",
     "eval_batch_size",
     "gradient_accumulation",
-    "eval_steps",
     "save_steps",
     "log_steps",
     "keep_checkpoints",
@@ -54,8 +52,8 @@ class TrainerConfig:
     """Decoupled weight decay, >= 0."""
     max_grad_norm: float = 1.0
     """Gradient norm is clipped at this value before scoring, > 0."""
-    eval_steps: int = 50
-    """Evaluate every so many steps (at the next step with masked weights), > 0."""
+    eval_steps: int | float = 50
+    """Evaluate every so many steps (at the next step with masked weights): a fraction of the run below 1, steps from 1 on."""
     save_steps: int = field(default=200, metadata=NO_RESULT)
     """Write a checkpoint every so many steps (at the next step with masked weights), > 0."""
     log_steps: int = field(default=10, metadata=NO_RESULT)
@@ -72,21 +70,20 @@ class TrainerConfig:
     def problems(self) -> Iterator[str]:
         """What is wrong with steps, batches and learning rate; each message begins with the field."""
         for name in _COUNTS:
-            if not 1 <= (count := getattr(self, name)) <= LARGEST:
-                yield f"{name} is {shortened(str(count))}: give a whole number from 1 to {LARGEST}"
-        if self.max_steps is not None and not 1 <= self.max_steps <= LARGEST:
-            yield (
-                f"max_steps is {shortened(str(self.max_steps))}: give a whole number from 1 to {LARGEST}, or null to count by"
-                " epochs"
-            )
+            if (count := getattr(self, name)) < 1:
+                yield f"{name} is {count}: give a whole number from 1 on"
+        if self.max_steps is not None and self.max_steps < 1:
+            yield f"max_steps is {self.max_steps}: give a whole number from 1 on, or null to count by epochs"
         for name in _POSITIVE:
             number: float = getattr(self, name)
             if not (number > 0 and math.isfinite(number)):
                 yield f"{name} is {number:g}: give a number above 0"
-        if self.epochs > LARGEST:
-            yield f"epochs is {self.epochs:g}: give a number up to {LARGEST}"
         if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
             yield f"weight_decay is {self.weight_decay:g}: give 0 or a number above"
+        if not (
+            0 < self.eval_steps < 1 or (1 <= self.eval_steps < math.inf and self.eval_steps == round(self.eval_steps))
+        ):
+            yield f"eval_steps is {self.eval_steps:g}: give a fraction of the run above 0 and below 1, or a whole number of steps"
         yield from self._warmup_problems()
         for name, known in _AMONG.items():
             if (value := getattr(self, name)) not in known:
@@ -98,6 +95,14 @@ class TrainerConfig:
             yield f"warmup is {warmup:g}: give a fraction of the run from 0 to below 1, or a whole number of steps"
         elif self.max_steps is not None and warmup > max(self.max_steps, 1):
             yield f"warmup is {warmup:g} steps of a run of {self.max_steps}: give fewer, or a fraction below 1"
+
+    def evaluated_every(self, steps: int) -> int:
+        """Steps from one evaluation to the next.
+
+        Args:
+            steps: Optimizer steps of the run, > 0.
+        """
+        return max(1, steps_of(float(self.eval_steps), steps))
 
     def arguments(self, folder: Path, *, steps: int, seed: int, precision: str | None = None) -> TrainingArguments:
         """Make the Trainer's arguments; logging, evaluating and saving are left to the callbacks.

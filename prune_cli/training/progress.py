@@ -7,11 +7,24 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 log = logging.getLogger(__name__)
+
+
+class _WithALine(Progress):
+    """A bar with a line of text beneath it, so that both fit 80 columns."""
+
+    line = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The bar, and the line where there is one."""
+        yield from super().get_renderables()
+        if self.line:
+            yield Text(self.line, no_wrap=True, overflow="ellipsis")
 
 
 @final
@@ -28,20 +41,20 @@ class TrainingProgress:
         """
         self.primary_metric = primary_metric
         self.best: float | None = None
-        self._shown: dict[str, Any] = {"loss": "-", "sparsity": "-", "metric": "-", "best": "-", "evaluating": ""}
-        self._bar = Progress(
-            BarColumn(bar_width=None),
+        self._shown: dict[str, str] = {}
+        self._bar = _WithALine(
+            TextColumn("step"),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            TextColumn("sparsity {task.fields[sparsity]}"),
-            TextColumn(primary_metric + " {task.fields[metric]} (best {task.fields[best]})"),
-            TextColumn("{task.fields[evaluating]}"),
+            BarColumn(bar_width=None),
+            TextColumn("elapsed"),
             TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_interactive,
+            expand=True,
         )
-        self._task = self._bar.add_task("prune", total=total_steps, **self._shown)
+        self._task = self._bar.add_task("prune", total=total_steps)
 
     @contextlib.contextmanager
     def showing(self) -> Iterator[None]:
@@ -64,18 +77,23 @@ class TrainingProgress:
             batches: How many batches of the split are done.
             of: Of how many; at the last one nothing is said any more.
         """
-        self._shown["evaluating"] = f"evaluating {batches}/{of}" if batches < of else ""
-        self._bar.update(self._task, **self._shown)
+        self._shown["evaluating"] = f"{batches}/{of}" if batches < of else ""
+        self._say()
+
+    def _say(self) -> None:
+        """Put what is known beneath the bar."""
+        self._bar.line = "  ".join(f"{name} {value}" for name, value in self._shown.items() if value)
+        self._bar.refresh()
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Take in a record of the history."""
         self._shown["sparsity"] = f"{record['sparsity']:.1%}"
-        if "loss" in record:
-            self._shown["loss"] = f"{record['loss']:.4f}"
+        if "loss" in record:  # null where it was no number
+            self._shown["loss"] = "not finite" if record["loss"] is None else f"{record['loss']:.4f}"
         metric = record.get(f"eval_{self.primary_metric}")
         if metric is not None:
             self.best = metric if self.best is None else max(self.best, metric)
-            self._shown |= {"metric": f"{metric:.4f}", "best": f"{self.best:.4f}"}
+            self._shown[self.primary_metric] = f"{metric:.4f} (best {self.best:.4f})"
             log.info(
                 "step %d: %s %.4f (best %.4f), sparsity %.4f",
                 record["step"],
@@ -84,7 +102,8 @@ class TrainingProgress:
                 self.best,
                 record["sparsity"],
             )
-        self._bar.update(self._task, completed=record["step"], **self._shown)
+        self._bar.update(self._task, completed=record["step"])
+        self._say()
 
 
 class _Batches(TrainerCallback):
@@ -122,7 +141,7 @@ class EvaluationProgress(_Batches):
             console: Where to show.
         """
         super().__init__()
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._bar = Progress(console=console, transient=True, disable=not console.is_interactive)
         self._task = self._bar.add_task("evaluating")
 
     @contextlib.contextmanager

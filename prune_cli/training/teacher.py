@@ -29,6 +29,7 @@ class Teacher:
         version: How many times the student has become the teacher.
         best: Primary metric that a student has to beat; None before the first evaluation.
         first_metric: Primary metric of the first teacher; None without one.
+        taught: Steps in which there was a teacher.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Teacher:
         self.make = make
         self.model = None if first is None else _frozen(first)
         self.version = 0
+        self.taught = 0
         self.best = self.first_metric = first_metric
         self._own = False
 
@@ -87,7 +89,7 @@ class Teacher:
 
     def state(self) -> dict[str, Any]:
         """The small part of the state, for JSON."""
-        return {"version": self.version, "best": self.best, "own": self._own}
+        return {"version": self.version, "best": self.best, "own": self._own, "taught": self.taught}
 
     def load(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
         """Take back what a checkpoint holds.
@@ -96,7 +98,7 @@ class Teacher:
             state: What `state` gave.
             weights: The teacher's tensors by name; empty while the first teacher, or none, teaches.
         """
-        self.version, self.best = state["version"], state["best"]
+        self.version, self.best, self.taught = state["version"], state["best"], state["taught"]
         if state["own"]:
             self._take(weights)
 

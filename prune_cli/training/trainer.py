@@ -10,6 +10,7 @@ import torch
 from transformers import PrinterCallback, Trainer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from prune_cli.errors import Diverged
 from prune_cli.heads.decisions import task_loss
 from prune_cli.training import heap
 from prune_cli.training.sampler import EpochSampler
@@ -246,6 +247,11 @@ class PruningTrainer(TaskTrainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write the Trainer's own checkpoint where nobody looks, add ours, and put it into place in one rename."""
+        if not all(weights.isfinite().all() for weights in model.parameters()):
+            raise Diverged(
+                f"Training diverged: by step {self.state.global_step} there are weights that are no numbers. Checkpoints"
+                " before it stay. Lower trainer.learning_rate, or set trainer.precision=fp32."
+            )
         mean_loss = {"sum": self._tr_loss.item(), "since": self._globalstep_last_logged}
         with self.checkpoints.staging(self.state.global_step, mean_loss):
             super()._save_checkpoint(model, trial)

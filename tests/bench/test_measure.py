@@ -90,7 +90,7 @@ def _example(source: Source):
 @pytest.mark.slow
 def test_the_metric_is_that_of_prune_eval_in_every_runtime(source: Source, run: Path, tmp_path: Path) -> None:
     config, model = saved_run(run, [])
-    expected = evaluate(config, model, Console(quiet=True))[source.task.primary_metric]
+    expected = evaluate(config, model, Console(quiet=True)).metrics[source.task.primary_metric]
     saved, compacted = (
         Candidate(source, tmp_path / str(each), compacted=each, example=_example(source)) for each in (False, True)
     )
@@ -113,7 +113,7 @@ def test_the_metric_of_other_kinds_of_tasks(task: str, tmp_path: Path) -> None:
     outcome = do(tmp_path, f"task={task}", "sparsity=0.9", "trainer.max_steps=20", "task.evaluation_records=null")
     source = source_of(outcome.folder, [])
     config, model = saved_run(outcome.folder, [])
-    expected = evaluate(config, model, Console(quiet=True))[source.task.primary_metric]
+    expected = evaluate(config, model, Console(quiet=True)).metrics[source.task.primary_metric]
     called, _ = OnnxRuntime().prepare(Candidate(source, tmp_path / "files", compacted=True, example=_example(source)))
     assert metric_of(called, source) == pytest.approx(expected, abs=1e-12)
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 import prune_cli
 from prune_cli.config.options import GROUPS, names
@@ -80,11 +81,41 @@ def test_help_names_every_command_and_every_group(prune: Any) -> None:
 @pytest.mark.parametrize(("group", "plural"), GROUPS.items())
 def test_list_shows_every_option_on_a_line_of_its_own(prune: Any, group: str, plural: str) -> None:
     lines = prune("list", plural).out.splitlines()
+    if group in ("task", "model"):
+        assert lines.pop().startswith("  (hub: ")
     assert [line.split()[0] for line in lines] == names(group, [CONF])
-    assert prune("list", group).out.splitlines() == lines
+    assert prune("list", group).out == prune("list", plural).out
     everything = prune("list").out.splitlines()
     assert f"{plural}: {group}=..." in everything
     assert set(lines) <= set(everything)
+
+
+def test_list_says_what_can_be_had_without_a_hub(prune: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def places(group: str) -> dict[str, str]:
+        return {line.split()[0]: line.split()[1] for line in prune("list", group).out.splitlines()}
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
+    models, tasks = places("models"), places("tasks")
+    assert {name: models[name] for name in ("tiny_bert", "minilm", "gpt2")} == {
+        "tiny_bert": "here",
+        "minilm": "hub",
+        "gpt2": "hub",
+    }
+    assert {name: tasks[name] for name in ("classification", "ner", "rte")} == {
+        "classification": "here",
+        "ner": "here",
+        "rte": "hub",
+    }
+    (tmp_path / "cache" / "hub" / "models--openai-community--gpt2").mkdir(parents=True)
+    (tmp_path / "cache" / "datasets" / "nyu-mll___glue").mkdir(parents=True)
+    assert (places("models")["gpt2"], places("tasks")["rte"]) == ("here", "here")
+
+
+def test_run_with_nothing_says_what_to_type(prune: Any) -> None:
+    told = prune("run")
+    assert told.code == 2
+    assert "prune run task=mrpc sparsity=0.9" in told.err
 
 
 def test_list_shows_what_a_user_adds(prune: Any, tmp_path: Path) -> None:
@@ -152,11 +183,15 @@ def test_a_wrong_inspection_is_told(prune: Any, arguments: list[str], told: str)
     assert told in ended.err
 
 
-def test_show_prints_configuration_result_and_layers(prune: Any, finished: Path) -> None:
+def test_show_prints_the_result_first_and_the_configuration_where_asked(prune: Any, finished: Path) -> None:
     told = prune("show", str(finished))
     assert told.code == 0
-    for text in ("# kept [as it is]", finished.name, "0.6250", "4 of 8", "2 x 4", "50.00"):
+    for text in (finished.name, "0.6250", "4 of 8", "2 x 4", "50.00", "what differs from the defaults"):
         assert text in told.out
+    assert "# kept [as it is]" not in told.out
+    whole = prune("show", str(finished), "--all").out
+    assert whole.index("0.6250") < whole.index("# kept [as it is]")
+    assert json.loads(prune("show", str(finished), "--json").out)["metric"] == 0.625
 
 
 def test_show_verifies_the_files_where_asked(prune: Any, finished: Path) -> None:
@@ -186,9 +221,16 @@ def test_show_says_what_is_wrong_with_a_folder(prune: Any, finished: Path, tmp_p
 def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Any] = []
 
-    def evaluate(config: Any, model: Path, console: Any) -> dict[str, float]:
+    def evaluate(config: Any, model: Path, console: Any) -> Any:
         asked.append((config.task.name, config.data.seed, model))
-        return {"loss": 0.5, "accuracy": 0.75}
+        records = Dataset.from_dict({"sentence1": ["a", "b"]})
+        records.info.description = "here"
+        return SimpleNamespace(
+            task=config.task,
+            metrics={"loss": 0.5, "accuracy": 0.75},
+            records={"validation": records},
+            predictions={"validation": [{"label": "x"}, {"label": "y"}]},
+        )
 
     monkeypatch.setitem(sys.modules, "prune_cli.run", SimpleNamespace(evaluate=evaluate))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
@@ -196,7 +238,12 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
     told = prune("eval", str(tmp_path), "task=rte", "data=synthetic", "data.seed=3")
     assert told.code == 0
     assert asked == [("rte", 3, tmp_path)]
-    assert told.out.split() == ["accuracy", "0.7500", "loss", "0.5000"]
+    assert told.out.split() == [*"2 records of here (validation)".split(), "accuracy", "0.7500", "loss", "0.5000"]
+    told = prune("eval", str(tmp_path), "task=rte", "data=synthetic", "--json", "--predictions", "made.jsonl")
+    assert json.loads(told.out)["records"] == {"validation": 2}
+    written = [json.loads(line) for line in (tmp_path / "made.jsonl").read_text().splitlines()]
+    assert written[1] == {"split": "validation", "sentence1": "b", "prediction": {"label": "y"}}
+    assert "a folder that is there" in prune("eval", str(tmp_path), "--predictions", "no/such").err
     assert prune("eval", "/no/such").code == 2
 
 

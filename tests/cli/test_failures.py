@@ -26,7 +26,9 @@ def test_a_full_disk_is_found_behind_other_errors() -> None:
         failure = failure_of(error)
         assert failure.code == 2
         assert "space" in failure.problems[0]
-        assert failure.problems[0].endswith(": make room, or give another folder with output_dir=...")
+        assert failure.problems[0].endswith(
+            ": make room, or write elsewhere (output_dir=... of a run, --output of other commands)"
+        )
 
 
 def test_other_errors_of_files_are_not_the_users() -> None:

@@ -30,6 +30,6 @@ def test_a_users_folder_adds_options_and_does_not_replace_ours(tmp_path: Path) -
     (tmp_path / "task" / "bare.yaml").write_text("name: x  # no line of its own\n")
     (tmp_path / "task" / "rte.yaml").write_text("# Not ours\n")
     found = {option.name: option for option in options("task", folders(str(tmp_path)))}
-    assert found["mine/deep"] == Option("mine/deep", "Mine, deeper")
+    assert found["mine/deep"] == Option("mine/deep", "Mine, deeper", tmp_path / "task" / "mine" / "deep.yaml")
     assert found["bare"].about == ""
     assert found["rte"].about.startswith("RTE")

@@ -67,8 +67,46 @@ def test_folder_that_is_not_there(tmp_path: Path, glue_task):
 
 
 def test_file_in_place_of_a_folder(folder: Path, glue_task):
-    (problem,) = Local(str(folder / "train.jsonl")).missing(glue_task("mrpc"))
-    assert "is not a folder" in problem
+    assert Local(str(folder / "train.jsonl")).missing(glue_task("mrpc")) == []
+    (problem,) = Local(str(folder / "train.jsonl")).missing(glue_task("mnli"))
+    assert "is one file, and the task mnli is evaluated on" in problem
+    (problem,) = Local(str(folder / "train.jsonl"), holdout=1).missing(glue_task("mrpc"))
+    assert problem.startswith("data.holdout is 1, which leaves nothing to train on")
+    (folder / "train.txt").touch()
+    (problem,) = Local(str(folder / "train.txt")).missing(glue_task("mrpc"))
+    assert problem.endswith("is no file of records: give one that ends in .jsonl, .parquet, .csv.")
+
+
+@pytest.mark.parametrize("holdout", [0, -0.1, 1.5, float("nan")])
+def test_a_part_that_cannot_be(holdout: float):
+    (problem,) = Local("x", holdout=holdout).problems()
+    assert problem.startswith("holdout is ")
+
+
+def test_a_part_of_one_file_is_held_out(tmp_path: Path, glue_task):
+    file = tmp_path / "all.csv"
+    rows = [f"a{number},b,{number % 2}\n" for number in range(40)]
+    file.write_text("".join(["sentence1,sentence2,label\n", *rows]))
+    source = Local(str(file), holdout=0.25)
+    task, splits = source.load(glue_task("mrpc"))
+    train, held_out = (splits[name]["sentence1"][:] for name in ("train", "validation"))
+    assert (len(train), len(held_out)) == (30, 10)
+    assert sorted([*train, *held_out]) == sorted(f"a{number}" for number in range(40))
+    assert train == sorted(train, key=lambda text: int(text[1:]))  # in the order of the file
+    assert source.load(task)[1]["train"]["sentence1"][:] == train
+    assert source.identity(task) != Local(str(file), holdout=0.5).identity(task)
+    _, whole = Local(str(file), holdout=1).load(glue_task("mnli", text_columns=["sentence1"]), training=False)
+    assert {name: len(records) for name, records in whole.items()} == {"validation_matched": 40}
+    file.write_text("".join(["sentence1,sentence2,label\n", *rows[:30], ",b,1\n" * 9, "c,b,7\n"]))
+    assert any(f"{file}: record 40: `label` is 7" in problem for problem in load_problems(file, glue_task("mrpc")))
+
+
+def test_to_evaluate_no_other_file_is_needed(folder: Path, glue_task):
+    (folder / "train.jsonl").unlink()
+    assert Local(str(folder)).missing(glue_task("mrpc")) != []
+    assert Local(str(folder)).missing(glue_task("mrpc"), training=False) == []
+    _, splits = Local(str(folder)).load(glue_task("mrpc"), training=False)
+    assert [*splits] == ["validation"]
 
 
 def test_folder_without_validation(folder: Path, glue_task):
@@ -143,7 +181,7 @@ def test_bad_cells_in_csv(folder: Path, glue_task):
     file = folder / "train.csv"
     file.write_text("sentence1,sentence2,label\na,b,1\na,b,yes\na,b,\na,b,1,c\na\n", encoding="utf-8")
     assert load_problems(folder, glue_task("mrpc")) == (
-        f"{file}: record 2: `label` is text ('yes'), not an integer.",
+        f"{file}: record 2: `label` is 'yes', and the labels are not_equivalent, equivalent.",
         f"{file}: record 3: `label` is empty.",
         f"{file}: record 4: 1 cells more than the header has columns.",
         f"{file}: record 5: `sentence2` is empty.",
@@ -154,7 +192,7 @@ def test_csv_that_is_not_utf8(folder: Path, glue_task):
     (folder / "train.jsonl").unlink()
     (folder / "train.csv").write_bytes(b"sentence1,sentence2,label\n\xff,b,1\n")
     (problem,) = load_problems(folder, glue_task("mrpc"))
-    assert problem.startswith(f"{folder / 'train.csv'}: broken CSV")
+    assert problem.startswith(f"{folder / 'train.csv'}:2: not UTF-8")
 
 
 def test_file_that_cannot_be_read(folder: Path, glue_task, monkeypatch: pytest.MonkeyPatch):

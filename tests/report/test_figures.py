@@ -27,9 +27,14 @@ def texts(axis: Axes) -> list[str]:
 
 def test_metric_and_sparsity(history: list[dict[str, Any]]) -> None:
     figure = figures.metric_and_sparsity_figure(history, "f1", "the run", teacher_metric=0.875)
-    upper, lower = figure.axes
+    upper, middle, lower = figure.axes
     assert upper.get_ylabel() == "F1\n(higher is better)"
+    assert middle.get_ylabel() == "Training loss"
+    (losses,) = middle.get_lines()
+    assert len(np.asarray(losses.get_xdata())) == sum("loss" in record for record in history) > 0
     assert lower.get_ylabel() == "Sparsity\n(% removed)"
+    (measured,) = [line for line in lower.get_lines() if line.get_label() == "measured"]
+    assert measured.get_drawstyle() == "steps-post"
     assert lower.get_xlabel() == "Optimizer step"
     assert figure.get_suptitle() == "the run"
     *known, last = points(upper, "model")
@@ -46,7 +51,7 @@ def test_metric_and_sparsity(history: list[dict[str, Any]]) -> None:
 
 def test_a_dense_run_without_a_teacher(history: list[dict[str, Any]]) -> None:
     dense = [{**record, "teacher_version": 0, "sparsity": 0.0, "target_sparsity": 0.0} for record in history]
-    upper, _ = figures.metric_and_sparsity_figure(dense, "f1", "dense").axes
+    upper, *_ = figures.metric_and_sparsity_figure(dense, "f1", "dense").axes
     assert upper.get_legend_handles_labels()[1] == ["model"]
 
 
@@ -93,19 +98,21 @@ def test_limits_of_the_colours(lowest: float, highest: float, limits: tuple[floa
 def test_files(history: list[dict[str, Any]], layers: list[dict[str, Any]], tmp_path: Path) -> None:
     figures.metric_and_sparsity(history, "f1", tmp_path / "metric.png", "the run")
     figures.layer_sparsity(layers, tmp_path / "layers.png", "the run")
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
         assert path.stat().st_size > 10_000
-    assert len(list(tmp_path.iterdir())) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"metric.png", "metric.svg", "layers.png", "layers.svg"}
+    assert "<svg" in (tmp_path / "metric.svg").read_text()
 
 
 def test_no_global_state(tmp_path: Path) -> None:
     """Nothing of matplotlib is imported before a figure is drawn, and pyplot never is."""
     script = f"""
 import sys
+from pathlib import Path
 from prune_cli.report import figures, model_card, tables
 assert "matplotlib" not in sys.modules
-figures.layer_sparsity([dict(name="a", weights=2, zeros=1, sparsity=0.5)], {str(tmp_path / "a.png")!r}, "run")
+figures.layer_sparsity([dict(name="a", weights=2, zeros=1, sparsity=0.5)], Path({str(tmp_path / "a.png")!r}), "run")
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -295,7 +295,7 @@ def test_the_nested_json_of_squad_itself(tmp_path: Path):
     broken = (
         ("{", "broken JSON"),
         ('{"version": 2}', "no list of articles or records"),
-        ('{"data": [], "data": []}', "broken JSON, `data` more than once in one object"),
+        ('{"data": [], "data": []}', "`data` more than once in one object"),
     )
     for content, message in broken:
         file.write_text(content, encoding="utf-8")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -236,3 +238,64 @@ def test_an_input_of_special_tokens_alone_is_refused(tiny_tokenizer, glue_task, 
     tokenizer.model_max_length = least - 1
     with pytest.raises(UserError, match=f"of which the model takes {least - 1}, leaves nothing"):
         glue_task(task).encode(records, tokenizer, training=True)
+
+
+def fitted(task: TextClassification, labels: list[Any]) -> TextClassification:
+    return task.fitted([{task.label_column: label} for label in labels], None)
+
+
+def test_classes_are_read_from_the_records(glue_task: Build):
+    task = glue_task("classification", label_column="mood")
+    assert fitted(task, ["sad", "glad", "sad", None, "glad"]).labels == ("glad", "sad")
+    numbered = fitted(task, [10, 2, 2, 10, 5])
+    assert numbered.labels == ("2", "5", "10")
+    assert [numbered.adapt({"text": "a", "mood": label})["mood"] for label in (2, 5, 10)] == [0, 1, 2]
+    assert task.fitted([], ["b", "a"]).labels == ("b", "a")  # those that came with the data or the model
+
+
+def test_a_class_may_be_named_or_numbered(glue_task: Build):
+    task = glue_task("mrpc", label_column="same", text_columns=["text"])
+    rows = [{"text": "a", "same": label, "other": 1} for label in ("equivalent", 1, 0, None)]
+    assert [task.adapt(row) for row in rows] == [{"text": "a", "same": label} for label in (1, 1, 0, None)]
+    assert task.adapt({"text": "a"}) == {"text": "a"}
+    with pytest.raises(ValueError, match=r"`same` is 'same', and the labels are not_equivalent, equivalent"):
+        task.adapt({"text": "a", "same": "same"})
+    with pytest.raises(ValueError, match=r"`same` is 3, and the labels are 2, 5"):
+        replace(task, labels=("2", "5")).adapt({"text": "a", "same": 3})
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([1, "a"], "holds int and str: classes are texts or whole numbers alone"),
+        ([1.5, 2.5], "holds float: classes are texts or whole numbers alone. For a regression say task=regression"),
+        ([True, False], "holds bool"),
+        ([], "there is none. Name the column of the classes with task.label_column="),
+        ([None], "there is none"),
+        (["a"] * 5, "task.labels has one class only"),
+        (
+            [f"text {number}" for number in range(30)],
+            "has 30 different values in 30 records: that is no set of classes",
+        ),
+    ],
+)
+def test_what_is_no_set_of_classes_is_refused(glue_task: Build, labels: list[Any], told: str):
+    with pytest.raises(UserError, match=re.escape(told)):
+        fitted(glue_task("classification"), labels)
+
+
+def test_scores_that_look_like_classes_are_refused_unless_told(glue_task: Build):
+    task = glue_task("regression")
+    with pytest.raises(
+        UserError, match=r"is always one of 0, 1, 2\. If these are classes, .*task\.label_range=\[0,2\]"
+    ):
+        fitted(task, [1, 0, 2.0, 1])
+    assert fitted(task, [1, 0, 2.5, 1]) is task
+    assert fitted(task, list(range(11))) is task
+    told = glue_task("regression", label_range=[0, 2])
+    assert fitted(told, [1, 0, 2, 1]) is told
+
+
+def test_a_run_is_not_judged_by_what_is_to_be_low(glue_task: Build):
+    with pytest.raises(UserError, match=r"task\.primary_metric=mse: a lower one is better"):
+        glue_task("regression", primary_metric="mse")

@@ -35,9 +35,9 @@ def test_a_training_says_how_far_its_evaluation_is(screen: Console) -> None:
         assert "evaluating 1/3" in shown(screen)
         assert "evaluating 2/3" in shown(screen)
         predicted(callback, 3)
-        assert progress._shown["evaluating"] == ""
+        assert progress._bar.line == ""
         predicted(callback, 2)  # of the next split
-        assert progress._shown["evaluating"] == "evaluating 1/2"
+        assert progress._bar.line == "evaluating 1/2"
 
 
 def test_an_evaluation_alone_has_a_bar_for_each_split(screen: Console) -> None:

@@ -1,0 +1,62 @@
+"""What a shell may complete: groups, their options, keys. Nothing heavy is imported, for it is asked at every tab."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import typer
+
+from prune_cli.config.options import GROUPS, folders, names
+
+_KEY = re.compile(r"^(\w+):", re.MULTILINE)
+_INNER = re.compile(r"^  (\w+):", re.MULTILINE)
+_NO_KEYS = ("experiment", "tracking")
+"""Groups whose YAMLs speak of other groups, or of what lies deeper."""
+
+
+def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What an override can go on with.
+
+    Bash breaks words at `=`: a value comes alone, after the key and the sign. Other shells give the whole.
+
+    Args:
+        ctx: The command as far as it goes.
+        incomplete: The word that is being typed.
+    """
+    config_folders = folders(ctx.params.get("config_dir"))
+    args: Sequence[str] = ["", *(ctx.params.get("overrides") or ())]
+    if args[-1] == "=" or args[-1] in GROUPS:  # where nothing follows the sign, it is not among the words
+        key = args[-2] if args[-1] == "=" else args[-1]
+        return [name for name in _options(key, config_folders) if name.startswith(incomplete)]
+    key, sign, begun = incomplete.partition("=")
+    if sign:
+        return [f"{key}={name}" for name in _options(key, config_folders) if name.startswith(begun)]
+    return [f"{each}=" for each in (*GROUPS, *_keys(config_folders)) if each.startswith(incomplete)]
+
+
+def groups(incomplete: str) -> list[str]:
+    """Plurals of groups, as `prune list` takes them."""
+    return [plural for plural in GROUPS.values() if plural.startswith(incomplete)]
+
+
+def _options(group: str, config_folders: Sequence[Path]) -> list[str]:
+    return names(group, config_folders) if group in GROUPS else []
+
+
+def _keys(config_folders: Sequence[Path]) -> Iterator[str]:
+    """Keys of all options, as their YAMLs and, where there is a usual class, its fields have them."""
+    from prune_cli.config.schema import GENERAL, USUAL
+
+    yield from GENERAL
+    for group in GROUPS:
+        found: dict[str, None] = {}
+        if group in USUAL:
+            found |= dict.fromkeys(USUAL[group].__dataclass_fields__)
+        elif group not in _NO_KEYS:
+            for folder in config_folders:
+                for path in sorted((folder / group).glob("*.yaml")):
+                    text = path.read_text(encoding="utf-8", errors="replace")
+                    found |= dict.fromkeys((_INNER if "# @package _global_" in text else _KEY).findall(text))
+        yield from (f"{group}.{name}" for name in found if not name.startswith("_"))

@@ -1,0 +1,68 @@
+"""`prune eval`: a saved model on records, its own or others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from prune_cli.cli.printer import printer
+from prune_cli.cli.showing import metrics_table
+from prune_cli.config.saved import saved_run
+from prune_cli.data.records import source_of
+from prune_cli.errors import UserError
+from prune_cli.files import write_text
+
+
+def show_evaluation(
+    folder: Path,
+    given: Sequence[str],
+    config_dir: str | None,
+    *,
+    as_json: bool = False,
+    predictions: Path | None = None,
+) -> None:
+    """Evaluate, and print all metrics and how many records they are of.
+
+    Args:
+        folder: A run folder, or a folder with a model.
+        given: Overrides, and a file of records among them where not those of the run are meant.
+        config_dir: A user's own folder of groups.
+        as_json: Print JSON, for programs.
+        predictions: Where to write the records with their predictions, a JSON object a line.
+
+    Raises:
+        UserError: If model or records cannot be used.
+    """
+    if predictions is not None and not predictions.absolute().parent.is_dir():
+        raise UserError(f"--predictions {predictions}: give a file in a folder that is there")
+    files = [word for word in given if "=" not in word and Path(word).expanduser().is_file()]
+    if len(files) > 1:
+        raise UserError(f"{' and '.join(files)}: one file at a time")
+    overrides = [word for word in given if word not in files]
+    for file in files:
+        overrides += ["data=local", f"data.path='{Path(file).expanduser()}'", "data.holdout=1"]
+    config, model = saved_run(folder, overrides, config_dir, training=False)
+
+    from prune_cli.run import evaluate
+
+    found = evaluate(config, model, printer(stderr=True))
+    counted = {split: len(records) for split, records in found.records.items()}
+    if predictions is not None:
+        write_text(
+            predictions,
+            "".join(
+                json.dumps({"split": split, **record, "prediction": made}, ensure_ascii=False) + "\n"
+                for split, answers in found.predictions.items()
+                for record, made in zip(found.records[split].to_list(), answers, strict=True)
+            ),
+        )
+    if as_json:
+        print(json.dumps({"model": str(model), "metrics": found.metrics, "records": counted}))  # noqa: T201 for programs
+        return
+    console = printer()
+    for split, records in found.records.items():
+        console.print(f"{len(records):,} records of {source_of(records)} ({split})", soft_wrap=True, highlight=False)
+    console.print(metrics_table(found.metrics, found.task.primary_metric))
+    if predictions is not None:
+        printer(stderr=True).print(f"predictions in {predictions}", soft_wrap=True)

@@ -1,0 +1,33 @@
+"""Where commands print: on a terminal, or into a file or another program."""
+
+from __future__ import annotations
+
+import os
+
+from rich.console import Console
+
+_ENDLESS = 10_000
+"""Columns of what is no terminal: nothing is wrapped there, and no path is cut in two."""
+
+
+def printer(*, stderr: bool = False, highlight: bool = True, quiet: bool = False) -> Console:
+    """A place to print; NO_COLOR takes its colours, and under CI nothing moves.
+
+    Args:
+        stderr: Standard error, for what is no result.
+        highlight: Colour numbers and paths.
+        quiet: Print nothing.
+    """
+    moving = False if os.environ.get("CI") else None  # None: rich sees whether it is a terminal
+    console = Console(stderr=stderr, highlight=highlight, quiet=quiet, force_interactive=moving)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _ENDLESS
+    return console
+
+
+def heading(console: Console, text: str) -> None:
+    """Begin a part of what is printed: a line across a terminal, the text alone elsewhere."""
+    if console.is_terminal:
+        console.rule(text)
+    else:
+        console.print(text)

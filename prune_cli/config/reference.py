@@ -1,0 +1,75 @@
+"""The reference of the configuration, from the classes that it builds: `python -m prune_cli.config.reference`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, get_type_hints
+
+import yaml
+
+from prune_cli.config.build import kind, locate, written
+from prune_cli.config.describe import about
+from prune_cli.config.options import options
+from prune_cli.config.schema import PARTS, TARGET, USUAL, General
+from prune_cli.paths import CONF
+
+_HEAD = """# Every key of the configuration
+
+Made by `make reference` from the classes that are built; the tests compare. What the YAML of an option says goes before the
+default given here. `prune run task=... --cfg job` prints what a run would have.
+
+"""
+
+
+def reference() -> str:
+    """All keys in Markdown: a table for the top, and one for each class of each group."""
+    return _HEAD + "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield from ("## Beside the groups", "", *_table(General, ""), "")
+    for group, decides in PARTS.items():
+        yield from (f"## `{group}`", "", decides, "")
+        for cls, names in _classes(group).items():
+            chosen = "" if cls is USUAL.get(group) else f" ({', '.join(f'`{group}={name}`' for name in names)})"
+            yield from (f"`{cls.__module__}.{cls.__name__}`{chosen}", "")
+            if dataclasses.fields(cls):
+                yield from (*_table(cls, f"{group}."), "")
+            else:
+                yield from ("It has no keys.", "")
+
+
+def _classes(group: str) -> Mapping[type, list[str]]:
+    """The classes of a group, and the options that each is of."""
+    found: dict[type, list[str]] = {USUAL[group]: []} if group in USUAL else {}
+    for option in options(group, [CONF]):
+        said = yaml.safe_load(option.path.read_text(encoding="utf-8")) or {}
+        target = said.get(group, said).get(TARGET)
+        if target is not None:
+            found.setdefault(locate(target, group), []).append(option.name)
+    return found
+
+
+def _table(cls: type, prefix: str) -> Iterator[str]:
+    hints = get_type_hints(cls)
+    yield from ("| key | is | default | |", "|---|---|---|---|")
+    for field in dataclasses.fields(cls):
+        yield f"| `{prefix}{field.name}` | {kind(hints[field.name])} | {_default(field)} | {_cell(about(cls, field.name))} |"
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{written(field.default_factory())}`"
+    if field.default is dataclasses.MISSING:
+        return "given"
+    return f"`{_cell(written(field.default)) or chr(39) * 2}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", "\\n")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,171 @@
+"""Everything that is wrong is told in one message, with exit code 2: the list is data, tests/bad_inputs.yaml."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from prune_cli.training.callbacks import PruneCallback
+from tests.cli.conftest import Prune
+from tests.whole_runs import SMALL, Killed, dies, do
+
+CASES: Mapping[str, Sequence[dict[str, Any]]] = yaml.safe_load(
+    (Path(__file__).parents[1] / "bad_inputs.yaml").read_text(encoding="utf-8")
+)
+TINY = ("model=tiny_bert", "tracking=none", "trainer.max_steps=20", "trainer.batch_size=4", "criterion.delta_t=5")
+SYNTHETIC = ("data=synthetic", "data.train=40", "data.validation=16")
+STEPS = ("trainer.max_steps=20", "trainer.eval_steps=10", "trainer.save_steps=10", "criterion.delta_t=5")
+"""Of the made runs."""
+SECONDS = 15
+"""That a refusal may take."""
+
+GOOD: Mapping[str, Sequence[Any]] = {
+    "mrpc": [
+        {"sentence1": f"the {word} sat", "sentence2": f"a {word} sits", "label": number % 2}
+        for number, word in enumerate("cat dog bird fish cow hen".split())
+    ],
+    "stsb": [{"sentence1": f"a {n}", "sentence2": f"the {n}", "label": n / 2} for n in range(6)],
+    "ner": [{"tokens": ["Ann", "saw", str(n)], "ner_tags": ["B-PER", "O", "O"]} for n in range(6)],
+    "squad": [
+        {"id": str(n), "question": "who sat?", "context": f"Ann sat on {n}.", "answers": {"text": ["Ann"], "answer_start": [0]}}
+        for n in range(6)
+    ],
+    "web_nlg": [{"source": f"A{n} | is | b", "references": [f"A{n} is b."]} for n in range(6)],
+}  # fmt: skip
+"""Records that a task takes."""
+
+
+def cases(family: str) -> Any:
+    """The cases of a family, each under its own words."""
+    own = [pytest.param(case, id=shown(case)) for case in CASES[family]]
+    return pytest.mark.parametrize("case", own)
+
+
+def shown(case: Mapping[str, Any]) -> str:
+    return " ".join(str(case.get(key)) for key in ("command", "files") if key in case)[:80]
+
+
+def written(text: str) -> str:
+    """The text, in which <X*N> stands for N times X."""
+    return re.sub(r"<(.+?)\*(\d+)>", lambda found: found[1] * int(found[2]), text)
+
+
+def change(path: Path, how: Any) -> None:
+    """Change a file: give its text, or tell what is done to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match how:
+        case str():
+            path.write_text(written(how), encoding="utf-8")
+        case {"bytes": text}:
+            path.write_bytes(written(text).encode("latin-1"))
+        case {"cut": length}:
+            path.write_bytes(path.read_bytes()[:length])
+        case {"flip": at}:
+            content = bytearray(path.read_bytes())
+            content[at] ^= 0xFF
+            path.write_bytes(content)
+        case {"json": changes}:
+            path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        case {"gone": True}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        case {"folder": True}:
+            path.unlink(missing_ok=True)
+            path.mkdir(exist_ok=True)
+        case {"file": True}:
+            shutil.rmtree(path, ignore_errors=True)
+            path.touch()
+        case _:
+            raise AssertionError(f"{how} is no change")
+
+
+def prepared(case: Mapping[str, Any], place: Path) -> None:
+    for name, how in case.get("files", {}).items():
+        found = [*place.glob(name)] if "*" in name else [place / name]
+        assert found, name
+        for path in found:
+            change(path, how)
+
+
+def refused(prune: Prune, case: Mapping[str, Any], command: Sequence[str]) -> None:
+    begun = time.monotonic()
+    ended = prune(*command)
+    took = time.monotonic() - begun
+    told = " ".join(ended.err.split())
+    assert "Traceback" not in ended.err and "Logging error" not in ended.err, ended.err
+    assert ended.code == case.get("code", 2), (ended.code, ended.out[-300:], told)
+    assert case["said"] in told, told
+    assert took < SECONDS
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run and one that was killed, both of the same configuration."""
+    place = tmp_path_factory.mktemp("made")
+    do(place / "finished", *STEPS, data=SYNTHETIC)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(PruneCallback, "on_step_end", dies(PruneCallback.on_step_end, 16))
+        do(place / "interrupted", *STEPS, data=SYNTHETIC)
+    return place
+
+
+@cases("overrides")
+def test_an_override_that_cannot_be(case: dict[str, Any], prune: Prune, tmp_path: Path) -> None:
+    prepared(case, tmp_path)
+    given = [written(word) for word in shlex.split(case["command"])]
+    keys = {word.partition("=")[0].lstrip("+~") for word in given}
+    left = [word for word in SYNTHETIC if not keys & {"data"}]
+    base = [word for word in ("task=mrpc", *TINY, *left) if word.partition("=")[0] not in keys]
+    refused(prune, case, ["run", *base, *given])
+
+
+@cases("commands")
+def test_a_command_that_cannot_be(case: dict[str, Any], prune: Prune, tmp_path: Path) -> None:
+    prepared(case, tmp_path)
+    refused(prune, case, shlex.split(case["command"]))
+
+
+@cases("records")
+def test_records_that_cannot_be_used(case: dict[str, Any], prune: Prune, tmp_path: Path) -> None:
+    task = case.get("task", "mrpc")
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in GOOD[task]))
+    prepared(case, tmp_path)
+    model = ["model=tiny_gpt2"] if task == "web_nlg" else []
+    given = shlex.split(case.get("command", ""))
+    refused(prune, case, ["run", f"task={task}", *TINY, *model, "data=local", f"data.path={tmp_path}", *given])
+
+
+@cases("models")
+def test_a_model_that_cannot_be_used(case: dict[str, Any], prune: Prune, tmp_path: Path, made: Path) -> None:
+    [model] = (made / "finished").glob("*/model")
+    shutil.copytree(model, tmp_path / "model")
+    prepared(case, tmp_path)
+    given = shlex.split(case.get("command", "run task=mrpc model.name=model"))
+    run = given[0] == "run"
+    others = [word for word in (*TINY, *SYNTHETIC) if run and not word.startswith("model=")]
+    refused(prune, case, [*given, *others])
+
+
+@cases("finished")
+def test_what_a_run_left_behind_is_broken(case: dict[str, Any], prune: Prune, tmp_path: Path, made: Path) -> None:
+    [run] = (made / "finished").glob("mrpc*")
+    shutil.copytree(run, tmp_path / "run")
+    prepared(case, tmp_path / "run")
+    refused(prune, case, shlex.split(case["command"]))
+
+
+@cases("interrupted")
+def test_a_run_to_go_on_with_is_broken(case: dict[str, Any], prune: Prune, tmp_path: Path, made: Path) -> None:
+    shutil.copytree(made / "interrupted", tmp_path / "runs")
+    [run] = (tmp_path / "runs").glob("mrpc*")
+    prepared(case, run)
+    refused(prune, case, ["run", *SMALL, *SYNTHETIC, *STEPS, f"output_dir={tmp_path / 'runs'}"])
