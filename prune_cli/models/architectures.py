@@ -21,6 +21,12 @@ WITH_ARTICLE: Mapping[Architecture, str] = {
 }
 
 
+USUAL: Mapping[str, Architecture] = {
+    **dict.fromkeys(("bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta"), "encoder"),
+    **dict.fromkeys(("gpt2", "gpt_neox", "llama", "mistral", "opt", "qwen2", "qwen3"), "decoder"),
+    **dict.fromkeys(("bart", "mbart", "mt5", "t5"), "encoder-decoder"),
+}
+"""Types that are told without importing transformers, which takes most of a second."""
 _MOST_LAYERS = 1000
 
 
@@ -102,11 +108,14 @@ def told_architecture(values: Mapping[str, Any]) -> Architecture | None:
     Raises:
         UserError: If it is no language model.
     """
-    from transformers import CONFIG_MAPPING
-
     if not isinstance(values, Mapping) or "model_type" not in values:
         raise UserError("config.json is none of a model: it names no model_type")
     kind = str(values["model_type"])
+    if kind in USUAL and "is_encoder_decoder" not in values:
+        return USUAL[kind]
+
+    from transformers import CONFIG_MAPPING
+
     if kind not in CONFIG_MAPPING:
         return None
     return architecture_of(CONFIG_MAPPING[kind](**{k: v for k, v in values.items() if k == "is_encoder_decoder"}))
