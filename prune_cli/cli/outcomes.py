@@ -19,7 +19,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from prune_cli.cli.failures import PROGRAM, USER
+from prune_cli.cli.failures import DIVERGED, PROGRAM, USER
 from prune_cli.files import is_held, write_text
 from prune_cli.report.formats import duration
 
@@ -133,9 +133,9 @@ class Sweep:
 
 
 def exit_code(jobs: Sequence[Job]) -> int:
-    """0 where none failed, 2 where all failures can be mended by the user, 1 otherwise."""
+    """0 where none failed, 2 where all failures can be mended by the user, 3 where trainings diverged too, 1 otherwise."""
     codes = {job.code for job in jobs if job.status in ("failed", "interrupted")}
-    return 0 if not codes else USER if codes == {USER} else PROGRAM
+    return 0 if not codes else max(codes) if codes <= {USER, DIVERGED} else PROGRAM
 
 
 def time_left(jobs: Sequence[Job], seconds: float) -> str:

@@ -145,20 +145,23 @@ class _Diagnosis:
             return None, [*problems, explain_failure(error)]
 
         values = [s for s in settings if s not in choices and s.key.partition(".")[0] not in wrong]
-        together, _ = self._try([*good, *(setting.text for setting in values)])  # most often the choices were all of it
-        if together is not None:
-            good += [setting.text for setting in values]
-        for setting in values if together is None else ():
-            cfg, error = self._try([*good, setting.text])
-            if cfg is None:
-                problems.append(explain_value(setting, base, error))
-            else:
-                good.append(setting.text)
+        problems += self._sift(values, good, base)
         cfg = self._composed(good)
         if lacks_task:
             OmegaConf.update(cfg, "task", MISSING, force_add=True)
             problems += [] if "task" in wrong else [not_chosen("task")]
         return cfg, problems
+
+    def _sift(self, values: Sequence[Setting], good: list[str], base: DictConfig) -> list[str]:
+        """Add to `good` what can be set, by halves, and tell why the others cannot: composing is what takes time."""
+        cfg, error = self._try([*good, *(setting.text for setting in values)])
+        if cfg is not None:
+            good += [setting.text for setting in values]
+            return []
+        if len(values) == 1:
+            return [explain_value(values[0], base, error)]
+        half = len(values) // 2
+        return self._sift(values[:half], good, base) + self._sift(values[half:], good, base)
 
     def _try(self, overrides: Sequence[str]) -> tuple[DictConfig | None, Exception]:
         """Compose, or give what Hydra raised."""

@@ -43,7 +43,7 @@ class TrainingProgress:
         self.best: float | None = None
         self._shown: dict[str, str] = {}
         self._bar = _WithALine(
-            TextColumn("step"),
+            TextColumn("{task.fields[doing]}"),
             MofNCompleteColumn(),
             BarColumn(bar_width=None),
             TextColumn("elapsed"),
@@ -54,7 +54,7 @@ class TrainingProgress:
             disable=not console.is_interactive,
             expand=True,
         )
-        self._task = self._bar.add_task("prune", total=total_steps)
+        self._task = self._bar.add_task("prune", total=total_steps, doing="step")
 
     @contextlib.contextmanager
     def showing(self) -> Iterator[None]:
@@ -77,13 +77,7 @@ class TrainingProgress:
             batches: How many batches of the split are done.
             of: Of how many; at the last one nothing is said any more.
         """
-        self._shown["evaluating"] = f"{batches}/{of}" if batches < of else ""
-        self._say()
-
-    def _say(self) -> None:
-        """Put what is known beneath the bar."""
-        self._bar.line = "  ".join(f"{name} {value}" for name, value in self._shown.items() if value)
-        self._bar.refresh()
+        self._bar.update(self._task, doing=f"evaluating {batches}/{of}, step" if batches < of else "step")
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Take in a record of the history."""
@@ -102,8 +96,8 @@ class TrainingProgress:
                 self.best,
                 record["sparsity"],
             )
-        self._bar.update(self._task, completed=record["step"])
-        self._say()
+        self._bar.line = "  ".join(f"{name} {value}" for name, value in self._shown.items())
+        self._bar.update(self._task, completed=record["step"], refresh=True)
 
 
 class _Batches(TrainerCallback):

@@ -25,7 +25,9 @@ def failed(number: int, code: int) -> Job:
     return job(number, status="failed", code=code, problems=["no [records]\nat all"])
 
 
-@pytest.mark.parametrize(("codes", "expected"), [([], 0), ([2], 2), ([2, 2], 2), ([1], 1), ([2, 1], 1)])
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([], 0), ([2], 2), ([2, 2], 2), ([1], 1), ([2, 1], 1), ([3], 3), ([2, 3], 3), ([3, 1], 1)]
+)
 def test_the_exit_code_tells_whether_the_user_can_mend_all(codes: list[int], expected: int) -> None:
     assert exit_code([job(), *(failed(number, code) for number, code in enumerate(codes))]) == expected
 

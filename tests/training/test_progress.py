@@ -35,9 +35,9 @@ def test_a_training_says_how_far_its_evaluation_is(screen: Console) -> None:
         assert "evaluating 1/3" in shown(screen)
         assert "evaluating 2/3" in shown(screen)
         predicted(callback, 3)
-        assert progress._bar.line == ""
+        assert progress._bar.tasks[0].fields["doing"] == "step"
         predicted(callback, 2)  # of the next split
-        assert progress._bar.line == "evaluating 1/2"
+        assert progress._bar.tasks[0].fields["doing"] == "evaluating 1/2, step"
 
 
 def test_an_evaluation_alone_has_a_bar_for_each_split(screen: Console) -> None:
@@ -52,3 +52,25 @@ def test_an_evaluation_alone_has_a_bar_for_each_split(screen: Console) -> None:
     with EvaluationProgress(quiet).showing():
         pass
     assert shown(quiet) == ""
+
+
+@pytest.mark.parametrize("metric", ["f1", "pearson_spearman"])
+def test_bar_and_line_fit_80_columns(metric: str) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    progress = TrainingProgress(screen, total_steps=123_456, primary_metric=metric)
+    with progress.showing():
+        progress({"step": 100_000, "sparsity": 0.9, "loss": 0.69314, f"eval_{metric}": 0.8571})
+        progress.evaluated(12, 345)
+        progress._bar.refresh()
+    last = shown(screen).replace("\r", "\n").splitlines()
+    bar = next(line for line in reversed(last) if "100000/123456" in line)
+    line = next(line for line in reversed(last) if "sparsity" in line)
+    assert all(word in bar for word in ("evaluating 12/345, step", "elapsed 0:00:00", "left", "━━━━"))
+    assert f"sparsity 90.0%  loss 0.6931  {metric} 0.8571 (best 0.8571)" in line
+    assert max(len(text) for text in (bar, line)) <= 80 + 12  # with what moves the cursor
+
+
+def test_a_loss_that_is_no_number_is_said(screen: Console) -> None:
+    progress = TrainingProgress(screen, total_steps=10, primary_metric="f1")
+    progress({"step": 1, "sparsity": 0.0, "loss": None})
+    assert progress._bar.line == "sparsity 0.0%  loss not finite"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,30 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from prune_cli.errors import Diverged
+from prune_cli.training.callbacks import PruneCallback
 from prune_cli.training.options import TrainerConfig
 from prune_cli.training.trainer import PruningTrainer
+from tests.whole_runs import do
+
+
+def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint before it stays, and the same command says the same again."""
+    whole = PruneCallback.on_step_end
+
+    def broken(self: PruneCallback, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 12:
+            torch.nn.init.constant_(next(kwargs["model"].parameters()), torch.nan)
+        whole(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(PruneCallback, "on_step_end", broken)
+    for _ in range(2):
+        with pytest.raises(Diverged, match="by step 15 there are weights that are no numbers"):
+            do(tmp_path, "sparsity=0", "trainer.max_steps=30", "trainer.eval_steps=30", "trainer.save_steps=5")
+        [run] = tmp_path.glob("mrpc*")
+        assert {path.name for path in run.glob("checkpoints/checkpoint-*")} == {"checkpoint-5", "checkpoint-10"}
 
 
 @pytest.mark.parametrize("again", [False, True])
