@@ -52,9 +52,8 @@ class Synthetic:
         if task.inventor(draw_world("any"), Random(0)) is not None:
             return []
         return [
-            f"data=synthetic makes no records for the task {task.name}: it knows one text or two with two classes, "
-            "pairs with entailment, neutral and contradiction, pairs with a score, questions, entities and data-to-text. "
-            "Use data=local data.path=DIR or data=hub."
+            f"data=synthetic makes no records for the task {task.name}: it knows texts with up to 20 classes or a score,"
+            " questions, entities and data-to-text. Use data=local data.path=DIR or data=hub."
         ]
 
     def identity(self, task: Task) -> str:

@@ -26,6 +26,7 @@ INFERENCES: tuple[Inference, ...] = ("entailment", "neutral", "contradiction")
 AFFIRMED_SHARE = 0.55  # of the synthetic records of two classes
 _FEW = 10
 """Classes at most that whole numbers as scores are taken for, and that a handful of records may have each to themselves."""
+_MOST_INVENTED = 20  # classes that synthetic records may have
 _SHOWN = 10  # names of classes in a message
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
@@ -286,7 +287,8 @@ class TextClassification(Task):
     def inventor(self, world: World, random: Random) -> Inventor | None:
         """Sentences: affirmed or not, paraphrases, pairs that follow or contradict, pairs that are alike to some degree.
 
-        For one text or two with two classes, two with entailment, neutral and contradiction, and two with a score.
+        For one text or two with two classes, two with entailment, neutral and contradiction, and one or two with a score; of
+        other classes each has one sentence more than the one before.
         """
         draw = self._draw(SentenceMaker(world, random), random)
         if draw is None:
@@ -323,6 +325,14 @@ class TextClassification(Task):
             relation = random.choice(INFERENCES)
             return maker.inference(relation), (self.labels or ()).index(relation)
 
+        def of_many() -> tuple[tuple[str, ...], int]:
+            number = random.randrange(len(self.labels or ()))
+            texts = (
+                " ".join(maker.verdict(random.random() < 0.5)[0] for _ in range(number + 1)),
+                *maker.verdict(favourable=True),
+            )
+            return texts[: len(self.text_columns)], number
+
         def similarity() -> tuple[tuple[str, ...], float]:
             texts, share = maker.similarity()
             low, high = self.label_range or (0.0, 1.0)
@@ -344,7 +354,7 @@ class TextClassification(Task):
         if pair and set(self.labels) == set(INFERENCES):
             return inference
         if not self._regression:
-            return None
+            return of_many if len(self.labels) <= _MOST_INVENTED else None
 
         def score() -> tuple[tuple[str, ...], float]:
             affirmed, _ = of_two()

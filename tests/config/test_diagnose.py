@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.explain import explain_choice
+from prune_cli.config.options import names
 from prune_cli.errors import UserError
 from prune_cli.paths import CONF
 
@@ -52,8 +53,8 @@ def test_all_culprits_are_found_at_once() -> None:
     ) == [
         "rte sets nothing, an override is key=value: did you mean task=rte?",
         f"task=mrcp is not known: did you mean mrpc? (one of {TASKS})",
-        "criterion=pinz is not known: did you mean pins? (one of magnitude, pins, random, sensitivity)",
-        "tracking=null is not known: did you mean none? (one of none, tensorboard, trackio, wandb)",
+        f"criterion=pinz is not known: did you mean pins? (one of {', '.join(names('criterion', [CONF]))})",
+        f"tracking=null is not known: did you mean none? (one of {', '.join(names('tracking', [CONF]))})",
         "trainer.learning_rte is not known: did you mean trainer.learning_rate?",
         "learning_rate is not known: did you mean trainer.learning_rate?",
         "model.random.vocab_sise is not known: did you mean model.random?",

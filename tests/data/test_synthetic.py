@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -112,7 +113,20 @@ def test_impossible_sizes(fields: dict[str, int], message: str):
     assert problem.startswith(message)
 
 
-@pytest.mark.parametrize("labels", [["a", "b", "c"], ["a", "b", "c", "d"]])
-def test_a_task_of_another_shape_is_refused(glue_task, labels: list[str]):
-    (problem,) = Synthetic().missing(glue_task("mnli", labels=labels))
+def test_a_task_of_another_shape_is_refused(glue_task):
+    (problem,) = Synthetic().missing(glue_task("mnli", labels=[f"class {number}" for number in range(21)]))
     assert "data=synthetic makes no records for the task mnli" in problem
+
+
+@pytest.mark.parametrize("columns", [["text"], ["one", "other"]])
+def test_any_classes_are_invented(glue_task, columns: list[str]):
+    task = glue_task("mnli", labels=["a", "b", "c", "d"], text_columns=columns)
+    assert Synthetic().missing(task) == []
+    _, splits = Synthetic(train=300, validation=1).load(task)
+    sentences = [len(re.findall(r"[.!?]( |$)", text)) for text in splits["train"][columns[0]]]
+    assert {number: sentences[splits["train"]["label"].index(number)] for number in range(4)} == {
+        0: 1,
+        1: 2,
+        2: 3,
+        3: 4,
+    }

@@ -146,7 +146,7 @@ def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(transformers.GenerationMixin, "generate", generated)
     config = config_of(
         tmp_path, "task=web_nlg", f"model={model}", "task.generate=false", "task.primary_metric=likelihood",
-        "task.evaluation_records=4",
+        "++task.evaluation_records=4",
     )  # fmt: skip
     outcome = run(config, Console(quiet=True))
     metrics = outcome.result["metrics"]
@@ -172,7 +172,7 @@ def test_activations_that_are_computed_again_change_no_weight(task: str, model: 
     for again in ("false", "true"):
         config = config_of(
             tmp_path, f"task={task}", f"model={model}", f"trainer.activation_checkpointing={again}",
-            "task.evaluation_records=2", "data.validation=2",
+            "++task.evaluation_records=2", "data.validation=2",
         )  # fmt: skip
         outcome = run(config, Console(quiet=True))
         ends.append((outcome.folder / "model" / "model.safetensors").read_bytes())
@@ -251,7 +251,7 @@ def test_two_accumulated_batches_equal_the_larger_one(
         "sparsity=0",
         "trainer.max_steps=1",
         "trainer.max_grad_norm=1e6",
-        "task.evaluation_records=1",
+        "++task.evaluation_records=1",
         "data.validation=2",
     ]
     for split in (["trainer.batch_size=8"], ["trainer.batch_size=4", "trainer.gradient_accumulation=2"]):
