@@ -57,10 +57,10 @@ def saved_run(
     for group in kept:
         known = names(group, folders(config_dir))
         chosen = saved.choices.get(group)
-        if (
-            chosen in known or group == "task"
-        ):  # of the user's own, folder not given: any will do, the saved one replaces it
-            overrides.append(f"{group}={chosen if chosen in known else known[0]}")
+        if chosen in known:
+            overrides.append(f"{group}={chosen}")
+        elif group == "task":  # of the user's own, folder not given: any will do, for the saved one replaces it
+            overrides.append(f"task={known[0]}")
     cfg = diagnose(overrides, config_dir, values=False)
     values = OmegaConf.to_container(without_hydra(cfg))
     assert isinstance(values, dict)

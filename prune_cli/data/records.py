@@ -52,7 +52,7 @@ def checked(
 
     Args:
         task: Says which columns there must be and checks what is in them.
-        splits: Raw records by name of the split: the first one has those that settle the labels.
+        splits: Raw records by name of the split; `train`, where it is there, settles the labels.
         labels: Label names that came with the records, in label order.
 
     Returns:
@@ -61,8 +61,8 @@ def checked(
     Raises:
         UserError: If a record is unusable; it names the first few of every split and counts the rest.
     """
-    first = next(iter(splits.values()))
-    rows = [row for row in first.rows if isinstance(row, Mapping)]
+    training = splits.get("train", Split([], str, ""))
+    rows = [row for row in training.rows if isinstance(row, Mapping)]
     task = task.fitted(rows, labels)
     datasets, problems = {}, []
     for name, split in splits.items():
@@ -71,7 +71,7 @@ def checked(
     if problems:
         raise UserError(*problems)
     for note in task.notes(rows):
-        log.warning("%s: %s.", first.origin, note)
+        log.warning("%s: %s.", training.origin, note)
     return task, datasets
 
 

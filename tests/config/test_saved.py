@@ -52,6 +52,15 @@ def test_another_task_brings_its_own_values(run: Path) -> None:
     assert (config.task.name, config.task.max_length, config.data.seed) == ("mrpc", 128, 5)  # pyright: ignore
 
 
+def test_a_task_from_a_folder_of_the_users_need_not_be_named_again(run: Path) -> None:
+    saved = OmegaConf.load(run / "config.yaml")
+    OmegaConf.update(saved, "choices.task", "mine")
+    OmegaConf.update(saved, "task.name", "mine")
+    OmegaConf.save(saved, run / "config.yaml")
+    config, _ = saved_run(run, [])
+    assert (config.task.name, config.task.max_length) == ("mine", 99)
+
+
 def test_what_cannot_be_evaluated_is_told(run: Path, tmp_path: Path) -> None:
     for folder, overrides, told in (
         (run, ["data.validatoin=40"], "data.validatoin is not known: did you mean data.validation?"),

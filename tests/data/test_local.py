@@ -101,6 +101,15 @@ def test_a_part_of_one_file_is_held_out(tmp_path: Path, glue_task):
     assert any(f"{file}: record 40: `label` is 7" in problem for problem in load_problems(file, glue_task("mrpc")))
 
 
+def test_scores_that_look_like_classes_are_no_matter_where_nothing_is_trained(tmp_path: Path, glue_task):
+    (tmp_path / "some.csv").write_text("text,label\na,1\nb,2\nc,1\n")
+    task = glue_task("regression")
+    with pytest.raises(UserError, match="is always one of 1, 2"):
+        Local(str(tmp_path / "some.csv")).load(task)
+    _, splits = Local(str(tmp_path / "some.csv"), holdout=1).load(task, training=False)
+    assert splits["validation"]["label"][:] == [1.0, 2.0, 1.0]
+
+
 def test_to_evaluate_no_other_file_is_needed(folder: Path, glue_task):
     (folder / "train.jsonl").unlink()
     assert Local(str(folder)).missing(glue_task("mrpc")) != []
