@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import typer
+
 from prune_cli.cli.printer import printer
 from prune_cli.cli.showing import metrics_table
 from prune_cli.config.saved import saved_run
@@ -58,7 +60,7 @@ def show_evaluation(
             ),
         )
     if as_json:
-        print(json.dumps({"model": str(model), "metrics": found.metrics, "records": counted}))  # noqa: T201 for programs
+        typer.echo(json.dumps({"model": str(model), "metrics": found.metrics, "records": counted}))
         return
     console = printer()
     for split, records in found.records.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from prune_cli.data.base import splits_of
-from prune_cli.data.formats import read
-from prune_cli.data.records import Split, checked
+from prune_cli.data.formats import parsed, read
+from prune_cli.data.records import Split, Unreadable, checked
 from prune_cli.errors import UserError, shortened
 
 if TYPE_CHECKING:
@@ -157,11 +156,11 @@ def _others(task: Task) -> str:
 
 def _read_labels(file: Path) -> list[str]:
     try:
-        labels = json.loads(file.read_bytes())
+        labels = parsed(file.read_bytes())
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:  # broken JSON, or not UTF-8
-        raise UserError(f"{file}: broken JSON, {error}.") from error
+    if isinstance(labels, Unreadable):
+        raise UserError(f"{file}: {labels.reason}.")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise UserError(f'{file}: not a list of label names, ["O", "B-PER", "I-PER"] say.')
     return labels

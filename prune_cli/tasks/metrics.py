@@ -153,7 +153,7 @@ def pearson_spearman(predictions: Values, labels: Values) -> float:
 
 
 def mse(predictions: Values, labels: Values) -> float:
-    """Mean squared error, from 0 on; lower is better.
+    """Mean of the squared errors, from 0 on, in the square of the scores' unit; lower is better.
 
     Args:
         predictions: Finite scores, [records], at least one record.
@@ -170,7 +170,7 @@ def mse(predictions: Values, labels: Values) -> float:
 
 
 def mae(predictions: Values, labels: Values) -> float:
-    """Mean absolute error, from 0 on; lower is better.
+    """Mean of the absolute errors, from 0 on, in the scores' own unit; lower is better.
 
     Args:
         predictions: Finite scores, [records], at least one record.

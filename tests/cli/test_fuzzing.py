@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,9 +80,7 @@ def swapped(words: Sequence[Any], fate: random.Random, mutate: Callable[[Any, ra
 @pytest.fixture(autouse=True)
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not refused need not be trained here."""
-    result = {"metric": 0.5, "name": "fuzzed"}
     monkeypatch.setattr("prune_cli.run.PruningTrainer.learn", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
-    monkeypatch.setattr("prune_cli.cli.launch._show_run", lambda outcome: SimpleNamespace(result=result))
 
 
 def ends_well(prune: Prune, words: Sequence[str]) -> None:

@@ -248,8 +248,8 @@ def test_identity_follows_the_label_names(folder: Path, glue_task):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b'["O", ', "broken JSON, Expecting value: line 1 column 7"),
-        (b'["\xff"]', "broken JSON, 'utf-8' codec can't decode byte 0xff"),
+        (b'["O", ', "broken JSON, Expecting value at column 7"),
+        (b'["\xff"]', "not UTF-8, byte 3 of the line"),
         (b'{"0": "O"}', 'not a list of label names, ["O", "B-PER", "I-PER"] say.'),
         (b'["O", 1]', "not a list of label names"),
     ],
