@@ -11,7 +11,7 @@ ARGS ?=
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 WANDB_MODE=offline TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format type soak reference check-studies check-hub bench clean
+.PHONY: help install demo test lint format type docs soak reference check-studies check-hub bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,13 @@ soak: $(STAMP) ## kill runs at 50 random moments (ARGS="--kills 500"), cut the p
 	$(TEST_ENV) $(BIN)/python -m tests.reliability $(ARGS)
 	POWER_CUTS=100000 $(TEST_ENV) $(BIN)/python -m pytest -n 2 tests/reliability/test_power.py
 
-reference: $(STAMP) ## write docs/configuration.md from the classes of the configuration
+docs: $(STAMP) ## build the documentation as a site in build/site
+	$(BIN)/sphinx-build --conf-dir docs --fail-on-warning --keep-going --quiet . build/site
+	@echo "the site: build/site/index.html"
+
+reference: $(STAMP) ## write docs/configuration.md from the classes of the configuration, docs/commands.md from the commands
 	$(BIN)/python -m prune_cli.config.reference > docs/configuration.md
+	$(BIN)/python -m typer prune_cli.cli.app utils docs --name prune --title Commands --output docs/commands.md
 
 check-studies: $(STAMP) ## see whether the tables of every study are what its results give
 	$(BIN)/prune study --check
