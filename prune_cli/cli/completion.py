@@ -27,13 +27,18 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
     """
     config_folders = folders(ctx.params.get("config_dir"))
     args: Sequence[str] = ["", *(ctx.params.get("overrides") or ())]
-    if args[-1] == "=" or args[-1] in GROUPS:  # where nothing follows the sign, it is not among the words
+    known = (*GROUPS, *_keys(config_folders))
+    if args[-1] == "=" or args[-1] in known:  # where nothing follows the sign, it is not among the words
         key = args[-2] if args[-1] == "=" else args[-1]
         return [name for name in _options(key, config_folders) if name.startswith(incomplete)]
     key, sign, begun = incomplete.partition("=")
     if sign:
         return [f"{key}={name}" for name in _options(key, config_folders) if name.startswith(begun)]
-    return [f"{each}=" for each in (*GROUPS, *_keys(config_folders)) if each.startswith(incomplete)]
+    keys = [each for each in known if each.startswith(incomplete)]
+    if len(keys) == 1:  # behind the only thing that a shell can offer it puts a blank: offer what begins with it
+        (key,) = keys
+        return [f"{key}={name}" for name in _options(key, config_folders)] or [f"{key}=", f"{key}=..."]
+    return [f"{each}=" for each in keys]
 
 
 def groups(incomplete: str) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from prune_cli.cli.printer import printer
 from prune_cli.cli.showing import metrics_table
+from prune_cli.config.overrides import spelt
 from prune_cli.config.saved import saved_run
 from prune_cli.data.records import source_of
 from prune_cli.errors import UserError
@@ -43,7 +44,7 @@ def show_evaluation(
         raise UserError(f"{' and '.join(files)}: one file at a time")
     overrides = [word for word in given if word not in files]
     for file in files:
-        overrides += ["data=local", f"data.path='{Path(file).expanduser()}'", "data.holdout=1"]
+        overrides += ["data=local", f"data.path={spelt(str(Path(file).expanduser()))}", "data.holdout=1"]
     config, model = saved_run(folder, overrides, config_dir, training=False)
 
     from prune_cli.run import evaluate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,15 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from prune_cli.config.build import locate
 from prune_cli.config.compose import Composer, composer, without_hydra
 from prune_cli.config.options import GROUPS, folders, names
+from prune_cli.config.overrides import spelt
 from prune_cli.config.schema import TARGET
 from prune_cli.errors import UserError
 
 _ELSEWHERE = ("choices", "output_dir", "overwrite", "fail_fast", "tracking")
 """Keys that say where a run goes, not what it is."""
-_PLAIN = re.compile(r"[A-Za-z_./][\w./@%+-]*")
-"""Words that need no quotes in Hydra's grammar; one that begins with a digit may be a number."""
-_OTHERS = ("null", "true", "false", "inf", "nan")
-"""Words that mean no word there."""
 _MODEL = "model"
 
 
@@ -131,7 +127,7 @@ def _changes(
         if isinstance(value, Mapping) and isinstance(there, Mapping) and value and there:
             yield from _changes(value, composed, there, f"{name}.")
         elif key not in base or value != there:
-            yield f"{'' if _there(composed, name) else '++'}{name}={_spelt(value)}"
+            yield f"{'' if _there(composed, name) else '++'}{name}={spelt(value)}"
 
 
 def _there(composed: DictConfig, name: str) -> bool:
@@ -139,15 +135,3 @@ def _there(composed: DictConfig, name: str) -> bool:
     parent, _, key = name.rpartition(".")
     node = OmegaConf.select(composed, parent) if parent else composed
     return node is not None and key in node.keys()  # noqa: SIM118 what is missing yet is a key, and not `in` it
-
-
-def _spelt(value: Any) -> str:
-    """A value in Hydra's grammar."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_spelt(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_spelt, value)) + "]"
-    if isinstance(value, str):
-        plain = _PLAIN.fullmatch(value) and value.lower() not in _OTHERS
-        return value if plain else "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", value)) + "'"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +15,11 @@ from hydra.errors import HydraException
 
 from prune_cli.config.options import GROUPS, names
 from prune_cli.errors import UserError, shortened
+
+_PLAIN = re.compile(r"[A-Za-z_./][\w./@%+-]*")
+"""Words that need no quotes in Hydra's grammar; one that begins with a digit may be a number."""
+_OTHERS = ("null", "true", "false", "inf", "nan")
+"""Words that mean no word there."""
 
 
 @dataclass(frozen=True)
@@ -110,3 +116,15 @@ def _unreadable(override: str, folders: Sequence[Path]) -> str:
     if not key.strip() or key != key.strip():
         return f"{override!r} sets nothing: write key=value without spaces around ="
     return f"{override} cannot be read: put a value with special characters in two kinds of quotes, '{key}=\"{value}\"'"
+
+
+def spelt(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{spelt(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(spelt, value)) + "]"
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _OTHERS
+        return value if plain else "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", value)) + "'"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

@@ -74,6 +74,8 @@ def saved_run(
         "regularization": {"_target_": "prune_cli.regularizers.NoTeacher"},
         "sparsity": 0.0,
     }
+    if not (records and training):  # an evaluation logs nothing, and what is wrong with a tracker is nothing to it
+        values["tracking"]["trackers"] = {}
     return RunConfig.from_hydra(
         OmegaConf.create(values), {}, writes=False, ask_source=records, training=training
     ), model

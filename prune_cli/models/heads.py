@@ -76,14 +76,16 @@ def label_order(
     Raises:
         UserError: If the model was trained for other classes.
     """
-    numbered = {int(index): name.lower() for index, name in model_labels.items()}
-    names = [numbered[index] for index in sorted(numbered)]
-    wanted = [label.lower() for label in task_labels]
+    numbered = {int(index): name for index, name in model_labels.items()}
+    given = [numbered[index] for index in sorted(numbered)]
+    names, wanted = given, [*task_labels]
+    if sorted(names) != sorted(wanted):  # then they may differ in case alone
+        names, wanted = [name.lower() for name in names], [label.lower() for label in wanted]
     if all(re.fullmatch(r"label_\d+", name) for name in names) and len(names) == len(wanted):
         return None
     if sorted(names) != sorted(wanted):
         raise UserError(
-            f"{source} predicts {names}, but the task has the classes {wanted}:"
+            f"{source} predicts {given}, but the task has the classes {[*task_labels]}:"
             " give a model that was fine-tuned on this task"
         )
     return [names.index(label) for label in wanted]

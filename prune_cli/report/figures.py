@@ -98,6 +98,7 @@ def layer_sparsity_figure(layers: Sequence[Record], title: str) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=_DPI)
+    figure.set_layout_engine("none")  # as it was laid out: doing so again takes as long as drawing
     figure.savefig(path.with_suffix(".svg"))
 
 

@@ -222,7 +222,7 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
     asked: list[Any] = []
 
     def evaluate(config: Any, model: Path, console: Any) -> Any:
-        asked.append((config.task.name, config.data.seed, model))
+        asked.append((config.task.name, getattr(config.data, "path", "") or config.data.seed, model))
         records = Dataset.from_dict({"sentence1": ["a", "b"]})
         records.info.description = "here"
         return SimpleNamespace(
@@ -243,6 +243,11 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
     assert json.loads(told.out)["records"] == {"validation": 2}
     written = [json.loads(line) for line in (tmp_path / "made.jsonl").read_text().splitlines()]
     assert written[1] == {"split": "validation", "sentence1": "b", "prediction": {"label": "y"}}
+    (tmp_path / "ann's.jsonl").write_text('{"sentence1": "a", "sentence2": "b", "label": 0}')
+    monkeypatch.setenv("WANDB_BASE_URL", "https://me:secret@example.org")  # nothing is logged
+    told = prune("eval", str(tmp_path), "task=rte", str(tmp_path / "ann's.jsonl"))
+    assert told.code == 0, told.err
+    assert asked[-1] == ("rte", str(tmp_path / "ann's.jsonl"), tmp_path)
     assert "a folder that is there" in prune("eval", str(tmp_path), "--predictions", "no/such").err
     assert prune("eval", "/no/such").code == 2
 

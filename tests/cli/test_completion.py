@@ -26,11 +26,13 @@ def completed(*words: str) -> list[str]:
     ("words", "offered"),
     [
         (("prune", "run", "crit"), ["criterion=", *(f"criterion.{name}=" for name in "delta_t signed beta1 beta2 seed".split())]),
-        (("prune", "run", "sparsity", "=", "0.9", "trainer.le"), ["trainer.learning_rate="]),
+        (("prune", "run", "sparsity", "=", "0.9", "trainer.le"), ["trainer.learning_rate=", "trainer.learning_rate=..."]),
+        (("prune", "run", "exp"), [f"experiment={name}" for name in names("experiment", [CONF])]),
         (("prune", "run", "task", "=", "squ"), ["squad", "squad_v2"]),
         (("prune", "run", "-m", "data", "=", ""), ["hub", "local", "synthetic"]),
         (("prune", "run", "data", "="), ["hub", "local", "synthetic"]),
         (("prune", "run", "sparsity", "=", "0"), []),
+        (("prune", "run", "trainer.learning_rate", "="), []),
         (("prune", "list", "reg"), ["regularizations"]),
         (("prune", "st"), ["study", "status"]),
     ],
@@ -43,5 +45,5 @@ def test_options_of_a_folder_of_the_users(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "mine.yaml").write_text("name: mine\nspeed: 3\n")
     assert completed("prune", "run", "--config-dir", str(tmp_path), "task", "=", "mi") == ["mine"]
-    assert completed("prune", "run", "--config-dir", str(tmp_path), "task.sp") == ["task.speed="]
+    assert completed("prune", "run", "--config-dir", str(tmp_path), "task.sp") == ["task.speed=", "task.speed=..."]
     assert len(names("task", [CONF])) > 10

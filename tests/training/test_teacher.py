@@ -123,3 +123,11 @@ def test_state_comes_back() -> None:
     taught = taught_by(restored)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(later))
+
+
+def test_classes_may_differ_in_case_alone() -> None:
+    model = make_student(1)
+    unordered = logits_of(model)
+    model.config.id2label = {0: "US", 1: "it", 2: "us"}
+    in_order(model, ("us", "it", "US"), "a model")
+    torch.testing.assert_close(logits_of(model), unordered[:, [2, 1, 0]])
