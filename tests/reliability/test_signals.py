@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,13 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
 STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=100", "criterion.delta_t=5")
 
 
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
+EACH = pytest.mark.parametrize(
+    ("precision", "number"), [*zip(cycle(["fp32", "bf16"]), SIGNALS)], ids=str, indirect=["precision"]
+)
+"""Of the signals: none knows of a precision, so that each is sent in one of the two."""
+
+
+@pytest.fixture(scope="module")
 def precision(request: pytest.FixtureRequest) -> str:
     return f"trainer.precision={request.param}"
 
@@ -63,7 +70,7 @@ def stopped(
     return stop.value.exit_code
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@EACH
 def test_in_training_a_checkpoint_is_written_at_the_next_selection(
     number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +79,7 @@ def test_in_training_a_checkpoint_is_written_at_the_next_selection(
     assert_same_end(undisturbed, do(tmp_path, *STEPS, precision))
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@EACH
 def test_in_start_up_it_stops_at_once(
     number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +88,7 @@ def test_in_start_up_it_stops_at_once(
     assert_same_end(undisturbed, do(tmp_path, *STEPS, precision))
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@EACH
 def test_in_the_final_save_the_run_is_finished_first(
     number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +115,9 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
-@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("precision", "first"), [("fp32", signal.SIGHUP), ("bf16", signal.SIGTERM)], ids=str, indirect=["precision"]
+)
 def test_a_hang_up_never_insists(
     first: signal.Signals, undisturbed: Outcome, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
