@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from prune_cli.config.build import build
+from prune_cli.report import figures
 from prune_cli.tasks.text_classification import TextClassification
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +23,27 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pictures():
+    """Draw within `with pictures():` alone. Drawing takes a quarter of a tiny run: elsewhere empty files stand for it."""
+
+    drawn = figures._save
+
+    def blank(figure: object, path: Path) -> None:
+        for ending in (".png", ".svg"):
+            path.with_suffix(ending).touch()
+
+    @contextmanager
+    def drawing() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(figures, "_save", drawn)
+            yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_save", blank)
+        yield drawing
 
 
 @pytest.fixture

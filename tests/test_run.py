@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,10 @@ def precision(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def finished(precision: str, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def finished(precision: str, tmp_path_factory: pytest.TempPathFactory, pictures: Any) -> Outcome:
     """A run that nobody disturbed."""
-    return do(tmp_path_factory.mktemp("runs"), precision)
+    with pictures():
+        return do(tmp_path_factory.mktemp("runs"), precision)
 
 
 def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> None:
@@ -79,6 +81,7 @@ def test_one_model_in_the_folder_and_no_checkpoint(finished: Outcome) -> None:
     assert {path.name for path in (finished.folder / "figures").iterdir()} == {
         f"{name}.{ending}" for name in ("metric", "layers") for ending in ("png", "svg")
     }
+    assert all(path.stat().st_size > 5_000 for path in (finished.folder / "figures").iterdir())
 
 
 def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -> None:
@@ -143,7 +146,7 @@ MOMENTS: dict[str, tuple[Any, str, int]] = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("precision", "moment"), [*zip(cycle(["fp32", "bf16"]), MOMENTS)], indirect=["precision"])
 def test_killed_and_resumed_ends_the_same(
     moment: str, precision: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

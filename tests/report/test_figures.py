@@ -15,6 +15,12 @@ from matplotlib.axes import Axes
 from prune_cli.report import figures
 
 
+@pytest.fixture(autouse=True)
+def _drawn(pictures: Any):
+    with pictures():
+        yield
+
+
 def points(axis: Axes, label: str) -> list[tuple[float, float]]:
     """The points of the line with that label."""
     (line,) = [line for line in axis.get_lines() if line.get_label() == label]
