@@ -7,6 +7,8 @@ import importlib.metadata
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,13 +61,28 @@ def _keep(made: Dataset, place: Path) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
-        made.save_to_disk(str(temporary))
+        with _no_bar():
+            made.save_to_disk(str(temporary))
         put_folder(temporary, place)
         entries = [path for path in place.parent.iterdir() if not path.name.startswith(".")]
         for old in sorted(entries, key=lambda path: path.stat().st_mtime)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:  # a home that cannot be written, or is full, costs time alone
         log.debug("%s cannot be written: %s", place, error)
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without the bar of datasets: nobody waits for what is kept here."""
+    import datasets
+
+    hidden = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not hidden:
+            datasets.enable_progress_bars()
 
 
 def _key(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> str:

@@ -38,10 +38,11 @@ def records(texts: list[str] = TEXTS) -> Dataset:
     return Dataset.from_dict({"sentence": texts, "label": [n % 2 for n in range(len(texts))]})
 
 
-def test_the_same_is_encoded_once(task: Any, tiny_tokenizer: Any) -> None:
+def test_the_same_is_encoded_once(task: Any, tiny_tokenizer: Any, capfd: pytest.CaptureFixture[str]) -> None:
     made, calls = task
     tokenizer = tiny_tokenizer(TEXTS)
     first = encoded(made, records(), tokenizer, training=True)
+    assert capfd.readouterr() == ("", ""), "no bar is drawn over what is nobody's business"
     again = encoded(made, records(), tokenizer, training=True)
     assert calls == [True]
     assert again.to_list() == first.to_list()
