@@ -27,8 +27,8 @@ from tests.made_runs import made_run
 hub_has_every_model, prune, root_logger = conftest.hub_has_every_model, conftest.prune, conftest.root_logger
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_HERE = ("CHANGELOG.md", "CONTRIBUTING.md", "commands.md")
-"""One tells of what is no more, one is followed by test_contributing.py, one is made from the commands."""
+NOT_HERE = ("CHANGELOG.md", "commands.md")  # tells of what is no more; is made from the commands
+FOLLOWED = "CONTRIBUTING.md"  # to the letter, by test_contributing.py: its options have yet to be written
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for folder, pattern in ((ROOT, "*.md"), (ROOT / "docs", "**/*.md"), (ROOT / "experiments", "**/*.md"))
@@ -188,11 +188,8 @@ def test_commands_that_are_said_in_passing_are_there(page: str) -> None:
         options = {"--help"} | {option for parameter in COMMANDS[name].params for option in parameter.opts}
         for word in re.findall(r"(?<=[\s\[])--?[a-z][\w-]*", command):
             assert word in options, command
-        if (
-            name == "run"
-            and "..." not in command
-            and (overrides := [word for word in shlex.split(command) if "=" in word])
-        ):
+        overrides = [word for word in shlex.split(command) if "=" in word]
+        if name == "run" and overrides and "..." not in command and page != FOLLOWED:
             chosen = [] if re.search(r"\b(task|experiment)=", command) else ["task=mrpc"]
             diagnose([*chosen, *overrides], multirun="-m" in words)
 
