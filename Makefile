@@ -21,7 +21,7 @@ install: $(STAMP) ## make .venv with the pinned dependencies (the other targets 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo,gguf,joblib,onnx,openvino,optuna,submitit,tensorboard,trackio,workspaces,dev]'
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, where pip takes one; some files are for another Python
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true  # on all cores, where pip takes one; some files are for another Python
 	@touch $@
 
 demo: $(STAMP) ## prune MiniLM on synthetic data to 0, 80 and 95% and compare (about five minutes)

@@ -40,7 +40,7 @@ ONLINE = ("sync", "wandb-workspace")  # ask W&B: tests/tracking/test_online.py
 SMALL = {
     "trainer.max_steps": "4",
     "trainer.batch_size": "4",
-    "trainer.eval_steps": "2",
+    "trainer.eval_steps": "4",
     "criterion.delta_t": "1",
     "task.evaluation_records": "4",
 }

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 from datetime import UTC, datetime
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +145,7 @@ MOMENTS: dict[str, tuple[Any, str, int]] = {
 }
 
 
-@pytest.mark.parametrize(("precision", "moment"), [*zip(cycle(["fp32", "bf16"]), MOMENTS)], indirect=["precision"])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_and_resumed_ends_the_same(
     moment: str, precision: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,11 +89,11 @@ class RunFolder:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
-        if not isinstance(result, dict) or any(
-            not isinstance(result.get(key, kind()), kind) for key, kind in _FORM.items()
+        if (
+            not isinstance(result, dict)
+            or not {"format", "metric"} <= result.keys()
+            or any(not isinstance(result.get(key, kind()), kind) for key, kind in _FORM.items())
         ):
-            raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
-        if not {"format", "metric"} <= result.keys():
             raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
         if result["format"] != FORMAT:
             raise UserError(

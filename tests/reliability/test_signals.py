@@ -32,7 +32,7 @@ STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=10
 EACH = pytest.mark.parametrize(
     ("precision", "number"), [*zip(cycle(["fp32", "bf16"]), SIGNALS)], ids=str, indirect=["precision"]
 )
-"""Of the signals: none knows of a precision, so that each is sent in one of the two."""
+"""Of the signals, where none knows of a precision: each is sent in one of the two."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,8 @@ def stopped(
     return stop.value.exit_code
 
 
-@EACH
+@pytest.mark.parametrize("precision", ["fp32", "bf16"], indirect=True)
+@pytest.mark.parametrize("number", SIGNALS, ids=str)
 def test_in_training_a_checkpoint_is_written_at_the_next_selection(
     number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
