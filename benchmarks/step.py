@@ -18,7 +18,7 @@ from prune_cli.pruning.criteria import Criterion, Magnitude, Pins
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
-from prune_cli.pruning.scope import prunable_weights
+from prune_cli.pruning.scope import prunable_matrices
 from prune_cli.training.hardware import resolved_precision
 
 STEPS = 60
@@ -32,7 +32,7 @@ def measure(criterion: Criterion, precision: str, tokens: int) -> dict[str, list
     model = BertForSequenceClassification(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
     pruner = Pruner(
-        prunable_weights(model), criterion=criterion, schedule=Cubic(initial=5.0, final=20.0), pattern=Unstructured(),
+        prunable_matrices(model), criterion=criterion, schedule=Cubic(initial=5.0, final=20.0), pattern=Unstructured(),
         sparsity=0.9, total_steps=STEPS,
     )  # fmt: skip
     times: dict[str, list[float]] = defaultdict(list)

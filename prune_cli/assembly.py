@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +14,8 @@ from prune_cli.data.encoded import highest_token, only_label
 from prune_cli.errors import UserError
 from prune_cli.marks import LARGEST
 from prune_cli.pruning.pruner import Pruner
-from prune_cli.pruning.scope import prunable_weights
+from prune_cli.pruning.schedules import Schedule
+from prune_cli.pruning.scope import prunable_matrices
 from prune_cli.regularizers import Distillation
 from prune_cli.training.evaluation import Evaluation
 from prune_cli.training.teacher import Teacher
@@ -32,8 +34,21 @@ log = logging.getLogger(__name__)
 _LOOKED_AT = 100  # records whose words a tokenizer must know
 
 
-def total_steps(config: RunConfig, rows: int) -> int:
-    """Optimizer steps of the run, as the Trainer counts them; the schedule must fit.
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, and how sparsity grows in it.
+
+    Attributes:
+        steps: Optimizer steps, as the Trainer counts them.
+        schedule: Without lengths in epochs.
+    """
+
+    steps: int
+    schedule: Schedule
+
+
+def planned(config: RunConfig, rows: int) -> Plan:
+    """How long the run is; the schedule must fit.
 
     Args:
         config: The run.
@@ -43,17 +58,18 @@ def total_steps(config: RunConfig, rows: int) -> int:
         UserError: If it does not.
     """
     options = config.trainer
+    epoch = max(1, math.ceil(math.ceil(rows / options.batch_size) / options.gradient_accumulation))
     steps = options.max_steps
     if steps is None:
-        batches = math.ceil(rows / options.batch_size)
-        steps = math.ceil(options.epochs * max(1, math.ceil(batches / options.gradient_accumulation)))
+        steps = math.ceil(options.epochs * epoch)
     if steps > LARGEST:
         raise UserError(
             f"trainer.epochs={options.epochs:g} makes {steps:.0e} steps of {rows:,} records: give fewer epochs"
         )
-    if config.sparsity > 0 and (problems := list(config.schedule.misfits(steps, config.criterion.delta_t))):
+    schedule = config.schedule.with_epochs_of(epoch)
+    if config.sparsity > 0 and (problems := list(schedule.misfits(steps))):
         raise UserError(*problems)
-    return steps
+    return Plan(steps, schedule)
 
 
 def warn_of_records(task: Task, encoded: Dataset) -> None:
@@ -178,28 +194,32 @@ def _loading(config: RunConfig) -> tuple[str | Path, dict[str, Any]]:
     }
 
 
-def pruner_for(config: RunConfig, model: PreTrainedModel, steps: int) -> Pruner:
+def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
     """The engine around a model.
 
     Args:
         config: The run.
         model: Its weights are pruned in place.
-        steps: Optimizer steps of the run.
+        plan: Its steps and schedule.
 
     Raises:
-        UserError: If nothing is prunable.
+        UserError: If nothing is prunable, or criterion or pattern do not go with what is.
     """
     try:
-        weights = prunable_weights(model, config.model.include, config.model.exclude)
+        matrices = prunable_matrices(model, config.model.include, config.model.exclude)
     except ValueError as error:
         raise UserError(str(error)) from error
+    shapes = {matrix.name: matrix.shape for matrix in matrices}  # known before, but for a model that was not here
+    problems = [*config.pattern.misfits(shapes, config.sparsity), *config.criterion.misfits(shapes)]
+    if config.sparsity > 0 and problems:
+        raise UserError(*problems)
     return Pruner(
-        weights,
+        matrices,
         criterion=config.criterion,
-        schedule=config.schedule,
+        schedule=plan.schedule,
         pattern=config.pattern,
         sparsity=config.sparsity,
-        total_steps=steps,
+        total_steps=plan.steps,
     )
 
 

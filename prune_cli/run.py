@@ -127,7 +127,8 @@ def _run(
     task, records = config.data.load(config.task)
     tokenizer = assembly.tokenizer_for(config, task, records["train"])
     train = encoded(task, records["train"], tokenizer, training=True)
-    steps = assembly.total_steps(config, len(train))
+    plan = assembly.planned(config, len(train))
+    steps = plan.steps
     evaluated_every = options.evaluated_every(steps)
     assembly.warn_of_records(task, train)
     assembly.warn_of_no_teacher(config, steps, evaluated_every)
@@ -136,7 +137,7 @@ def _run(
 
     transformers.set_seed(config.seed)  # the head's first weights
     model = assembly.model_for(config, task, tokenizer, train)
-    pruner = assembly.pruner_for(config, model, steps)
+    pruner = assembly.pruner_for(config, model, plan)
     checkpoint = latest_checkpoint(folder.checkpoints, run_id)
     precision = resolved_precision(options.precision, options.device)
     if checkpoint is not None:
@@ -183,6 +184,7 @@ def _run(
         checkpoints=checkpoints,
         checkpoint=checkpoint,
         group_by_length=options.group_by_length,
+        cycles=plan.schedule.cycles(steps) if config.sparsity > 0 else (),
         task=task,
         tokenizer=tokenizer,
         train=train,

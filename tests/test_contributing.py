@@ -19,7 +19,7 @@ NEEDED = ("prune_cli", "hydra_plugins", "conf", "tests", "pyproject.toml")
 def examples() -> dict[str, str]:
     """The files that are to be written, and what is to stand in each: the block that follows the first mention."""
     blocks: dict[str, str] = {}
-    for path in re.findall(r"`((?:conf|prune_cli)/\w+/\w+\.(?:py|yaml))`", TEXT):
+    for path in re.findall(r"`((?:conf|prune_cli)(?:/\w+)+\.(?:py|yaml))`", TEXT):
         if not (ROOT / path).exists():
             found = re.search(rf"`{re.escape(path)}`.*?```\w+\n(.*?)```", TEXT, re.DOTALL)
             assert found, path
@@ -29,7 +29,7 @@ def examples() -> dict[str, str]:
 
 def test_there_is_an_example_of_each_kind() -> None:
     folders = {Path(path).parent.as_posix() for path in examples()}
-    assert folders == {"conf/criterion", "conf/task", "conf/model", "prune_cli/pruning", "prune_cli/tasks"}
+    assert folders == {"conf/criterion", "conf/task", "conf/model", "prune_cli/pruning/criteria", "prune_cli/tasks"}
 
 
 @pytest.mark.slow
@@ -45,7 +45,12 @@ def test_what_was_followed_passes_the_contracts(tmp_path: Path) -> None:
         (tmp_path / path).write_text(block, encoding="utf-8")
     stems = {Path(path).stem for path in made}
     own = [path for path in made if path.startswith("prune_cli/pruning")]  # its doctests
-    contracts = ["tests/config/test_compose.py", "tests/config/test_diagnose.py", "tests/tasks/test_contract.py"]
+    contracts = [
+        "tests/pruning/test_contract.py",
+        "tests/config/test_compose.py",
+        "tests/config/test_diagnose.py",
+        "tests/tasks/test_contract.py",
+    ]
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),

@@ -41,7 +41,7 @@ SMALL = {
     "trainer.max_steps": "4",
     "trainer.batch_size": "4",
     "trainer.eval_steps": "4",
-    "criterion.delta_t": "1",
+    "schedule.delta_t": "1",
     "task.evaluation_records": "4",
 }
 RECORDS = {"data": "synthetic", "data.train": "24", "data.validation": "8"}

@@ -221,7 +221,7 @@ def test_accumulated_batches_equal_a_larger_one(precision: str, tmp_path: Path) 
     [
         ["task=stsb"],
         ["task=mnli", "regularization=none", "criterion=magnitude"],
-        ["task=cola", "criterion=random", "pattern.regrow=false", "regularization.update=latest"],
+        ["task=cola", "criterion=random", "schedule.regrow=false", "regularization.update=latest"],
         ["task=sst2", "sparsity=0", "trainer.max_steps=5"],
         ["task=rte", "criterion=sensitivity", "regularization.weight=0.5", "sparsity=1.0"],
     ],

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.config.moved import moved
 from prune_cli.errors import UserError
 
 State = Literal["done", "running", "interrupted", "failed", "broken"]
@@ -129,7 +130,7 @@ def read(path: Path) -> Run | None:
         path=path,
         name=path.name,
         state=state,
-        config=config,
+        config=moved(config),
         result=result if state == "done" else {},
         problem=problem,
     )
@@ -178,7 +179,7 @@ def _kept(path: Path) -> Run | None:
         path=path,
         name=str(result["name"]),
         state="done",
-        config=config if isinstance(config, dict) else {},
+        config=moved(config) if isinstance(config, dict) else {},
         result=result,
     )
 

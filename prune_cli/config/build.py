@@ -130,6 +130,8 @@ def locate(path: str, key: str) -> type:
             f"{key}={path} is no dataclass with a method `problems`: its fields are the keys of its YAML, and the method"
             " yields what is wrong with their values"
         )
+    if lacking := sorted(getattr(cls, "__abstractmethods__", ())):
+        raise UserError(f"{key}={path} is not whole: it lacks {', '.join(lacking)}")
     return cls
 
 

@@ -19,6 +19,8 @@ from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
     from prune_cli.models import ModelConfig
+    from prune_cli.pruning.criteria import Criterion
+    from prune_cli.pruning.patterns import Pattern
     from prune_cli.tasks.base import Task
 
 _LEAST_FREE = 1 << 20  # bytes: not enough for a model, but enough to say so in a log
@@ -48,6 +50,39 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
     others = ", ".join(name for name, said in options.items() if said.get("architecture") in fitting)
     needed = " or ".join(WITH_ARTICLE[kind] for kind in fitting)
     yield f"task={task.name} needs {needed}, and {chosen} is {WITH_ARTICLE[architecture]}: choose model={others}"
+
+
+def shape_problems(
+    task: Task, model: ModelConfig, criterion: Criterion, pattern: Pattern, sparsity: float
+) -> Iterator[str]:
+    """Why a criterion or a pattern does not go with the matrices of a model, or with the sparsity.
+
+    The model is outlined only where one of them has a say in that.
+
+    Args:
+        task: One without problems.
+        model: One without problems, that goes with the task.
+        criterion: One without problems.
+        pattern: One without problems.
+        sparsity: Above 0.
+    """
+    from prune_cli.models import outline
+    from prune_cli.pruning.criteria import Criterion
+    from prune_cli.pruning.patterns import Pattern
+    from prune_cli.pruning.scope import prunable_matrices
+
+    if type(pattern).misfits is Pattern.misfits and type(criterion).misfits is Criterion.misfits:
+        return
+    if (made := outline(model, task.head)) is None:
+        return
+    try:
+        matrices = prunable_matrices(made, model.include, model.exclude)
+    except ValueError as error:
+        yield str(error)
+        return
+    shapes = {matrix.name: matrix.shape for matrix in matrices}
+    yield from pattern.misfits(shapes, sparsity)
+    yield from criterion.misfits(shapes)
 
 
 def _option(name: str) -> Mapping[str, Any]:

@@ -90,6 +90,9 @@ def explain_failure(error: Exception) -> str:
 def _remedy(key: str, known: set[str]) -> str:
     """The closest known key: beside the unknown one where its parent exists, anywhere otherwise."""
     parent, _, name = key.rpartition(".")
+    elsewhere = [other for other in known if other.rpartition(".")[2] == name]
+    if len(elsewhere) == 1:
+        return f": did you mean {elsewhere[0]}?"
     beside = sorted(other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == parent)
     if parent and beside:
         match = closest(name, beside)

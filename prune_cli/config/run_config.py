@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.build import build, construct
-from prune_cli.config.checks import fit_problems, output_problems
+from prune_cli.config.checks import fit_problems, output_problems, shape_problems
 from prune_cli.config.options import GROUPS, names
 from prune_cli.config.schema import CHOICES, GENERAL, KEYS, MISSING, PARTS, TARGET, General, own
 from prune_cli.config.suggest import did_you_mean
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from prune_cli.data.base import Source
     from prune_cli.models import ModelConfig
     from prune_cli.pruning.criteria import Criterion
-    from prune_cli.pruning.patterns import Unstructured
+    from prune_cli.pruning.patterns import Pattern
     from prune_cli.pruning.schedules import Schedule
     from prune_cli.regularizers import Distillation, NoTeacher
     from prune_cli.tasks.base import Task
@@ -63,7 +63,7 @@ class RunConfig:
     model: ModelConfig
     criterion: Criterion
     schedule: Schedule
-    pattern: Unstructured
+    pattern: Pattern
     regularization: Distillation | NoTeacher
     trainer: TrainerConfig
     data: Source
@@ -155,11 +155,15 @@ def _add(found: dict[str, Any], key: str, make: Callable[[], Any], problems: lis
 
 def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: bool) -> Iterator[str]:
     """What is wrong with options that are right alone; those that could not be built are left out."""
-    pruned = {"trainer", "schedule", "criterion", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0
-    if pruned and (steps := parts["trainer"].max_steps) is not None:
-        yield from parts["schedule"].misfits(steps, parts["criterion"].delta_t)
+    pruned = {"trainer", "schedule", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0
+    known = pruned and not parts["schedule"].in_epochs  # what an epoch is, only the records tell
+    if known and (steps := parts["trainer"].max_steps) is not None:
+        yield from parts["schedule"].misfits(steps)
     unfit = list(fit_problems(parts["task"], parts["model"])) if {"task", "model"} <= parts.keys() else []
     yield from unfit
+    if {"task", "model", "criterion", "pattern", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0 and not unfit:
+        sparsity = parts[_BESIDE].sparsity
+        yield from shape_problems(parts["task"], parts["model"], parts["criterion"], parts["pattern"], sparsity)
     if ask_source and {"task", "data"} <= parts.keys():
         yield from parts["data"].missing(parts["task"], training=training)
     if ask_source and "model" in parts and not unfit:

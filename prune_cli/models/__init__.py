@@ -7,6 +7,7 @@ from prune_cli.models.fingerprints import fingerprint
 from prune_cli.models.heads import in_order
 from prune_cli.models.locations import Location, folder_problems, package_folder
 from prune_cli.models.options import ModelConfig
+from prune_cli.models.outline import outline
 from prune_cli.models.pretrained import blank_copy, load_finetuned, load_model, load_tokenizer
 from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
 from prune_cli.models.vocabulary import unknown_share
@@ -24,6 +25,7 @@ __all__ = [
     "load_finetuned",
     "load_model",
     "load_tokenizer",
+    "outline",
     "package_folder",
     "random_model",
     "random_tokenizer",

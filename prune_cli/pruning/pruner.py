@@ -1,49 +1,19 @@
-"""The pruner: joins scope, criterion, averaging, schedule, pattern and selection into two calls around the optimizer's step."""
+"""The pruner: joins matrices, criterion, schedule and pattern into two calls around the optimizer's step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import Tensor
 
-from prune_cli.pruning.averaging import SmoothedImportance
-from prune_cli.pruning.criteria import Criterion, SmoothedCriterion, WeightSlice
-from prune_cli.pruning.patterns import Unstructured
+from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows
+from prune_cli.pruning.inputs import InputSquares
+from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.patterns.base import Mask, Pattern, Rows, Shapes
 from prune_cli.pruning.schedules import Schedule
-from prune_cli.pruning.selection import Cutoff, Divergence, InvalidScores, NotFinite, Scores
-
-_SLICE = 1 << 18  # weights handled at a time on a CPU: the temporaries of 2^18 float32 stay in its caches
-
-
-@final
-@dataclass(frozen=True)
-class Matrix:
-    """One prunable weight matrix.
-
-    Attributes:
-        name: Its name in the model.
-        parameter: The weights, [out, in].
-        start: Position of its first weight among all prunable weights.
-    """
-
-    name: str
-    parameter: nn.Parameter
-    start: int
-
-    def slices(self) -> Iterator[tuple[int, int]]:
-        """First and one-past-last weight of each slice, counted in this matrix."""
-        size = self.parameter.numel()
-        width = _SLICE if self.parameter.device.type == "cpu" else size
-        for lo in range(0, size, width):
-            yield lo, min(lo + width, size)
-
-    def flat(self) -> Tensor:
-        """The weights as one row; a view."""
-        return self.parameter.detach().view(-1)
+from prune_cli.pruning.selection import Divergence, InvalidScores, NotFinite
 
 
 @final
@@ -56,50 +26,55 @@ class Pruner:
         optimizer.step()
         pruner.after_optimizer_step(step)                     # select, remove
 
-    Nothing is stored of a mask but the cutoff that defines it: with the importance, which changes once a window, that is
-    enough to repeat it. Memory is three float32 a weight for a smoothed criterion (two without uncertainty), none for
-    another, and one byte more with `regrow=False`.
+    A mask is kept as what defines it, a cutoff for instance, and is said again from the importance. Memory is what the
+    criterion keeps, and one byte a weight where the schedule holds removed weights at zero.
+
+    Attributes:
+        masked: Whether what the mask removes is zero at this moment.
     """
 
     def __init__(
         self,
-        weights: Mapping[str, nn.Parameter],
+        matrices: Sequence[Matrix],
         *,
         criterion: Criterion,
         schedule: Schedule,
-        pattern: Unstructured,
+        pattern: Pattern,
         sparsity: float,
         total_steps: int,
     ) -> None:
         """Prepare to prune.
 
         Args:
-            weights: Prunable matrices by name, [out, in] each, contiguous.
+            matrices: What is prunable.
             criterion: How important a weight is.
             schedule: How sparse the model is to be after each step.
             pattern: Which weights compete.
             sparsity: Fraction removed at the end, in [0, 1].
             total_steps: Optimizer steps of the whole run.
         """
+        self.matrices = list(matrices)
         self.criterion = criterion
         self.schedule = schedule
         self.pattern = pattern
         self.target = sparsity
         self.total_steps = total_steps
-        self.matrices: list[Matrix] = []
-        self.prunable = 0
-        for name, parameter in weights.items():
-            self.matrices.append(Matrix(name, parameter, self.prunable))
-            self.prunable += parameter.numel()
-        self.averages = self._averages()
-        self.removed = 0
-        self.cutoff: Cutoff | None = None
-        self.masks: list[Bool[Tensor, " _"]] | None = None
+        self.prunable = sum(matrix.parameter.numel() for matrix in matrices)
+        pruned = self.matrices if sparsity > 0 else []
+        self.scorers: list[Scorer] = [criterion.scorer(matrix, schedule.delta_t) for matrix in pruned]
+        self.mask: Mask | None = None
         self.masked = True
+        needs: frozenset[str] = criterion.needs if sparsity > 0 else frozenset()
+        self._gradients = bool({"gradient", "removed"} & needs)
+        self._inputs = [InputSquares(matrix) for matrix in pruned] if "input" in needs else None
+        self._aside = [torch.zeros_like(matrix.local()) for matrix in pruned] if "removed" in needs else None
+        holds = self._aside is not None or schedule.holds
+        self._held = [torch.zeros_like(matrix.local(), dtype=torch.bool) for matrix in pruned] if holds else None
         self._looked = False
+        self._selected: tuple[float, int] | None = None
 
     def before_optimizer_step(self, step: int, learning_rates: Sequence[float]) -> None:
-        """Score the weights by their clipped gradients and average the scores.
+        """Let the criterion observe the step: clipped gradients, weights and learning rates as the update is to use them.
 
         Args:
             step: Steps finished before this one.
@@ -109,16 +84,21 @@ class Pruner:
             InvalidScores: If the criterion gives no score for each weight or, looked at in the first step alone, because
                 looking waits for the device, one that is no number.
         """
-        if self.target == 0:
+        if not self.criterion.needs:
             return
-        for matrix, average, learning_rate in zip(self.matrices, self.averages, learning_rates, strict=False):
-            weight, grad = matrix.flat(), _gradient(matrix).view(-1)
-            for lo, hi in matrix.slices():
-                at = WeightSlice(weight[lo:hi], grad[lo:hi], learning_rate, matrix.start + lo)
-                score = self._score(at, matrix.name)
-                if not self._looked and not score.isfinite().all():
-                    raise self._culprit(matrix.name)
-                average.update(score, step, lo, hi)
+        for number, (matrix, scorer) in enumerate(zip(self.matrices, self.scorers, strict=False)):
+            weight = matrix.local()
+            grad = matrix.gradient() if self._gradients else None
+            inputs = None if self._inputs is None else self._inputs[number].take()
+            aside = None if self._aside is None else self._aside[number]
+            for rows, start in self._slices(matrix):
+                seen = weight[rows] if aside is None else weight[rows] + aside[rows]
+                at = WeightRows(seen, None if grad is None else grad[rows], inputs, learning_rates[number], start)
+                scorer.observe(at, rows, step)
+            if grad is not None and aside is not None and self._held is not None:
+                grad.masked_fill_(self._held[number], 0)  # the optimizer has nothing to learn of removed weights
+            if not self._looked and not all(bool(buffer.isfinite().all()) for buffer in scorer.buffers().values()):
+                raise self._culprit(matrix.name)
         self._looked = True
 
     def after_optimizer_step(self, step: int) -> None:
@@ -130,39 +110,60 @@ class Pruner:
         Raises:
             InvalidScores: If training has diverged, or the criterion gives no number.
         """
-        if self.target > 0 and self.schedule.selects(step, self.total_steps, self.criterion.delta_t):
-            sparsity = self.schedule.sparsity(step, self.total_steps, self.target)
-            self._select(round(sparsity * self.prunable), step)
+        if self.target > 0 and self.schedule.selects(step, self.total_steps):
+            if self._aside is not None:
+                self._hold()
+                for matrix, values in zip(self.matrices, self._aside, strict=True):
+                    matrix.local().add_(values)  # what was removed comes back as it was
+            self._select(self.schedule.sparsity(step, self.total_steps, self.target), step)
             self._remove()
             self.masked = True
-        elif self.masks is not None:
-            self._hold(self.masks)
+        elif self._held is not None:
+            self._hold()
         else:
             self.masked = self.removed == 0  # removed weights have trained on
+
+    @property
+    def removed(self) -> int:
+        """Weights that the last selection removed."""
+        return 0 if self.mask is None else self.mask.removed
 
     @property
     def target_now(self) -> float:
         """Fraction of the prunable weights that the last selection removed."""
         return self.removed / self.prunable
 
+    @property
+    def shapes(self) -> Shapes:
+        """Outputs and inputs of each matrix."""
+        return {matrix.name: matrix.shape for matrix in self.matrices}
+
     def zeros(self) -> list[int]:
         """Weights that are zero at this moment, matrix by matrix."""
         counts = torch.stack([(matrix.parameter.detach() == 0).sum() for matrix in self.matrices])
         return [int(count) for count in counts]
 
+    def rows(self, matrix: int | None = None) -> Iterator[Rows]:
+        """The importance of the weights, slice by slice in order of position.
+
+        Args:
+            matrix: Number of the only matrix that is wanted; None for all.
+        """
+        for number in range(len(self.matrices)) if matrix is None else (matrix,):
+            weight = self.matrices[number].local()
+            for rows, start in self._slices(self.matrices[number]):
+                at = WeightRows(weight[rows], None, None, 0.0, start)
+                yield Rows(self.scorers[number].importance(at, rows), number, start)
+
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the weights."""
-        cutoff = self.cutoff or Cutoff(0.0, 0)
-        state = {
-            "removed": torch.tensor(self.removed),
-            "cutoff.score": torch.tensor(cutoff.score),
-            "cutoff.tie": torch.tensor(cutoff.tie),
-            "masked": torch.tensor(self.masked),
-        }
-        for matrix, average in zip(self.matrices, self.averages, strict=False):
-            state |= {f"{kind}.{matrix.name}": buffer for kind, buffer in average.buffers().items()}
-        if self.masks is not None:
-            state |= {f"mask.{matrix.name}": mask for matrix, mask in zip(self.matrices, self.masks, strict=True)}
+        state = {"removed": torch.tensor(0), "masked": torch.tensor(self.masked)}
+        if self.mask is not None:
+            state |= self.mask.state()
+        for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
+            state |= {f"{kind}.{matrix.name}": buffer for kind, buffer in scorer.buffers().items()}
+        for kind, tensors in self._apart():
+            state |= {f"{kind}.{matrix.name}": tensor for matrix, tensor in zip(self.matrices, tensors, strict=True)}
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -171,29 +172,26 @@ class Pruner:
         Raises:
             KeyError: If the state is that of another model or criterion.
         """
-        self.removed = int(state["removed"])
         self.masked = bool(state["masked"])
-        self.cutoff = Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"])) if self.removed else None
-        for matrix, average in zip(self.matrices, self.averages, strict=False):
-            for kind, buffer in average.buffers().items():
-                buffer.copy_(state[f"{kind}.{matrix.name}"])
-        if not self.pattern.regrow and self.removed:
-            self.masks = [state[f"mask.{m.name}"].to(m.parameter.device) for m in self.matrices]
+        self.mask = self.pattern.restore(state) if int(state["removed"]) else None
+        for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
+            for kind, buffer in scorer.buffers().items():
+                buffer.copy_(_restored(state[f"{kind}.{matrix.name}"], matrix))
+        for kind, tensors in self._apart() if self.mask is not None else ():
+            for matrix, tensor in zip(self.matrices, tensors, strict=True):
+                tensor.copy_(_restored(state[f"{kind}.{matrix.name}"], matrix))
 
-    def _averages(self) -> list[SmoothedImportance]:
-        if not isinstance(self.criterion, SmoothedCriterion) or self.target == 0:
-            return []
-        c = self.criterion
-        return [SmoothedImportance(m.flat(), delta_t=c.delta_t, beta1=c.beta1, beta2=c.beta2) for m in self.matrices]
+    def _apart(self) -> Iterator[tuple[str, list[Tensor]]]:
+        """What is kept of removed weights, a tensor for each matrix."""
+        if self._held is not None:
+            yield "mask", self._held
+        if self._aside is not None:
+            yield "aside", self._aside
 
-    def _score(self, at: WeightSlice, name: str) -> Tensor:
-        score = self.criterion.score(at)
-        if score.shape != at.weight.shape:
-            raise InvalidScores(
-                f"{type(self.criterion).__name__}.score gives {list(score.shape)} for {list(at.weight.shape)} weights of {name}:"
-                " it must give each weight its own score"
-            )
-        return score
+    def _slices(self, matrix: Matrix) -> Iterator[tuple[slice, int]]:
+        """Rows to handle at a time, and the position of their first weight."""
+        for rows in matrix.slices(self.pattern.together):
+            yield rows, matrix.start + rows.start * matrix.shape[1]
 
     def _culprit(self, name: str) -> InvalidScores:
         """Why a score or an importance is no number: weights and gradients are looked at once it has happened."""
@@ -211,53 +209,38 @@ class Pruner:
             " gradients are finite: mend the criterion"
         )
 
-    def _importance(self) -> Iterator[Scores]:
-        """The importance of all weights, slice by slice, in order of position."""
-        for index, matrix in enumerate(self.matrices):
-            weight = matrix.flat()
-            for lo, hi in matrix.slices():
-                start = matrix.start + lo
-                if self.averages:
-                    values = self.averages[index].importance(lo, hi)
-                else:
-                    values = self._score(WeightSlice(weight[lo:hi], None, 0.0, start), matrix.name)
-                yield Scores(values, start, matrix.name)
-
-    def _select(self, remove: int, step: int) -> None:
-        """Find the cutoff, unless neither the importance nor the count has changed since the last one."""
-        unchanged = self.averages and remove == self.removed and step % self.criterion.delta_t != 0
-        if not unchanged:
-            try:
-                self.cutoff = self.pattern.select(self._importance, remove)
-            except NotFinite as error:
-                raise self._culprit(error.name) from error
-            self.removed = remove
+    def _select(self, sparsity: float, step: int) -> None:
+        """Choose a mask, unless neither the importance nor the sparsity has changed since the last one."""
+        asked = (sparsity, step // self.schedule.delta_t)
+        if asked == self._selected and all(scorer.steady for scorer in self.scorers):
+            return
+        try:
+            self.mask = self.pattern.select(self, sparsity)
+        except NotFinite as error:
+            raise self._culprit(error.name) from error
+        self._selected = asked
 
     def _remove(self) -> None:
-        """Zero what falls below the cutoff."""
-        if self.cutoff is None:
+        """Zero what the mask removes."""
+        if self.mask is None or self.mask.removed == 0:
             return
-        scores = self._importance()
-        masks: list[Tensor] = []
-        for matrix in self.matrices:
-            weight = matrix.flat()
-            parts: list[Tensor] = []
-            for lo, hi in matrix.slices():
-                part = self.cutoff.removed(next(scores))
-                weight[lo:hi].masked_fill_(part, 0)
-                parts.append(part)
-            if not self.pattern.regrow:
-                masks.append(torch.cat(parts))
-        self.masks = masks or None
+        importance = self.rows()
+        for number, matrix in enumerate(self.matrices):
+            weight = matrix.local()
+            for rows, _ in self._slices(matrix):
+                part = self.mask.of(next(importance))
+                if self._held is not None:
+                    self._held[number][rows] = part
+                if self._aside is not None:
+                    self._aside[number][rows] = weight[rows] * part
+                weight[rows].masked_fill_(part, 0)
 
-    def _hold(self, masks: Sequence[Bool[Tensor, " _"]]) -> None:
-        """Zero what the optimizer has moved."""
-        for matrix, mask in zip(self.matrices, masks, strict=True):
-            matrix.flat().masked_fill_(mask, 0)
+    def _hold(self) -> None:
+        """Zero again what the optimizer has moved of removed weights."""
+        for matrix, mask in zip(self.matrices, self._held or (), strict=False):
+            matrix.local().masked_fill_(mask, 0)
 
 
-def _gradient(matrix: Matrix) -> Tensor:
-    grad = matrix.parameter.grad
-    if grad is None:
-        raise ValueError(f"{matrix.name} has no gradient: it is frozen or unused; leave it out by model.exclude")
-    return grad
+def _restored(kept: Tensor, matrix: Matrix) -> Tensor:
+    """A buffer of a checkpoint; earlier versions wrote those of a weight each as one row."""
+    return matrix.seen(kept) if kept.ndim == 1 and kept.numel() == matrix.parameter.numel() else kept

@@ -8,10 +8,19 @@ from typing import cast
 
 from torch import nn
 
+from prune_cli.pruning.matrices import Matrix
 
-def prunable_weights(
-    model: nn.Module, include: str | None = None, exclude: str | None = None
-) -> dict[str, nn.Parameter]:
+
+def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights of `prunable_matrices`, all of them, by their name in the model.
+
+    Args:
+        model: Any model of transformers, or alike.
+    """
+    return {matrix.name: matrix.parameter for matrix in prunable_matrices(model)}
+
+
+def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str | None = None) -> list[Matrix]:
     """Find the two-dimensional weights of the Transformer blocks, in the model's own order.
 
     A block stack is an `nn.ModuleList`, as in every architecture of transformers; embeddings inside one (the relative
@@ -24,7 +33,7 @@ def prunable_weights(
         exclude: Regular expression; weights whose name it finds are left alone. None for none.
 
     Returns:
-        The weights by their name in the model.
+        The matrices, by position.
 
     Raises:
         ValueError: If none is left.
@@ -50,4 +59,9 @@ def prunable_weights(
             f"no weight is left to prune: {len(weights)} matrices lie in the Transformer blocks, and none of them fits"
             f" model.include={include!r} and model.exclude={exclude!r}"
         )
-    return chosen
+    matrices: list[Matrix] = []
+    start = 0
+    for name, parameter in chosen.items():
+        matrices.append(Matrix(name, model.get_submodule(name.rpartition(".")[0]), start))
+        start += parameter.numel()
+    return matrices

@@ -77,6 +77,10 @@ class Cutoff:
         return removed
 
 
+NOTHING = Cutoff(float("-inf"), 0)
+"""The line below which no score lies."""
+
+
 def sortable(values: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
     """Map float32 to int32 such that integers sort as the floats do.
 

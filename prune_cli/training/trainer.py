@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from prune_cli.errors import Diverged
 from prune_cli.heads.decisions import task_loss
 from prune_cli.training import heap
+from prune_cli.training.learning_rate import factor
 from prune_cli.training.sampler import EpochSampler
 
 if TYPE_CHECKING:
@@ -140,6 +142,7 @@ class PruningTrainer(TaskTrainer):
         checkpoints: Checkpoints,
         checkpoint: Checkpoint | None,
         group_by_length: bool,
+        cycles: Sequence[int] = (),
         **task: Any,
     ) -> None:
         """Prepare.
@@ -152,6 +155,7 @@ class PruningTrainer(TaskTrainer):
             checkpoints: Where checkpoints go.
             checkpoint: The one to go on from; None to begin.
             group_by_length: Fill batches with records of similar length.
+            cycles: Steps at which the learning rate begins anew.
             task: The other arguments of TaskTrainer.
         """
         super().__init__(model, args, **task)
@@ -161,6 +165,7 @@ class PruningTrainer(TaskTrainer):
         self.checkpoints = checkpoints
         self.checkpoint = checkpoint
         self.group_by_length = group_by_length
+        self.cycles = cycles
         if args.gradient_checkpointing:
             for layer in model.modules():
                 if isinstance(layer, GradientCheckpointingLayer):
@@ -176,6 +181,16 @@ class PruningTrainer(TaskTrainer):
         else:  # resumed at its end the Trainer would take one step more
             self._load_from_checkpoint(str(self.checkpoint.path))
             self.state.global_step = self.checkpoint.step
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """The Trainer's, or where the learning rate begins anew one that does."""
+        if not self.cycles:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            rate = partial(factor, cycles=self.cycles, total_steps=num_training_steps, warmup=self.args.warmup_steps)
+            used = cast("torch.optim.Optimizer", optimizer or self.optimizer)
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(used, rate)
+        return self.lr_scheduler
 
     def compute_loss(
         self,

@@ -21,9 +21,9 @@ from tests.whole_runs import SMALL, Killed, dies, do
 CASES: Mapping[str, Sequence[dict[str, Any]]] = yaml.safe_load(
     (Path(__file__).parents[1] / "bad_inputs.yaml").read_text(encoding="utf-8")
 )
-TINY = ("model=tiny_bert", "tracking=none", "trainer.max_steps=20", "trainer.batch_size=4", "criterion.delta_t=5")
+TINY = ("model=tiny_bert", "tracking=none", "trainer.max_steps=20", "trainer.batch_size=4", "schedule.delta_t=5")
 SYNTHETIC = ("data=synthetic", "data.train=40", "data.validation=16")
-STEPS = ("trainer.max_steps=20", "trainer.eval_steps=10", "trainer.save_steps=10", "criterion.delta_t=5")
+STEPS = ("trainer.max_steps=20", "trainer.eval_steps=10", "trainer.save_steps=10", "schedule.delta_t=5")
 """Of the made runs."""
 SECONDS = 15
 """That a refusal may take."""

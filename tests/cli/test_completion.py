@@ -22,10 +22,14 @@ def completed(*words: str) -> list[str]:
     ).stdout.split()
 
 
+CRITERIA = ("beta", "signed", "beta1", "beta2", "seed", "learning_rate", "penalty")
+"""Fields of any criterion, in the order of the files."""
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (("prune", "run", "crit"), ["criterion=", *(f"criterion.{name}=" for name in "delta_t signed beta1 beta2 seed".split())]),
+        (("prune", "run", "crit"), ["criterion=", *(f"criterion.{name}=" for name in CRITERIA)]),
         (("prune", "run", "sparsity", "=", "0.9", "trainer.le"), ["trainer.learning_rate=", "trainer.learning_rate=..."]),
         (("prune", "run", "exp"), [f"experiment={name}" for name in names("experiment", [CONF])]),
         (("prune", "run", "task", "=", "squ"), ["squad", "squad_v2"]),

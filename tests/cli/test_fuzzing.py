@@ -14,7 +14,7 @@ from tests.cli.conftest import Prune
 
 SEED = 20261126
 COMMAND = (
-    "run task=mrpc model=tiny_bert data=synthetic tracking=none sparsity=0.9 seed=1 criterion=pins criterion.delta_t=5"
+    "run task=mrpc model=tiny_bert data=synthetic tracking=none sparsity=0.9 seed=1 criterion=pins schedule.delta_t=5"
     " criterion.beta1=0.85 schedule.initial=0.1 schedule.final=0.35 regularization=self regularization.temperature=2"
     " trainer.max_steps=60 trainer.batch_size=8 trainer.learning_rate=1e-4 trainer.warmup=0.1 task.max_length=64"
     " task.metrics=[f1,accuracy] task.evaluation_splits=[validation] data.train=40 data.validation=8"

@@ -109,8 +109,8 @@ def test_at_the_top_there_is_no_key_before_a_field() -> None:
 
 
 def test_a_node_is_built_from_its_target() -> None:
-    made = build({"_target_": PINS, "signed": True, "delta_t": 5}, "criterion")
-    assert (type(made).__name__, made.signed, made.delta_t, made.beta1) == ("Pins", True, 5, 0.85)
+    made = build({"_target_": PINS, "signed": True, "beta2": 0.9}, "criterion")
+    assert (type(made).__name__, made.signed, made.beta2, made.beta1) == ("Pins", True, 0.9, 0.85)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,8 @@ def test_a_node_is_built_from_its_target() -> None:
         (PINS + "s", r"^criterion\._target_=.*Pinss: there is no such class"),
         ("Pins", r"^criterion\._target_=Pins: there is no such class"),
         ("os.system", r"^criterion\._target_=os\.system is no dataclass"),
-        ("prune_cli.pruning.criteria.WeightSlice", r"WeightSlice is no dataclass with a method `problems`"),
+        ("prune_cli.pruning.criteria.Criterion", r"Criterion is not whole: it lacks scorer$"),
+        ("prune_cli.pruning.criteria.WeightRows", r"WeightRows is no dataclass with a method `problems`"),
         ("prune_cli.models.locations.Location", r"Location is no dataclass with a method `problems`"),
     ],
 )
@@ -137,7 +138,7 @@ def test_what_is_no_node_is_refused(node: object) -> None:
 
 def test_a_node_without_target_is_refused() -> None:
     with pytest.raises(UserError, match=r"^criterion has no _target_"):
-        build({"delta_t": 5}, "criterion")
+        build({"beta1": 0.5}, "criterion")
 
 
 def test_numbers_may_come_as_text_from_the_environment() -> None:

@@ -53,7 +53,7 @@ def test_every_option_composes_and_builds(group: str, option: str, compose: Comp
     assert choices[group] == option
     if group not in ("experiment", "model", "trainer", "tracking"):
         built = getattr(config, group)
-        assert config.resolved[group][TARGET] == f"{type(built).__module__}.{type(built).__qualname__}"
+        assert locate(config.resolved[group][TARGET], group) is type(built)
     if group == "task":
         assert config.task.name == option
 

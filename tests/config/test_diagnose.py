@@ -71,7 +71,7 @@ def test_all_culprits_are_found_at_once() -> None:
     [
         ([], [NO_TASK]),
         (["tsk=mrpc"], ["tsk is not known: did you mean task?", NO_TASK]),
-        (["task=rte", "criterion.foo=1"], ["criterion.foo is not known: criterion has beta1, beta2, delta_t, signed"]),
+        (["task=rte", "criterion.foo=1"], ["criterion.foo is not known: criterion has beta1, beta2, signed"]),
         (
             ["task=rte", "task.hub_confi=x"],
             ["task.hub_confi is not known: did you mean task.hub_config?"],
@@ -127,7 +127,7 @@ def test_every_value_of_a_sweep_is_checked() -> None:
         "task=rte,mrcp",
         "sparsity=0.5,90",
         "seed=range(-1,5)",
-        "criterion.delta_t=10,0",
+        "schedule.delta_t=10,0",
         "hydra.verbose=true,false",
         multirun=True,
     )
@@ -136,7 +136,7 @@ def test_every_value_of_a_sweep_is_checked() -> None:
         "hydra.verbose=true,false: Hydra's own keys cannot be swept",
         f"task=mrcp is not known: did you mean mrpc? (one of {TASKS})",
         "sparsity is 90: give the fraction of weights to remove, from 0 to 1: did you mean 0.9?",
-        "criterion.delta_t is 0: it counts steps, give a whole number from 1 on",
+        "schedule.delta_t is 0: it counts steps, give a whole number from 1 on",
     ]
 
 

@@ -65,7 +65,6 @@ def test_it_holds_built_objects_and_plain_values(make: Make, tmp_path: Path) -> 
     assert config.resolved["criterion"] == {
         "_target_": "prune_cli.pruning.criteria.Pins",
         "signed": True,
-        "delta_t": 10,
         "beta1": 0.85,
         "beta2": 0.99,
     }
@@ -95,14 +94,14 @@ def test_everything_wrong_is_told_at_once(make: Make) -> None:
         make,
         "sparsity=1.2",
         "seed=-1",
-        "criterion.delta_t=0",
+        "schedule.delta_t=0",
         "regularization.weight=-0.5",
         "trainer.batch_size=0",
         "+speed=1",
     )
     assert [problem.split(" ", 1)[0] for problem in told] == [
         "speed",
-        "criterion.delta_t",
+        "schedule.delta_t",
         "regularization.weight",
         "trainer.batch_size",
         "sparsity",
@@ -196,7 +195,7 @@ def test_what_changes_results_changes_the_identity(make: Make, identity_of_small
 
 
 @pytest.mark.parametrize(
-    "override", ["criterion=magnitude", "criterion.beta1=0.5", "schedule.final=0.2", "pattern.regrow=false"]
+    "override", ["criterion=magnitude", "criterion.beta1=0.5", "schedule.final=0.2", "schedule.regrow=false"]
 )
 def test_without_pruning_what_prunes_does_not_count(make: Make, override: str) -> None:
     assert identity(make(*SMALL, override)) != identity(make(*SMALL))
@@ -228,10 +227,10 @@ def test_a_users_own_class_counts_with_its_source(make: Make, tmp_path: Path, mo
     source = tmp_path / "theirs.py"
     text = """
 from dataclasses import dataclass
-from prune_cli.pruning.criteria import Criterion
+from prune_cli.pruning.criteria import WeightCriterion
 
 @dataclass(frozen=True, kw_only=True)
-class Theirs(Criterion):
+class Theirs(WeightCriterion):
     def score(self, at):
         return at.weight.abs()
 """

@@ -13,13 +13,22 @@ import pytest
 import torch
 from torch import nn
 
-from prune_cli.pruning import pruner as pruner_module
-from prune_cli.pruning.criteria import Criterion, Magnitude, Pins, Random, Sensitivity, SmoothedCriterion
+from prune_cli.pruning import matrices as matrices_module
+from prune_cli.pruning.criteria import (
+    Criterion,
+    Magnitude,
+    Pins,
+    Random,
+    Sensitivity,
+    SmoothedCriterion,
+    WeightCriterion,
+)
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.pruning.selection import InvalidScores
 from tests.pruning.reference import ReferencePruner
+from tests.pruning.toy import matrices
 
 SHAPES = {"a": (24, 16), "b": (16, 40), "c": (8, 8)}
 SIZE = sum(out * inner for out, inner in SHAPES.values())
@@ -38,12 +47,12 @@ def make_pruner(
     sparsity: float = 0.9,
     regrow: bool = True,
 ) -> Pruner:
-    schedule = Cubic(initial=20.0, final=40.0)
+    schedule = Cubic(initial=20.0, final=40.0, regrow=regrow)
     return Pruner(
-        weights,
+        matrices(weights),
         criterion=criterion,
         schedule=schedule,
-        pattern=Unstructured(regrow=regrow),
+        pattern=Unstructured(),
         sparsity=sparsity,
         total_steps=steps,
     )
@@ -70,11 +79,11 @@ def train(weights: dict[str, nn.Parameter], pruner: Pruner, steps: range, learni
 def test_follows_the_float64_reference_over_300_steps(
     signed: bool, beta2: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pruner_module, "_SLICE", 100)  # slices that do not end with rows or matrices
+    monkeypatch.setattr(matrices_module, "_SLICE", 100)  # slices that do not end with matrices
     weights, steps, rate = make_weights(), 300, 0.05
-    criterion = Pins(signed=signed, delta_t=10, beta1=0.85, beta2=beta2)
+    criterion = Pins(signed=signed, beta1=0.85, beta2=beta2)
     pruner = Pruner(
-        weights,
+        matrices(weights),
         criterion=criterion,
         schedule=Cubic(initial=20.0, final=100.0),
         pattern=Unstructured(),
@@ -93,12 +102,12 @@ def test_follows_the_float64_reference_over_300_steps(
         gradients = np.concatenate([w.grad.double().numpy().ravel() for w in weights.values() if w.grad is not None])
         reference.score(flat(weights), gradients, rate, step)
         pruner.before_optimizer_step(step, [rate] * 3)
-        importance = torch.cat([s.values for s in pruner._importance()]).double().numpy()
+        importance = torch.cat([s.values.flatten() for s in pruner.rows()]).double().numpy()
         np.testing.assert_allclose(importance, reference.importance, rtol=2e-4, atol=1e-12)
         optimizer.step()
         pruner.after_optimizer_step(step)
         removed = reference.removed(step)
-        assert (removed is None) == (not pruner.schedule.selects(step, steps, 10))
+        assert (removed is None) == (not pruner.schedule.selects(step, steps))
         if removed is not None:
             assert pruner.removed == removed.sum()
             agreements.append(((flat(weights) == 0) == removed).mean())
@@ -160,7 +169,7 @@ def test_state_restores_the_same_end(criterion: Criterion, regrow: bool, stop: i
 def test_slices_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = []
     for width in (7, 1 << 18):
-        monkeypatch.setattr(pruner_module, "_SLICE", width)
+        monkeypatch.setattr(matrices_module, "_SLICE", width)
         for criterion in (Pins(), Random(seed=1)):
             weights = make_weights()
             train(weights, make_pruner(weights, criterion), range(120))
@@ -211,7 +220,7 @@ class Odd(SmoothedCriterion):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class OddAtSelection(Criterion):
+class OddAtSelection(WeightCriterion):
     """The same without gradients."""
 
     gives: Callable[[torch.Tensor], torch.Tensor]
@@ -220,7 +229,7 @@ class OddAtSelection(Criterion):
         return self.gives(at.weight)
 
 
-WRONG_SHAPES = [lambda w: w.sum(), lambda w: w[:-1], lambda w: w[:, None], lambda w: w[:1]]
+WRONG_SHAPES = [lambda w: w.sum(), lambda w: w[:-1], lambda w: w[:, None], lambda w: w[:1], lambda w: w.flatten()]
 
 
 @pytest.mark.parametrize("gives", WRONG_SHAPES)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
-from prune_cli.pruning.scope import prunable_weights
+from prune_cli.pruning.scope import prunable_matrices, prunable_weights
 
 SIZES: dict[str, Any] = {
     "hidden_size": 8,
@@ -161,11 +161,11 @@ def test_as_many_as_the_list_of_models_says(auto: Any, config: Any, count: int) 
 
 def test_include_and_exclude() -> None:
     model = tiny("bert")
-    assert len(prunable_weights(model, include=r"layer\.0\.")) == 6
-    assert len(prunable_weights(model, exclude="attention")) == 4
-    assert len(prunable_weights(model, include="attention", exclude="output")) == 6
+    assert len(prunable_matrices(model, include=r"layer\.0\.")) == 6
+    assert len(prunable_matrices(model, exclude="attention")) == 4
+    assert len(prunable_matrices(model, include="attention", exclude="output")) == 6
 
 
 def test_nothing_left_is_an_error_with_the_expressions() -> None:
     with pytest.raises(ValueError, match=r"12 matrices .* none of them fits model.include='nowhere'"):
-        prunable_weights(tiny("bert"), include="nowhere")
+        prunable_matrices(tiny("bert"), include="nowhere")

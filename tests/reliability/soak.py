@@ -39,7 +39,7 @@ PHASES = ("start-up", "steps and evaluations", "writing a checkpoint", "final sa
 
 FP32, BF16 = "trainer.precision=fp32", "trainer.precision=bf16"
 DIVIDING, NOT_DIVIDING = "trainer.save_steps=20", "trainer.save_steps=15"  # the 60 steps of a run
-HELD = "pattern.regrow=false"
+HELD = "schedule.regrow=false"
 TEACHER, NOBODY = "regularization.first_teacher=TEACHER", "regularization=none"
 TAGS = ("task=conll2003", "trainer.eval_steps=30")
 

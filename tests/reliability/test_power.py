@@ -15,7 +15,7 @@ from tests.whole_runs import assert_same_end, do
 
 pytestmark = pytest.mark.slow
 
-STEPS = ("trainer.max_steps=30", "trainer.eval_steps=10", "trainer.save_steps=12", "criterion.delta_t=5")
+STEPS = ("trainer.max_steps=30", "trainer.eval_steps=10", "trainer.save_steps=12", "schedule.delta_t=5")
 SHOWN = int(os.environ.get("POWER_CUTS", "12"))
 """How many moments are tried, spread evenly, beside those at the end; `make soak` tries all."""
 AT_THE_END = 10

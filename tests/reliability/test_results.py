@@ -18,7 +18,7 @@ from tests.whole_runs import Killed, assert_same_end, dies, do
 
 pytestmark = pytest.mark.slow
 
-STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=10", "criterion.delta_t=5")
+STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=10", "schedule.delta_t=5")
 
 
 @pytest.fixture(scope="module")

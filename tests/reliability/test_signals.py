@@ -26,7 +26,7 @@ from tests.whole_runs import assert_same_end, do
 pytestmark = pytest.mark.slow
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
-STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=100", "criterion.delta_t=5")
+STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=100", "schedule.delta_t=5")
 
 
 EACH = pytest.mark.parametrize(

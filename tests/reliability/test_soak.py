@@ -33,7 +33,13 @@ def test_a_difference_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_scenarios_cross_what_matters() -> None:
     said = [" ".join(overrides) for overrides in SCENARIOS.values()]
     for one in ("precision=fp32", "precision=bf16"):
-        for other in ("save_steps=20", "save_steps=15", "first_teacher", "regularization=none", "regrow=false"):
+        for other in (
+            "save_steps=20",
+            "save_steps=15",
+            "first_teacher",
+            "regularization=none",
+            "schedule.regrow=false",
+        ):
             assert any(one in text and other in text for text in said), (one, other)
 
 

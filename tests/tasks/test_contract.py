@@ -29,7 +29,7 @@ NAMED = {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "
          "ontonotes", "ner", "web_nlg", "e2e_nlg", "dart"}  # fmt: skip
 SMALL = (
     "data=synthetic data.train=24 data.validation=10 tracking=none trainer.precision=fp32 sparsity=0.5"
-    " trainer.max_steps=10 trainer.batch_size=4 trainer.eval_batch_size=4 trainer.eval_steps=4 criterion.delta_t=2"
+    " trainer.max_steps=10 trainer.batch_size=4 trainer.eval_batch_size=4 trainer.eval_steps=4 schedule.delta_t=2"
 ).split()
 
 

@@ -95,7 +95,7 @@ def test_killed_and_resumed_ends_the_same(task: str, tmp_path: Path, monkeypatch
         "trainer.max_steps=24",
         "trainer.eval_steps=8",
         "trainer.save_steps=6",
-        "criterion.delta_t=2",
+        "schedule.delta_t=2",
     ]
     options += ["trainer.gradient_accumulation=2", "trainer.batch_size=4", "data.train=60", "data.validation=12"]
     whole = do(tmp_path / "whole", *options)

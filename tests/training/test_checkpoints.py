@@ -16,12 +16,15 @@ from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.tracking.history import History
 from prune_cli.training.checkpoints import Checkpoint, Checkpoints, latest_checkpoint
+from tests.pruning.toy import matrices
 
 
 @pytest.fixture
 def pruner() -> Pruner:
     weights = {"a": nn.Parameter(torch.randn(8, 8))}
-    return Pruner(weights, criterion=Pins(), schedule=Cubic(), pattern=Unstructured(), sparsity=0.5, total_steps=100)
+    return Pruner(
+        matrices(weights), criterion=Pins(), schedule=Cubic(), pattern=Unstructured(), sparsity=0.5, total_steps=100
+    )
 
 
 RUN = "0123456789abcdef"

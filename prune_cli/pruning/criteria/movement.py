@@ -1,0 +1,129 @@
+"""Movement: weights are kept that move away from zero (Sanh et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, gradient
+from prune_cli.pruning.matrices import Matrix
+
+_NEEDS = frozenset({"gradient", "removed"})
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Movement(Criterion):
+    """Movement (Sanh et al. 2020, arXiv:2005.07683, equation 4): scores learn by gradient descent as the weights do.
+
+    A score is the sum of -w * g over all steps so far, with the gradient of the masked weights in the forward pass and the
+    weight as it was when it was removed, passed straight through the mask; the optimizer leaves removed weights alone.
+    The learning rate of the scores changes their scale alone, and is left out. Memory is 9 bytes a weight: one float32, and
+    what is kept of removed weights, a float32 and the mask.
+
+    >>> scorer = Movement().scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
+    >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.5]]), None, 0.1, 0)
+    >>> for step in range(2):
+    ...     scorer.observe(at, slice(0, 1), step)
+    >>> scorer.importance(at, slice(0, 1))
+    tensor([[-1.,  2.]])
+    """
+
+    needs: ClassVar[frozenset[str]] = _NEEDS
+
+    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+        """See `Criterion`."""
+        return _Sum(matrix)
+
+
+@final
+class _Sum(Scorer):
+    """The scores of one matrix."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.scores = torch.zeros_like(matrix.local(), dtype=torch.float32)
+
+    def observe(self, at: WeightRows, rows: slice, step: int) -> None:
+        self.scores[rows].addcmul_(at.weight, gradient(at), value=-1)
+
+    def importance(self, at: WeightRows, rows: slice) -> Float[Tensor, "rows inner"]:
+        return self.scores[rows].clone()
+
+    def buffers(self) -> dict[str, Tensor]:
+        return {"scores": self.scores}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SoftMovement(Criterion):
+    r"""Soft movement (Sanh et al. 2020, arXiv:2005.07683, section 4): a penalty pulls all scores down, and what matters resists.
+
+    Scores S begin at 0 and descend by Adam, as in the published code, along
+
+        w * g + penalty * sigmoid'(S)
+
+    the gradient of the loss, straight through the mask, and of the penalty on the sum of \(\sigma(S)\). The paper keeps what is
+    above a threshold, so that the penalty decides the sparsity; here the schedule does, to the weight. Memory is 17 bytes a
+    weight: score and two moments, and what is kept of removed weights.
+
+    >>> scorer = SoftMovement().scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
+    >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.5]]), None, 0.1, 0)
+    >>> scorer.observe(at, slice(0, 1), 0)  # the first step of Adam is as long as its learning rate
+    >>> scorer.importance(at, slice(0, 1))
+    tensor([[-0.0100,  0.0100]])
+
+    Attributes:
+        learning_rate: Of the scores, > 0.
+        penalty: Of each weight, >= 0; as published, 400 over the number of prunable weights (5e-6 for BERT-base).
+    """
+
+    needs: ClassVar[frozenset[str]] = _NEEDS
+
+    learning_rate: float = 0.01
+    penalty: float = 5e-6
+
+    def problems(self) -> Iterator[str]:
+        """See `Criterion`."""
+        yield from super().problems()
+        if not 0 < self.learning_rate < math.inf:
+            yield f"learning_rate is {self.learning_rate:g}: give a number above 0, as published 0.01"
+        if not 0 <= self.penalty < math.inf:
+            yield f"penalty is {self.penalty:g}: give 0 or a number above, such as 5e-6"
+
+    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+        """See `Criterion`."""
+        return _Learned(self, matrix)
+
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own
+
+
+@final
+class _Learned(Scorer):
+    """The scores of one matrix, and the moments of Adam."""
+
+    def __init__(self, criterion: SoftMovement, matrix: Matrix) -> None:
+        self._criterion = criterion
+        self.scores = torch.zeros_like(matrix.local(), dtype=torch.float32)
+        self.first = torch.zeros_like(self.scores)
+        self.second = torch.zeros_like(self.scores)
+
+    def observe(self, at: WeightRows, rows: slice, step: int) -> None:
+        soft = self.scores[rows].sigmoid()
+        grad = (1 - soft).mul_(soft).mul_(self._criterion.penalty).addcmul_(at.weight, gradient(at))
+        first = self.first[rows].lerp_(grad, 1 - _BETA1)
+        second = self.second[rows].mul_(_BETA2).addcmul_(grad, grad, value=1 - _BETA2)
+        size = (second / (1 - _BETA2 ** (step + 1))).sqrt_().add_(_EPSILON)
+        self.scores[rows].addcdiv_(first, size, value=-self._criterion.learning_rate / (1 - _BETA1 ** (step + 1)))
+
+    def importance(self, at: WeightRows, rows: slice) -> Float[Tensor, "rows inner"]:
+        return self.scores[rows].clone()
+
+    def buffers(self) -> dict[str, Tensor]:
+        return {"scores": self.scores, "first": self.first, "second": self.second}

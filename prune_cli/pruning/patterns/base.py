@@ -1,0 +1,102 @@
+"""What a pattern is: which weights compete with each other, and as what."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Shapes = Mapping[str, tuple[int, int]]
+"""Outputs and inputs of each prunable matrix by its name, in order of position."""
+
+
+class Rows(NamedTuple):
+    """The importance of neighbouring rows of one matrix."""
+
+    values: Float[Tensor, "rows inner"]
+    """float32."""
+    matrix: int
+    """Number of the matrix."""
+    start: int
+    """Position of the first weight among all prunable weights, row by row."""
+
+
+@runtime_checkable  # so that tests can check arguments against it
+class Importance(Protocol):
+    """The importance of all prunable weights, to be gone through as often as a selection needs."""
+
+    @property
+    def shapes(self) -> Shapes:
+        """The matrices."""
+        ...
+
+    @property
+    def target(self) -> float:
+        """The share that is removed in the end, in [0, 1]."""
+        ...
+
+    def rows(self, matrix: int | None = None) -> Iterator[Rows]:
+        """The importance, slice by slice in order of position.
+
+        Args:
+            matrix: Number of the only one that is wanted; None for all.
+        """
+        ...
+
+
+@runtime_checkable
+class Mask(Protocol):
+    """What a selection removed. It may need the importance that it was chosen by to say it again."""
+
+    @property
+    def removed(self) -> int:
+        """How many weights."""
+        ...
+
+    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
+        """Which of these weights are removed."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs to say the same."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pattern(ABC):
+    """Which weights compete with each other."""
+
+    @property
+    def together(self) -> int:
+        """Rows that a slice must not part."""
+        return 1
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values beyond their types; each message begins with the field."""
+        return iter(())
+
+    def misfits(self, shapes: Shapes, sparsity: float) -> Iterator[str]:
+        """Why the pattern does not fit these matrices or this sparsity; its values have no problems."""
+        return iter(())
+
+    def count(self, shapes: Shapes, sparsity: float) -> int:
+        """How many weights are removed at this sparsity."""
+        return round(sparsity * sum(math.prod(shape) for shape in shapes.values()))
+
+    @abstractmethod
+    def select(self, importance: Importance, sparsity: float) -> Mask:
+        """Choose what is removed.
+
+        Args:
+            importance: Of all prunable weights.
+            sparsity: The share to remove, in [0, 1].
+        """
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Tensor]) -> Mask:
+        """The mask whose state this is."""

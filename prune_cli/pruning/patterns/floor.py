@@ -1,0 +1,106 @@
+"""One ranking of all weights in which no matrix is emptied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows, Shapes
+from prune_cli.pruning.patterns.uniform import cutoff_within, kept_state, restored, single
+from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Floor(Pattern):
+    """All weights compete in one ranking, but the best of each matrix stay in any case.
+
+    Attributes:
+        keep: The least that is kept of each matrix, as a fraction in [0, 1].
+    """
+
+    keep: float = 0.01
+
+    def problems(self) -> Iterator[str]:
+        """See `Pattern`."""
+        if not 0 <= self.keep <= 1:
+            yield f"keep is {self.keep:g}: give the fraction of each matrix that is kept in any case, from 0 to 1"
+
+    def misfits(self, shapes: Shapes, sparsity: float) -> Iterator[str]:
+        """See `Pattern`."""
+        total = sum(map(math.prod, shapes.values()))
+        kept = sum(map(self.kept, shapes.values()))
+        count = self.count(shapes, sparsity)
+        if count > total - kept:
+            most, keep = (total - kept) / total, max(0, total - count - len(shapes)) / total  # each matrix rounds up
+            yield (
+                f"sparsity={sparsity:g} would remove more than pattern.keep={self.keep:g} of each matrix allows: give"
+                f" sparsity={_down(most):g} at most, or pattern.keep={_down(keep):g}"
+            )
+
+    def kept(self, shape: tuple[int, int]) -> int:
+        """Weights of a matrix that stay in any case."""
+        return math.ceil(self.keep * math.prod(shape))
+
+    def select(self, importance: Importance, sparsity: float) -> Mask:
+        """See `Pattern`."""
+        names = list(importance.shapes)
+        floors = tuple(
+            cutoff_within(importance, number, name, math.prod(shape) - self.kept(shape))
+            for number, (name, shape) in enumerate(importance.shapes.items())
+        )
+        remove = self.count(importance.shapes, sparsity)
+
+        def scores() -> Iterator[Scores]:
+            return (single(_lifted(rows, floors), names[rows.matrix]) for rows in importance.rows())
+
+        return FloorMask((find_cutoff(scores, remove) or NOTHING, *floors), remove)
+
+    def restore(self, state: Mapping[str, Tensor]) -> Mask:
+        """See `Pattern`."""
+        return FloorMask(restored(state), int(state["removed"]))
+
+
+def _down(share: float) -> float:
+    """Four digits, rounded down."""
+    return math.floor(1e4 * share) / 1e4
+
+
+def _lifted(rows: Rows, floors: tuple[Cutoff, ...]) -> Rows:
+    """The importance, of what stays in any case the largest there is."""
+    falls = floors[rows.matrix].removed(single(rows)).view(rows.values.shape)
+    return rows._replace(values=lifted(rows.values, ~falls))
+
+
+def lifted(values: Float[Tensor, "rows inner"], stays: Bool[Tensor, "rows inner"]) -> Float[Tensor, "rows inner"]:
+    """The importance, of what stays in any case the largest number there is."""
+    return torch.where(stays, torch.finfo(values.dtype).max, values)
+
+
+@final
+@dataclass(frozen=True)
+class FloorMask:
+    """What falls below the line of all, unless it stays above that of its matrix.
+
+    Attributes:
+        cutoffs: The line of all, then one for each matrix.
+        removed: How many weights fall below.
+    """
+
+    cutoffs: tuple[Cutoff, ...]
+    removed: int
+
+    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
+        """See `Mask`."""
+        scores = single(_lifted(rows, self.cutoffs[1:]))
+        return self.cutoffs[0].removed(scores).view(rows.values.shape)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Mask`."""
+        return kept_state(self.cutoffs, self.removed)

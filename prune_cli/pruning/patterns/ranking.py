@@ -1,0 +1,90 @@
+"""Patterns in which competitors of one size are ranked, all together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows, Shapes
+from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking(Pattern):
+    """All competitors in one ranking: single weights, unless a subclass says otherwise."""
+
+    @property
+    def size(self) -> int:
+        """Weights of a competitor."""
+        return 1
+
+    def count(self, shapes: Shapes, sparsity: float) -> int:
+        """See `Pattern`; whole competitors."""
+        return round(sparsity * sum(math.prod(shape) for shape in shapes.values()) / self.size) * self.size
+
+    def competitors(self, rows: Rows) -> Float[Tensor, " competitors"]:
+        """The importance of those that compete in these rows, in order of position."""
+        return rows.values.reshape(-1)
+
+    def weights(self, removed: Bool[Tensor, " competitors"], rows: Rows) -> Bool[Tensor, "rows inner"]:
+        """The weights of removed competitors."""
+        return removed.view(rows.values.shape)
+
+    def scores(self, rows: Rows, name: str = "") -> Scores:
+        """The same as selection takes them.
+
+        Args:
+            rows: Some rows.
+            name: Their matrix, for messages.
+        """
+        return Scores(self.competitors(rows), rows.start // self.size, name)
+
+    def select(self, importance: Importance, sparsity: float) -> Mask:
+        """See `Pattern`."""
+        names = list(importance.shapes)
+        remove = self.count(importance.shapes, sparsity)
+
+        def scores() -> Iterator[Scores]:
+            return (self.scores(rows, names[rows.matrix]) for rows in importance.rows())
+
+        return RankedMask(self, find_cutoff(scores, remove // self.size) or NOTHING, remove)
+
+    def restore(self, state: Mapping[str, Tensor]) -> Mask:
+        """See `Pattern`."""
+        cutoff = Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"]))
+        removed = int(state["removed"])
+        return RankedMask(self, cutoff if removed else NOTHING, removed)
+
+
+@final
+@dataclass(frozen=True)
+class RankedMask:
+    """What falls below a cutoff.
+
+    Attributes:
+        pattern: Knows the competitors.
+        cutoff: The line.
+        removed: How many weights fall below it.
+    """
+
+    pattern: Ranking
+    cutoff: Cutoff
+    removed: int
+
+    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
+        """See `Mask`."""
+        return self.pattern.weights(self.cutoff.removed(self.pattern.scores(rows)), rows)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Mask`."""
+        return {
+            "removed": torch.tensor(self.removed),
+            "cutoff.score": torch.tensor(self.cutoff.score),
+            "cutoff.tie": torch.tensor(self.cutoff.tie),
+        }

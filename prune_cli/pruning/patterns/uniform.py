@@ -1,0 +1,142 @@
+"""Each matrix by itself: as sparse as an allocation says."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from prune_cli.pruning.patterns.allocation import allocated, rounded
+from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows, Shapes
+from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Uniform(Pattern):
+    """Weights compete within their matrix alone.
+
+    Attributes:
+        allocation: How sparse each matrix is: "uniform", all alike, or "erk", the larger the sparser (Evci et al. 2020,
+            arXiv:1911.11134).
+        sparsities: Sparsities at the end by regular expressions, of which the first that is found in a matrix's name counts;
+            matrices without one share what is left to remove, as `allocation` says.
+    """
+
+    allocation: str = "uniform"
+    sparsities: dict[str, float] = field(default_factory=dict[str, float])
+
+    def problems(self) -> Iterator[str]:
+        """See `Pattern`."""
+        if self.allocation not in ("uniform", "erk"):
+            yield f"allocation is {self.allocation}: give uniform or erk"
+        for expression, sparsity in self.sparsities.items():
+            if not 0 <= sparsity <= 1:
+                yield f"sparsities has {sparsity:g} for {expression}: give a sparsity from 0 to 1"
+            try:
+                re.compile(expression)
+            except re.error as error:
+                yield f"sparsities has {expression}, which is no regular expression ({error})"
+
+    def misfits(self, shapes: Shapes, sparsity: float) -> Iterator[str]:
+        """See `Pattern`."""
+        unused = [given for given in self.sparsities if not any(re.search(given, name) for name in shapes)]
+        for expression in unused:
+            yield f"pattern.sparsities has {expression}, which is in no prunable matrix's name, such as {next(iter(shapes))}"
+        sizes = [math.prod(shape) for shape in shapes.values()]
+        shares = allocated(self.sparsities, shapes, sparsity, erk=False)
+        led = sum(min(max(share, 0.0), 1.0) * size for share, size in zip(shares, sizes, strict=True)) / sum(sizes)
+        if not unused and round(led * sum(sizes)) != round(sparsity * sum(sizes)):
+            yield (
+                f"sparsity={sparsity:g} cannot be reached with pattern.sparsities, which lead to {led:.4g}: give"
+                f" sparsity={led:.4g}, or other sparsities"
+            )
+
+    def counts(self, shapes: Shapes, sparsity: float, target: float) -> list[int]:
+        """Weights to remove of each matrix, all together as many as `count` says.
+
+        Args:
+            shapes: The matrices.
+            sparsity: The share to remove now; those of `sparsities` are in proportion.
+            target: The share to remove in the end.
+        """
+        given = {expression: share * sparsity / target for expression, share in self.sparsities.items()}
+        shares = allocated(given, shapes, sparsity, erk=self.allocation == "erk")
+        return rounded(shares, [math.prod(shape) for shape in shapes.values()], self.count(shapes, sparsity))
+
+    def select(self, importance: Importance, sparsity: float) -> Mask:
+        """See `Pattern`."""
+        counts = self.counts(importance.shapes, sparsity, importance.target)
+        cutoffs = tuple(
+            cutoff_within(importance, number, name, count)
+            for number, (name, count) in enumerate(zip(importance.shapes, counts, strict=True))
+        )
+        return MatrixMask(cutoffs, sum(counts))
+
+    def restore(self, state: Mapping[str, Tensor]) -> Mask:
+        """See `Pattern`."""
+        return MatrixMask(restored(state), int(state["removed"]))
+
+
+def cutoff_within(importance: Importance, matrix: int, name: str, remove: int) -> Cutoff:
+    """The line below which so many weights of one matrix lie.
+
+    Args:
+        importance: Of all weights.
+        matrix: Number of the matrix.
+        name: Its name.
+        remove: How many, from 0 to its size.
+    """
+
+    def scores() -> Iterator[Scores]:
+        return (single(rows, name) for rows in importance.rows(matrix))
+
+    return find_cutoff(scores, remove) or NOTHING
+
+
+def single(rows: Rows, name: str = "") -> Scores:
+    """Single weights as selection takes them."""
+    return Scores(rows.values.reshape(-1), rows.start, name)
+
+
+def kept_state(cutoffs: tuple[Cutoff, ...], removed: int) -> dict[str, Tensor]:
+    """What a mask of several cutoffs is restored from."""
+    return {
+        "removed": torch.tensor(removed),
+        "cutoff.score": torch.tensor([cutoff.score for cutoff in cutoffs]),
+        "cutoff.tie": torch.tensor([cutoff.tie for cutoff in cutoffs]),
+    }
+
+
+def restored(state: Mapping[str, Tensor]) -> tuple[Cutoff, ...]:
+    """The cutoffs of `kept_state`."""
+    lines = zip(state["cutoff.score"], state["cutoff.tie"], strict=True)
+    return tuple(Cutoff(score.item(), int(tie)) for score, tie in lines)
+
+
+@final
+@dataclass(frozen=True)
+class MatrixMask:
+    """What falls below a cutoff of its own matrix.
+
+    Attributes:
+        cutoffs: A line for each matrix.
+        removed: How many weights fall below.
+    """
+
+    cutoffs: tuple[Cutoff, ...]
+    removed: int
+
+    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
+        """See `Mask`."""
+        return self.cutoffs[rows.matrix].removed(single(rows)).view(rows.values.shape)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Mask`."""
+        return kept_state(self.cutoffs, self.removed)
