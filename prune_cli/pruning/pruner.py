@@ -115,8 +115,8 @@ class Pruner:
                 self._hold()
                 for matrix, values in zip(self.matrices, self._aside, strict=True):
                     matrix.local().add_(values)  # what was removed comes back as it was
-            self._select(self.schedule.sparsity(step, self.total_steps, self.target), step)
-            self._remove()
+            anew = self._select(self.schedule.sparsity(step, self.total_steps, self.target), step)
+            self._remove(anew=anew)
             self.masked = True
         elif self._held is not None:
             self._hold()
@@ -209,19 +209,20 @@ class Pruner:
             " gradients are finite: mend the criterion"
         )
 
-    def _select(self, sparsity: float, step: int) -> None:
-        """Choose a mask, unless neither the importance nor the sparsity has changed since the last one."""
+    def _select(self, sparsity: float, step: int) -> bool:
+        """Choose a mask, unless neither the importance nor the sparsity has changed since the last one; whether it did."""
         asked = (sparsity, step // self.schedule.delta_t)
         if asked == self._selected and all(scorer.steady for scorer in self.scorers):
-            return
+            return False
         try:
             self.mask = self.pattern.select(self, sparsity)
         except NotFinite as error:
             raise self._culprit(error.name) from error
         self._selected = asked
+        return True
 
-    def _remove(self) -> None:
-        """Zero what the mask removes."""
+    def _remove(self, *, anew: bool) -> None:
+        """Zero what the mask removes; the kept weights make up for it where the mask is a new one."""
         if self.mask is None or self.mask.removed == 0:
             return
         importance = self.rows()
@@ -229,6 +230,8 @@ class Pruner:
             weight = matrix.local()
             for rows, _ in self._slices(matrix):
                 part = self.mask.of(next(importance))
+                if anew:
+                    self.scorers[number].compensate(weight[rows], part, rows)
                 if self._held is not None:
                     self._held[number][rows] = part
                 if self._aside is not None:

@@ -22,7 +22,20 @@ def completed(*words: str) -> list[str]:
     ).stdout.split()
 
 
-CRITERIA = ("beta", "signed", "beta1", "beta2", "seed", "learning_rate", "penalty")
+CRITERIA = (
+    "beta",
+    "block",
+    "gradients",
+    "damp",
+    "update",
+    "memory",
+    "signed",
+    "beta1",
+    "beta2",
+    "seed",
+    "learning_rate",
+    "penalty",
+)
 """Fields of any criterion, in the order of the files."""
 
 

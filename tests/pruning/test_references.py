@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from prune_cli.pruning.criteria import Criterion, Fisher, Magnitude, Movement, Platon, SoftMovement, Wanda
+from prune_cli.pruning.criteria import Criterion, Fisher, Magnitude, Movement, Obert, Platon, SoftMovement, Wanda
+from prune_cli.pruning.criteria.base import Scorer, WeightRows
 from prune_cli.pruning.matrices import Matrix
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
@@ -155,3 +156,69 @@ def test_wanda_of_one_batch_is_its_definition() -> None:
     expected = layer.weight.detach().abs() * read.reshape(-1, IN).norm(dim=0)
     ratio = importance / expected
     torch.testing.assert_close(ratio, ratio[:1, :1].expand_as(ratio))
+
+
+def surgeon(weight: torch.Tensor, grads: torch.Tensor, **options: Any) -> tuple[Scorer, nn.Parameter]:
+    """A scorer that has seen these gradients, one a step."""
+    held = nn.Parameter(weight.clone())
+    (matrix,) = matrices({"weight": held})
+    scorer = Obert(gradients=len(grads), **options).scorer(matrix, len(grads) - 1)
+    rows = slice(0, len(weight))
+    for step, grad in enumerate(grads):
+        scorer.observe(WeightRows(weight, grad, None, RATE, 0), rows, step)
+    return scorer, held
+
+
+@pytest.mark.parametrize("block", [6, 4, 1])
+def test_obert_is_that_of_a_dense_inverse(block: int) -> None:
+    """Every block of every row, the last one of a row smaller: inverted whole, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    weight, grads = torch.randn(3, 6, generator=generator), torch.randn(9, 3, 6, generator=generator)
+    damp = 0.3
+    scorer, held = surgeon(weight, grads, block=block, damp=damp)
+    rows = slice(0, 3)
+    importance = scorer.importance(WeightRows(weight, None, None, 0.0, 0), rows)
+    removed = torch.rand(3, 6, generator=generator) < 0.5
+    with torch.no_grad():
+        scorer.compensate(held, removed, rows)
+    for row in range(3):
+        for start in range(0, 6, block):
+            part = (row, slice(start, min(start + block, 6)))
+            w, g = weight[part].double().numpy(), grads[:, part[0], part[1]].double().numpy()
+            fisher = damp * np.eye(len(w)) + g.T @ g / len(g)
+            inverse = np.linalg.inv(fisher)
+            np.testing.assert_allclose(importance[part], w**2 / (2 * np.diag(inverse)), rtol=1e-5)
+            gone = removed[part].numpy()
+            if gone.any():  # the update of a group, equation 5: -F^-1 E_Q ([F^-1]_QQ)^-1 w_Q
+                step = -inverse[:, gone] @ np.linalg.solve(inverse[np.ix_(gone, gone)], w[gone])
+                after = np.where(gone, w, w + step)
+                np.testing.assert_allclose(held.detach()[part], after, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_oberts_own_damping_is_better_than_magnitude(seed: int) -> None:
+    """Gradients of few directions: what is removed can be made up for, and the loss on other gradients tells."""
+    generator = torch.Generator().manual_seed(seed)
+    grads = torch.randn(300, 16, 6, generator=generator) @ torch.randn(6, 8, generator=generator)
+    weight = torch.randn(16, 8, generator=generator)
+    rows = slice(0, 16)
+
+    def loss(damp: str | float) -> float:
+        scorer, held = surgeon(weight, grads[:16], block=8, damp=damp)
+        importance = scorer.importance(WeightRows(weight, None, None, 0.0, 0), rows)
+        removed = importance <= importance.median()
+        with torch.no_grad():
+            scorer.compensate(held, removed, rows)
+        change = held.detach().masked_fill(removed, 0) - weight
+        return float((grads[16:] * change).sum((1, 2)).square().mean())
+
+    assert loss("auto") < 0.9 * loss(1e6)  # at which scores are squares, and nothing moves
+
+
+def test_obert_says_what_would_fit_into_memory() -> None:
+    (problem,) = Obert(memory=0.5).misfits({"a": (4096, 4096)})
+    assert problem == (
+        "criterion.gradients=16 of 16,777,216 weights take 1.1 GiB, and criterion.memory=0.5 allows less: give"
+        " criterion.gradients=7 at most, or criterion.memory=1.1"
+    )
+    assert not list(Obert(memory=0.5, gradients=7).misfits({"a": (4096, 4096)}))

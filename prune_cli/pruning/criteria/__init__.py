@@ -5,6 +5,7 @@ from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightCriterion, 
 from prune_cli.pruning.criteria.fisher import Fisher
 from prune_cli.pruning.criteria.magnitude import Magnitude
 from prune_cli.pruning.criteria.movement import Movement, SoftMovement
+from prune_cli.pruning.criteria.obert import Obert
 from prune_cli.pruning.criteria.pins import Pins
 from prune_cli.pruning.criteria.platon import Platon
 from prune_cli.pruning.criteria.random import Random
@@ -16,6 +17,7 @@ __all__ = [
     "Fisher",
     "Magnitude",
     "Movement",
+    "Obert",
     "Pins",
     "Platon",
     "Random",

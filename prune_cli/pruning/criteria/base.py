@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from prune_cli.pruning.matrices import Matrix
@@ -54,6 +54,17 @@ class Scorer(ABC):
 
         Args:
             at: The weights as they are, without gradients.
+            rows: Which rows of the matrix they are.
+        """
+
+    def compensate(  # noqa: B027 most criteria leave alone what remains
+        self, weight: Float[Tensor, "rows inner"], removed: Bool[Tensor, "rows inner"], rows: slice
+    ) -> None:
+        """Change, in place, the weights that are kept when others are about to be removed; nothing, unless a scorer knows how.
+
+        Args:
+            weight: Some rows, with the weights that are about to be removed.
+            removed: Which are.
             rows: Which rows of the matrix they are.
         """
 
