@@ -160,6 +160,12 @@ class Pruner:
         state = {"removed": torch.tensor(0), "masked": torch.tensor(self.masked)}
         if self.mask is not None:
             state |= self.mask.state()
+        if self._selected is not None:
+            sparsity, window = self._selected
+            state |= {
+                "selected.sparsity": torch.tensor(sparsity, dtype=torch.float64),
+                "selected.window": torch.tensor(window),
+            }
         for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
             state |= {f"{kind}.{matrix.name}": buffer for kind, buffer in scorer.buffers().items()}
         for kind, tensors in self._apart():
@@ -174,6 +180,8 @@ class Pruner:
         """
         self.masked = bool(state["masked"])
         self.mask = self.pattern.restore(state) if int(state["removed"]) else None
+        if "selected.window" in state:  # which earlier versions did not write
+            self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
         for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
             for kind, buffer in scorer.buffers().items():
                 buffer.copy_(_restored(state[f"{kind}.{matrix.name}"], matrix))

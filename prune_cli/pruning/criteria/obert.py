@@ -98,14 +98,14 @@ class _Surgeon(Scorer):
         weight = matrix.local()
         self.gradients: Tensor = weight.new_zeros((criterion.gradients, *weight.shape), dtype=torch.float32)
         self.scores = torch.zeros_like(weight, dtype=torch.float32)
-        self._seen = 0
+        self.seen: Tensor = weight.new_zeros(1, dtype=torch.int64)  # gradients that the scores were made from
         self.damp: Tensor = weight.new_zeros(1, dtype=torch.float64)  # 0 until it is known
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         self.gradients[step % len(self.gradients), rows] = gradient(at)
         if step % self._delta_t == 0:
-            self._seen = min(step + 1, len(self.gradients))
-            grads = self._blocks(self.gradients[: self._seen, rows])
+            self.seen.fill_(min(step + 1, len(self.gradients)))
+            grads = self._blocks(self.gradients[: step + 1, rows])
             if rows.start == 0 and self.damp == 0:
                 self.damp.fill_(self._chosen(grads, self._blocks(at.weight[None])[:, 0]))
             losses = curvature_losses(self._blocks(at.weight[None])[:, 0], grads, self.damp)
@@ -118,12 +118,12 @@ class _Surgeon(Scorer):
         if self._criterion.update and self.damp > 0:
             gone = self._blocks(removed[None])[:, 0] > 0
             moved = compensation(
-                self._blocks(weight[None])[:, 0], gone, self._blocks(self.gradients[: self._seen, rows]), self.damp
+                self._blocks(weight[None])[:, 0], gone, self._blocks(self.gradients[: int(self.seen), rows]), self.damp
             )
             weight += self._rows(moved, weight)
 
     def buffers(self) -> dict[str, Tensor]:
-        return {"gradients": self.gradients, "scores": self.scores, "damp": self.damp}
+        return {"gradients": self.gradients, "scores": self.scores, "damp": self.damp, "seen": self.seen}
 
     def _blocks(self, rows: Tensor) -> Float[Tensor, "blocks m block"]:
         """Rows in blocks, the last one of a row filled up with zeros; in float64."""
