@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
+from prune_cli.compaction.structure import prunable
 from prune_cli.data.encoded import highest_token, only_label
 from prune_cli.errors import UserError
 from prune_cli.marks import LARGEST
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Schedule
-from prune_cli.pruning.scope import prunable_matrices
 from prune_cli.regularizers import Distillation
 from prune_cli.training.evaluation import Evaluation
 from prune_cli.training.teacher import Teacher
@@ -206,13 +206,15 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
         UserError: If nothing is prunable, or criterion or pattern do not go with what is.
     """
     try:
-        matrices = prunable_matrices(model, config.model.include, config.model.exclude)
+        matrices, form = prunable(model, config.pattern, config.model.include, config.model.exclude)
     except ValueError as error:
         raise UserError(str(error)) from error
-    shapes = {matrix.name: matrix.shape for matrix in matrices}  # known before, but for a model that was not here
-    problems = [*config.pattern.misfits(shapes, config.sparsity), *config.criterion.misfits(shapes)]
-    if config.sparsity > 0 and problems:
-        raise UserError(*problems)
+    if config.sparsity > 0:  # known before, but for a model that was not here
+        if problems := [*config.pattern.misfits(form, config.sparsity), *config.criterion.misfits(form)]:
+            raise UserError(*problems)
+        weights = sum(map(math.prod, form.shapes.values()))
+        count = config.pattern.count(form, config.sparsity)
+        log.info("to be removed: %s of %s weights, %.4f%%", f"{count:,}", f"{weights:,}", 100 * count / weights)
     return Pruner(
         matrices,
         criterion=config.criterion,
@@ -220,6 +222,7 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
         pattern=config.pattern,
         sparsity=config.sparsity,
         total_steps=plan.steps,
+        form=form,
     )
 
 

@@ -36,13 +36,16 @@ class Distillation:
             teacher's term; or the teacher's weight as a number from 0 to 1.
         temperature: Softens both distributions, > 0.
         update: When the student becomes the teacher: after an evaluation that is the "best" so far, after every one
-            ("latest"), or "never".
+            ("latest"), or "never"; or after the first one, from where on the teacher is the running mean of the student's
+            weights ("ema", the mean teacher of Tarvainen and Valpola 2017, arXiv:1703.01780).
+        decay: Of that running mean, a step, in [0, 1).
         first_teacher: Folder of a dense fine-tuned model that teaches first; null to have none until the first evaluation.
     """
 
     weight: str | float = "adaptive"
     temperature: float = 2.0
     update: str = "best"
+    decay: float = 0.999
     first_teacher: str | None = field(default=None, metadata=BY_CONTENT)
 
     def problems(self) -> Iterator[str]:
@@ -51,8 +54,10 @@ class Distillation:
             yield f"weight is {self.weight}: give adaptive, or the teacher's weight from 0 to 1"
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             yield f"temperature is {self.temperature:g}: give a number above 0, as published 2"
-        if self.update not in ("best", "latest", "never"):
-            yield f"update is {self.update}: give best, latest or never"
+        if self.update not in ("best", "latest", "ema", "never"):
+            yield f"update is {self.update}: give best, latest, ema or never"
+        if not 0 <= self.decay < 1:
+            yield f"decay is {self.decay:g}: give a decay from 0 to below 1, such as 0.999"
         if self.first_teacher is not None:
             yield from (f"first_teacher={self.first_teacher}: {told}" for told in folder_problems(self.first_teacher))
         elif self.update == "never":

@@ -137,6 +137,7 @@ def _run(
 
     transformers.set_seed(config.seed)  # the head's first weights
     model = assembly.model_for(config, task, tokenizer, train)
+    models.freeze(model, config.model.freeze)
     pruner = assembly.pruner_for(config, model, plan)
     checkpoint = latest_checkpoint(folder.checkpoints, run_id)
     precision = resolved_precision(options.precision, options.device)

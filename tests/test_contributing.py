@@ -29,7 +29,17 @@ def examples() -> dict[str, str]:
 
 def test_there_is_an_example_of_each_kind() -> None:
     folders = {Path(path).parent.as_posix() for path in examples()}
-    assert folders == {"conf/criterion", "conf/task", "conf/model", "prune_cli/pruning/criteria", "prune_cli/tasks"}
+    assert folders == {
+        "conf/criterion",
+        "conf/pattern",
+        "conf/schedule",
+        "conf/task",
+        "conf/model",
+        "prune_cli/pruning/criteria",
+        "prune_cli/pruning/patterns",
+        "prune_cli/pruning/schedules",
+        "prune_cli/tasks",
+    }
 
 
 @pytest.mark.slow

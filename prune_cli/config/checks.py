@@ -66,23 +66,22 @@ def shape_problems(
         pattern: One without problems.
         sparsity: Above 0.
     """
+    from prune_cli.compaction.structure import prunable
     from prune_cli.models import outline
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
-    from prune_cli.pruning.scope import prunable_matrices
 
     if type(pattern).misfits is Pattern.misfits and type(criterion).misfits is Criterion.misfits:
         return
     if (made := outline(model, task.head)) is None:
         return
     try:
-        matrices = prunable_matrices(made, model.include, model.exclude)
+        _, form = prunable(made, pattern, model.include, model.exclude)
     except ValueError as error:
         yield str(error)
         return
-    shapes = {matrix.name: matrix.shape for matrix in matrices}
-    yield from pattern.misfits(shapes, sparsity)
-    yield from criterion.misfits(shapes)
+    yield from pattern.misfits(form, sparsity)
+    yield from criterion.misfits(form)
 
 
 def _option(name: str) -> Mapping[str, Any]:

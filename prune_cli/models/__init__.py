@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prune_cli.models.architectures import WITH_ARTICLE, Architecture, architecture_of, told_architecture
 from prune_cli.models.fingerprints import fingerprint
+from prune_cli.models.freezing import freeze
 from prune_cli.models.heads import in_order
 from prune_cli.models.locations import Location, folder_problems, package_folder
 from prune_cli.models.options import ModelConfig
@@ -21,6 +22,7 @@ __all__ = [
     "blank_copy",
     "fingerprint",
     "folder_problems",
+    "freeze",
     "in_order",
     "load_finetuned",
     "load_model",

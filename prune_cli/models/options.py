@@ -17,6 +17,8 @@ from prune_cli.models.locations import Location, folder_problems, hub_problems, 
 if TYPE_CHECKING:
     from prune_cli.models.architectures import Architecture
 
+FROZEN = ("embeddings", "norms")
+"""Kinds of module that can be kept from training."""
 _ARCHITECTURES = ("encoder", "decoder", "encoder-decoder")
 
 
@@ -47,6 +49,8 @@ class ModelConfig:
     """Regular expression: prune only weights whose name it finds. Null for all in the Transformer blocks."""
     exclude: str | None = None
     """Regular expression: leave weights alone whose name it finds."""
+    freeze: tuple[str, ...] = ()
+    """What does not train: embeddings, norms."""
     trust_remote_code: bool = False
     """Run code that comes with a hub model. Only for repositories that you trust."""
 
@@ -63,6 +67,8 @@ class ModelConfig:
                 yield from error.problems
         if self.architecture is not None and self.architecture not in _ARCHITECTURES:
             yield f"architecture is {self.architecture}: give {', '.join(_ARCHITECTURES[:-1])} or {_ARCHITECTURES[-1]}"
+        if unknown := [kind for kind in self.freeze if kind not in FROZEN]:
+            yield f"freeze has {unknown[0]}: give some of {', '.join(FROZEN)}"
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             yield f"sha256 is {self.sha256}: give 64 hexadecimal digits in lower case"
         for name, pattern in (("include", self.include), ("exclude", self.exclude)):

@@ -11,9 +11,10 @@ from torch import Tensor
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows
 from prune_cli.pruning.inputs import InputSquares
 from prune_cli.pruning.matrices import Matrix
-from prune_cli.pruning.patterns.base import Mask, Pattern, Rows, Shapes
+from prune_cli.pruning.patterns.base import Mask, Pattern, Rows
 from prune_cli.pruning.schedules import Schedule
 from prune_cli.pruning.selection import Divergence, InvalidScores, NotFinite
+from prune_cli.pruning.structure import Form
 
 
 @final
@@ -42,6 +43,7 @@ class Pruner:
         pattern: Pattern,
         sparsity: float,
         total_steps: int,
+        form: Form | None = None,
     ) -> None:
         """Prepare to prune.
 
@@ -52,6 +54,7 @@ class Pruner:
             pattern: Which weights compete.
             sparsity: Fraction removed at the end, in [0, 1].
             total_steps: Optimizer steps of the whole run.
+            form: What the matrices look like; None where no pattern asks for units.
         """
         self.matrices = list(matrices)
         self.criterion = criterion
@@ -59,6 +62,7 @@ class Pruner:
         self.pattern = pattern
         self.target = sparsity
         self.total_steps = total_steps
+        self.form = form or Form.of(self.matrices)
         self.prunable = sum(matrix.parameter.numel() for matrix in matrices)
         pruned = self.matrices if sparsity > 0 else []
         self.scorers: list[Scorer] = [criterion.scorer(matrix, schedule.delta_t) for matrix in pruned]
@@ -133,11 +137,6 @@ class Pruner:
         """Fraction of the prunable weights that the last selection removed."""
         return self.removed / self.prunable
 
-    @property
-    def shapes(self) -> Shapes:
-        """Outputs and inputs of each matrix."""
-        return {matrix.name: matrix.shape for matrix in self.matrices}
-
     def zeros(self) -> list[int]:
         """Weights that are zero at this moment, matrix by matrix."""
         counts = torch.stack([(matrix.parameter.detach() == 0).sum() for matrix in self.matrices])
@@ -153,7 +152,7 @@ class Pruner:
             weight = self.matrices[number].local()
             for rows, start in self._slices(self.matrices[number]):
                 at = WeightRows(weight[rows], None, None, 0.0, start)
-                yield Rows(self.scorers[number].importance(at, rows), number, start)
+                yield Rows(self.scorers[number].importance(at, rows), number, rows.start, start)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the weights."""
@@ -179,7 +178,7 @@ class Pruner:
             KeyError: If the state is that of another model or criterion.
         """
         self.masked = bool(state["masked"])
-        self.mask = self.pattern.restore(state) if int(state["removed"]) else None
+        self.mask = self.pattern.restore(state, self.form) if int(state["removed"]) else None
         if "selected.window" in state:  # which earlier versions did not write
             self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
         for matrix, scorer in zip(self.matrices, self.scorers, strict=False):

@@ -130,6 +130,10 @@ class TeacherCallback(TrainerCallback):
         """Count the steps that somebody teaches in."""
         self.teacher.taught += self.teacher.model is not None
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Let a teacher follow that is a running mean."""
+        self.teacher.follow(kwargs["model"])
+
     def on_evaluate(
         self,
         args: TrainingArguments,

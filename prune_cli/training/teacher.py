@@ -1,4 +1,4 @@
-"""The teacher of self-regularization: a frozen copy of the student at its best so far."""
+"""The teacher of self-regularization: a frozen copy of the student at its best so far, or a running mean of it."""
 
 from __future__ import annotations
 
@@ -83,9 +83,27 @@ class Teacher:
             self.best = metric
         if self.rule.update == "never" or (self.rule.update == "best" and not beaten):
             return False
+        if self.rule.update == "ema" and self._own:
+            return False  # it follows already
         self._take(_tensors(student))
         self.version += 1
         return True
+
+    @torch.no_grad()
+    def follow(self, student: PreTrainedModel) -> None:
+        """Move a little towards the student after a step, if the rule says so; as it trains, masked or not.
+
+        Args:
+            student: The model after the step.
+        """
+        if self.rule.update != "ema" or self.model is None or not self._own:
+            return
+        theirs = _tensors(student)
+        for name, mine in _tensors(self.model).items():
+            if mine.is_floating_point():
+                mine.lerp_(theirs[name], 1 - self.rule.decay)
+            else:
+                mine.copy_(theirs[name])
 
     def state(self) -> dict[str, Any]:
         """The small part of the state, for JSON."""

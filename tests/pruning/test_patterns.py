@@ -15,10 +15,12 @@ from torch.sparse._semi_structured_conversions import (
     sparse_semi_structured_to_dense_cutlass,
 )
 
-from prune_cli.pruning.patterns import Block, Floor, NofM, Pattern, Rows, Shapes, Uniform, Unstructured
+from prune_cli.pruning.patterns import Block, Floor, NofM, Pattern, Rows, Uniform, Unstructured
 from prune_cli.pruning.patterns.allocation import erk_shares, rounded
+from prune_cli.pruning.structure import Form
 
 SHAPES = {"a.query": (8, 16), "a.key": (8, 16), "b.up": (32, 8), "b.down": (8, 32)}
+FORM = Form(SHAPES)
 TOTAL = 8 * 16 * 2 + 8 * 32 * 2
 
 
@@ -32,14 +34,14 @@ class Made:
     starts: list[int] = field(default_factory=list)
 
     @property
-    def shapes(self) -> Shapes:
-        return {name: (values.shape[0], values.shape[1]) for name, values in self.values.items()}
+    def form(self) -> Form:
+        return Form({name: (values.shape[0], values.shape[1]) for name, values in self.values.items()})
 
     def rows(self, matrix: int | None = None) -> Iterator[Rows]:
         start = 0
         for number, values in enumerate(self.values.values()):
             for row in range(0, len(values), self.together) if matrix in (None, number) else ():
-                yield Rows(values[row : row + self.together], number, start + row * values.shape[1])
+                yield Rows(values[row : row + self.together], number, row, start + row * values.shape[1])
             start += values.numel()
 
 
@@ -53,7 +55,7 @@ def removed(pattern: Pattern, made: Made, sparsity: float) -> dict[str, torch.Te
     """The mask of each matrix; a mask that was restored says the same."""
     made.target = max(sparsity, made.target)
     mask = pattern.select(made, sparsity)
-    again = pattern.restore(mask.state())
+    again = pattern.restore(mask.state(), made.form)
     found: dict[str, list[torch.Tensor]] = {name: [] for name in made.values}
     for rows in made.rows():
         part = mask.of(rows)
@@ -82,7 +84,7 @@ def test_removes_as_many_as_it_says(pattern: Pattern, ties: bool, sparsity: floa
     made = random(ties=ties)
     found = removed(pattern, made, sparsity)
     count = sum(int(part.sum()) for part in found.values())
-    assert count == pattern.count(made.shapes, sparsity)
+    assert count == pattern.count(made.form, sparsity)
     assert abs(count - sparsity * TOTAL) <= (math.prod(pattern.block) / 2 if isinstance(pattern, Block) else 0.5)
 
 
@@ -158,13 +160,13 @@ def test_erk_by_hand() -> None:
 
 def test_a_given_allocation_holds_at_the_end_and_in_proportion_before() -> None:
     pattern = Uniform(sparsities={"query": 0.25, "b": 0.75})
-    assert not list(pattern.misfits(SHAPES, 0.625))
+    assert not list(pattern.misfits(FORM, 0.625))
     # 0.625 * 768 = 480 = 32 of a.query + 64 of a.key, which has what is left + 192 of each b
-    assert pattern.counts(SHAPES, 0.625, 0.625) == [32, 64, 192, 192]
-    assert pattern.counts(SHAPES, 0.3125, 0.625) == [16, 32, 96, 96]
-    (problem,) = pattern.misfits(SHAPES, 0.9)
+    assert pattern.counts(FORM, 0.625, 0.625) == [32, 64, 192, 192]
+    assert pattern.counts(FORM, 0.3125, 0.625) == [16, 32, 96, 96]
+    (problem,) = pattern.misfits(FORM, 0.9)
     assert problem.startswith("sparsity=0.9 cannot be reached with pattern.sparsities, which lead to 0.7083")
-    (problem,) = Uniform(sparsities={"none": 0.5}).misfits(SHAPES, 0.5)
+    (problem,) = Uniform(sparsities={"none": 0.5}).misfits(FORM, 0.5)
     assert "pattern.sparsities has none, which is in no prunable matrix's name, such as a.query" in problem
 
 
@@ -199,7 +201,7 @@ def test_floor_empties_no_matrix() -> None:
 )
 def test_what_makes_no_sense_is_told_with_what_would_do(pattern: Pattern, sparsity: float, told: str) -> None:
     assert not list(pattern.problems())
-    (problem,) = pattern.misfits(SHAPES, sparsity)
+    (problem,) = pattern.misfits(FORM, sparsity)
     assert re.search(told, problem), problem
 
 

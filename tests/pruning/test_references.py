@@ -16,6 +16,7 @@ from prune_cli.pruning.matrices import Matrix
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
+from prune_cli.pruning.structure import Form
 from tests.pruning.toy import matrices
 
 STEPS, RATE, OUT, IN = 300, 0.05, 24, 16
@@ -216,9 +217,9 @@ def test_oberts_own_damping_is_better_than_magnitude(seed: int) -> None:
 
 
 def test_obert_says_what_would_fit_into_memory() -> None:
-    (problem,) = Obert(memory=0.5).misfits({"a": (4096, 4096)})
+    (problem,) = Obert(memory=0.5).misfits(Form({"a": (4096, 4096)}))
     assert problem == (
         "criterion.gradients=16 of 16,777,216 weights take 1.1 GiB, and criterion.memory=0.5 allows less: give"
         " criterion.gradients=7 at most, or criterion.memory=1.1"
     )
-    assert not list(Obert(memory=0.5, gradients=7).misfits({"a": (4096, 4096)}))
+    assert not list(Obert(memory=0.5, gradients=7).misfits(Form({"a": (4096, 4096)})))

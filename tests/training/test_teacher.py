@@ -131,3 +131,42 @@ def test_classes_may_differ_in_case_alone() -> None:
     model.config.id2label = {0: "US", 1: "it", 2: "us"}
     in_order(model, ("us", "it", "US"), "a model")
     torch.testing.assert_close(logits_of(model), unordered[:, [2, 1, 0]])
+
+
+def test_a_mean_teacher_follows_the_student_from_the_first_evaluation_on() -> None:
+    teacher, student = Teacher(Distillation(update="ema", decay=0.75), make_student), make_student(1)
+    teacher.follow(student)
+    assert taught_by(teacher) is None
+    assert teacher.consider(student, 0.5)
+    assert not teacher.consider(student, 0.9)
+    first = {name: weight.detach().clone() for name, weight in student.named_parameters()}
+    with torch.no_grad():
+        for weight in student.parameters():
+            weight.add_(1)
+    teacher.follow(student)
+    assert teacher.model is not None
+    for name, weight in teacher.model.named_parameters():
+        torch.testing.assert_close(weight, first[name] + 0.25)
+        assert not weight.requires_grad
+
+    resumed = Teacher(Distillation(update="ema", decay=0.75), make_student)
+    resumed.load(teacher.state(), {name: tensor.clone() for name, tensor in teacher.weights().items()})
+    for each in (teacher, resumed):
+        each.follow(student)
+    taught, again = taught_by(teacher), taught_by(resumed)
+    assert taught is not None
+    assert again is not None
+    assert torch.equal(taught, again)
+
+
+def test_other_teachers_do_not_follow() -> None:
+    teacher, student = Teacher(Distillation(), make_student), make_student(1)
+    teacher.consider(student, 0.5)
+    then = taught_by(teacher)
+    with torch.no_grad():
+        student.classifier.bias.add_(1)
+    teacher.follow(student)
+    now = taught_by(teacher)
+    assert then is not None
+    assert now is not None
+    assert torch.equal(then, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from prune_cli.pruning.matrices import Matrix
 from prune_cli.pruning.selection import InvalidScores
+from prune_cli.pruning.structure import Form
 
 
 class WeightRows(NamedTuple):
@@ -91,8 +92,8 @@ class Criterion(ABC):
         """What is wrong with the values beyond their types; each message begins with the field."""
         return iter(())
 
-    def misfits(self, shapes: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-        """Why the criterion does not fit these matrices, [out, in] by name; its values have no problems."""
+    def misfits(self, form: Form) -> Iterator[str]:
+        """Why the criterion does not fit these matrices; its values have no problems."""
         return iter(())
 
     @abstractmethod

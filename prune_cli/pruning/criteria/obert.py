@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, gradient
 from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.structure import Form
 
 _GIB = 1 << 30
 _GRID = (-3, -2, -1, 0, 1, 2)
@@ -68,9 +69,9 @@ class Obert(Criterion):
         if not 0 < self.memory < math.inf:
             yield f"memory is {self.memory:g}: give GiB, a number above 0"
 
-    def misfits(self, shapes: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    def misfits(self, form: Form) -> Iterator[str]:
         """See `Criterion`."""
-        weights = sum(map(math.prod, shapes.values()))
+        weights = sum(map(math.prod, form.shapes.values()))
         needed = 4 * weights * (self.gradients + 1)
         if needed > self.memory * _GIB:
             most = int(self.memory * _GIB / (4 * weights)) - 1

@@ -6,8 +6,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from prune_cli.pruning.patterns.base import Shapes
-
 
 def erk_shares(shapes: Sequence[tuple[int, int]], sparsity: float) -> list[float]:
     """Erdős-Rényi allocation: the kept share of a matrix is in proportion to (out + in) / (out * in).
@@ -35,12 +33,14 @@ def erk_shares(shapes: Sequence[tuple[int, int]], sparsity: float) -> list[float
         dense |= full
 
 
-def allocated(given: Mapping[str, float], shapes: Shapes, sparsity: float, *, erk: bool) -> list[float]:
+def allocated(
+    given: Mapping[str, float], shapes: Mapping[str, tuple[int, int]], sparsity: float, *, erk: bool
+) -> list[float]:
     """Sparsities by regular expressions of names; matrices that none is found in share what is left to remove.
 
     Args:
         given: Sparsities in [0, 1]; the first expression that is found counts.
-        shapes: The matrices.
+        shapes: Outputs and inputs of each matrix by its name.
         sparsity: The share to remove of all weights.
         erk: Allocate what is left by `erk_shares`, else evenly.
 

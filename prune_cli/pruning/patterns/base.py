@@ -11,8 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Shapes = Mapping[str, tuple[int, int]]
-"""Outputs and inputs of each prunable matrix by its name, in order of position."""
+from prune_cli.pruning.structure import Form
 
 
 class Rows(NamedTuple):
@@ -22,6 +21,8 @@ class Rows(NamedTuple):
     """float32."""
     matrix: int
     """Number of the matrix."""
+    first: int
+    """Number of the first row in the matrix."""
     start: int
     """Position of the first weight among all prunable weights, row by row."""
 
@@ -31,7 +32,7 @@ class Importance(Protocol):
     """The importance of all prunable weights, to be gone through as often as a selection needs."""
 
     @property
-    def shapes(self) -> Shapes:
+    def form(self) -> Form:
         """The matrices."""
         ...
 
@@ -80,13 +81,17 @@ class Pattern(ABC):
         """What is wrong with the values beyond their types; each message begins with the field."""
         return iter(())
 
-    def misfits(self, shapes: Shapes, sparsity: float) -> Iterator[str]:
+    def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
         """Why the pattern does not fit these matrices or this sparsity; its values have no problems."""
         return iter(())
 
-    def count(self, shapes: Shapes, sparsity: float) -> int:
+    def covers(self, form: Form) -> frozenset[str]:
+        """Names of the matrices that are pruned, of those that are prunable."""
+        return frozenset(form.shapes)
+
+    def count(self, form: Form, sparsity: float) -> int:
         """How many weights are removed at this sparsity."""
-        return round(sparsity * sum(math.prod(shape) for shape in shapes.values()))
+        return round(sparsity * sum(math.prod(shape) for shape in form.shapes.values()))
 
     @abstractmethod
     def select(self, importance: Importance, sparsity: float) -> Mask:
@@ -98,5 +103,5 @@ class Pattern(ABC):
         """
 
     @abstractmethod
-    def restore(self, state: Mapping[str, Tensor]) -> Mask:
-        """The mask whose state this is."""
+    def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
+        """The mask whose state this is, of the matrices that it was chosen for."""

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows, Shapes
+from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+from prune_cli.pruning.structure import Form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,9 @@ class Ranking(Pattern):
         """Weights of a competitor."""
         return 1
 
-    def count(self, shapes: Shapes, sparsity: float) -> int:
+    def count(self, form: Form, sparsity: float) -> int:
         """See `Pattern`; whole competitors."""
-        return round(sparsity * sum(math.prod(shape) for shape in shapes.values()) / self.size) * self.size
+        return round(sparsity * sum(math.prod(shape) for shape in form.shapes.values()) / self.size) * self.size
 
     def competitors(self, rows: Rows) -> Float[Tensor, " competitors"]:
         """The importance of those that compete in these rows, in order of position."""
@@ -47,15 +48,15 @@ class Ranking(Pattern):
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
-        names = list(importance.shapes)
-        remove = self.count(importance.shapes, sparsity)
+        names = list(importance.form.shapes)
+        remove = self.count(importance.form, sparsity)
 
         def scores() -> Iterator[Scores]:
             return (self.scores(rows, names[rows.matrix]) for rows in importance.rows())
 
         return RankedMask(self, find_cutoff(scores, remove // self.size) or NOTHING, remove)
 
-    def restore(self, state: Mapping[str, Tensor]) -> Mask:
+    def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
         """See `Pattern`."""
         cutoff = Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"]))
         removed = int(state["removed"])
