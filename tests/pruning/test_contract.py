@@ -24,7 +24,7 @@ CONF = Path(__file__).parents[2] / "conf"
 STEPS, STOP = 16, 7
 SPARSITY = 0.5
 RATE = 0.05
-FEWER = r"key|value|attention\.output|attn\.c_proj|EncDec|\.[kvo]\."
+FEWER = r"key|value|output|c_proj|^encoder\.block|\.[kvo]\.|wo"
 """Matrices that are left out: they are as others are, and a step takes its time for each."""
 SIZES: dict[str, dict[str, Any]] = {
     "bert": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
@@ -107,23 +107,26 @@ def schedules_that_fit() -> list[str]:
 @pytest.mark.parametrize("pattern", options("pattern"))
 @pytest.mark.usefixtures("unchecked")
 def test_ends_at_the_exact_count_and_resumes_bit_for_bit(criterion: str, pattern: str) -> None:
-    for schedule in schedules_that_fit():
-        for kind in SIZES:
+    for number, schedule in enumerate(schedules_that_fit()):
+        for place, kind in enumerate(SIZES):
             whole = started(kind, criterion, pattern, schedule)
             assert not list(whole.pattern.misfits(whole.form, SPARSITY))
             descend(whole, range(STOP))
-            resumed = started(kind, criterion, pattern, schedule, number=1)
-            for mine, theirs in zip(weights(resumed), weights(whole), strict=True):
-                mine.copy_(theirs)
-            resumed.load_state_dict({name: kept.clone() for name, kept in whole.state_dict().items()})
-            assert resumed.masked == whole.masked
-            assert resumed.removed == whole.removed
-            for pruner in (whole, resumed):
-                descend(pruner, range(STOP, STEPS))
+            resumed = None
+            if number % len(SIZES) == place:  # a schedule for each kind of model, which takes half of the time
+                resumed = started(kind, criterion, pattern, schedule, number=1)
+                for mine, theirs in zip(weights(resumed), weights(whole), strict=True):
+                    mine.copy_(theirs)
+                resumed.load_state_dict({name: kept.clone() for name, kept in whole.state_dict().items()})
+                assert resumed.masked == whole.masked
+                assert resumed.removed == whole.removed
+                descend(resumed, range(STOP, STEPS))
+            descend(whole, range(STOP, STEPS))
             assert whole.masked
             assert whole.removed == whole.pattern.count(whole.form, SPARSITY)
             assert sum(whole.zeros()) == whole.removed
-            assert all(map(torch.equal, weights(whole), weights(resumed))), (schedule, kind)
+            if resumed is not None:
+                assert all(map(torch.equal, weights(whole), weights(resumed))), (schedule, kind)
 
 
 @pytest.mark.parametrize("criterion", options("criterion"))
