@@ -14,10 +14,12 @@ from prune_cli.compaction.structure import prunable
 from prune_cli.data.encoded import highest_token, only_label
 from prune_cli.errors import UserError
 from prune_cli.marks import LARGEST
+from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Schedule
 from prune_cli.regularizers import Distillation
 from prune_cli.training.evaluation import Evaluation
+from prune_cli.training.states import state_problems
 from prune_cli.training.teacher import Teacher
 from prune_cli.training.trainer import TaskTrainer
 
@@ -205,8 +207,9 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
     Raises:
         UserError: If nothing is prunable, or criterion or pattern do not go with what is.
     """
+    pattern = config.pattern if config.sparsity > 0 else Unstructured()  # a dense run is the same under any
     try:
-        matrices, form = prunable(model, config.pattern, config.model.include, config.model.exclude)
+        matrices, form = prunable(model, pattern, config.model.include, config.model.exclude)
     except ValueError as error:
         raise UserError(str(error)) from error
     if config.sparsity > 0:  # known before, but for a model that was not here
@@ -219,7 +222,7 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
         matrices,
         criterion=config.criterion,
         schedule=plan.schedule,
-        pattern=config.pattern,
+        pattern=pattern,
         sparsity=config.sparsity,
         total_steps=plan.steps,
         form=form,
@@ -253,6 +256,8 @@ def teacher_for(
     first = models.load_finetuned(rule.first_teacher, task.head)
     _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
     models.in_order(first, task.labels, "regularization.first_teacher")
+    if problems := list(state_problems(student, first, rule.states)):  # known before, but for a model that was not here
+        raise UserError(*problems)
     evaluator = TaskTrainer(first, arguments, task=task, tokenizer=tokenizer)
     metric = evaluator.score(evaluation.sets(whole=False))[0][task.primary_metric]
     log.info("first teacher: %s %.4f", task.primary_metric, metric)

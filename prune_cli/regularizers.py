@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 from prune_cli.marks import BY_CONTENT
 from prune_cli.models.locations import folder_problems
@@ -40,6 +40,9 @@ class Distillation:
             weights ("ema", the mean teacher of Tarvainen and Valpola 2017, arXiv:1703.01780).
         decay: Of that running mean, a step, in [0, 1).
         first_teacher: Folder of a dense fine-tuned model that teaches first; null to have none until the first evaluation.
+        hidden: Weight of the distance to what the teacher's blocks put out, normalized (SquareHead, Kurtic et al. 2023,
+            arXiv:2310.06927); >= 0, there 1.
+        attention: Weight of the same distance for the attention inside of the blocks, >= 0.
     """
 
     weight: str | float = "adaptive"
@@ -47,6 +50,14 @@ class Distillation:
     update: str = "best"
     decay: float = 0.999
     first_teacher: str | None = field(default=None, metadata=BY_CONTENT)
+    hidden: float = 0.0
+    attention: float = 0.0
+
+    @property
+    def states(self) -> dict[Literal["hidden", "attention"], float]:
+        """What is learned of the teacher's states beside its decisions, and with which weight."""
+        weights: dict[Literal["hidden", "attention"], float] = {"hidden": self.hidden, "attention": self.attention}
+        return {kind: weight for kind, weight in weights.items() if weight > 0}
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the values beyond their types; each message begins with the field."""
@@ -58,6 +69,9 @@ class Distillation:
             yield f"update is {self.update}: give best, latest, ema or never"
         if not 0 <= self.decay < 1:
             yield f"decay is {self.decay:g}: give a decay from 0 to below 1, such as 0.999"
+        for name in ("hidden", "attention"):
+            if not 0 <= getattr(self, name) < math.inf:
+                yield f"{name} is {getattr(self, name):g}: give a weight from 0 (none) on, such as 1"
         if self.first_teacher is not None:
             yield from (f"first_teacher={self.first_teacher}: {told}" for told in folder_problems(self.first_teacher))
         elif self.update == "never":

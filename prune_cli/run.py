@@ -24,6 +24,7 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import Contents, contents, identity, run_name
 from prune_cli.data.records import asked
 from prune_cli.finish import finish
+from prune_cli.labelling import with_extra
 from prune_cli.tasks.cache import encoded
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.history import History
@@ -126,7 +127,8 @@ def _run(
 
     task, records = config.data.load(config.task)
     tokenizer = assembly.tokenizer_for(config, task, records["train"])
-    train = encoded(task, records["train"], tokenizer, training=True)
+    learned = with_extra(config, found, task, records["train"], tokenizer)
+    train = encoded(task, learned, tokenizer, training=True)
     plan = assembly.planned(config, len(train))
     steps = plan.steps
     evaluated_every = options.evaluated_every(steps)

@@ -18,9 +18,11 @@ from prune_cli.errors import UserError, shortened
 from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
+    from prune_cli.data.base import Source
     from prune_cli.models import ModelConfig
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
+    from prune_cli.regularizers import Distillation, NoTeacher
     from prune_cli.tasks.base import Task
 
 _LEAST_FREE = 1 << 20  # bytes: not enough for a model, but enough to say so in a log
@@ -82,6 +84,55 @@ def shape_problems(
         return
     yield from pattern.misfits(form, sparsity)
     yield from criterion.misfits(form)
+
+
+def teacher_problems(task: Task, model: ModelConfig, regularization: Distillation | NoTeacher) -> Iterator[str]:
+    """Why a student cannot learn from the states of its first teacher.
+
+    Args:
+        task: One without problems.
+        model: One without problems, that goes with the task.
+        regularization: One without problems.
+    """
+    from prune_cli.models import ModelConfig, outline
+    from prune_cli.regularizers import Distillation
+    from prune_cli.training.states import state_problems
+
+    if not isinstance(regularization, Distillation) or not regularization.states:
+        return
+    folder = regularization.first_teacher
+    student = outline(model, task.head)
+    teacher = student if folder is None else outline(ModelConfig(name=folder), task.head)
+    if student is not None and teacher is not None:
+        yield from state_problems(student, teacher, regularization.states)
+
+
+def extra_problems(
+    task: Task, model: ModelConfig, data: Source, regularization: Distillation | NoTeacher
+) -> Iterator[str]:
+    """Why there are no more records to learn from than those that have answers.
+
+    Args:
+        task: One without problems.
+        model: One without problems.
+        data: One without problems.
+        regularization: One without problems.
+    """
+    from prune_cli.data.extra import AUGMENT, Extra
+
+    if not isinstance(data, Extra) or data.extra is None:
+        return
+    if data.extra == AUGMENT and data.masked_model is None and model.random is not None:
+        yield (
+            f"data.extra={AUGMENT} replaces words by a masked language model, and a random model is none: give"
+            " data.masked_model=... with the folder or hub id of one, such as google-bert/bert-base-uncased"
+        )
+    if getattr(regularization, "first_teacher", None) is None:
+        yield (
+            f"data.extra={data.extra} is labelled by a first teacher, and there is none: give"
+            " regularization.first_teacher=FOLDER of a model that was fine-tuned on the task, with regularization=teacher or self"
+        )
+    yield from data.extra_problems(task)
 
 
 def _option(name: str) -> Mapping[str, Any]:

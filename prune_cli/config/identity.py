@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.config.schema import General
+from prune_cli.data.extra import Extra
 from prune_cli.files import class_sources, sources_hash
 from prune_cli.marks import counts
 
@@ -31,11 +32,13 @@ class Contents:
         records: Equal exactly where the records are.
         weights: Fingerprint of the model; empty for one made at random.
         teacher: Fingerprint of the first teacher; None without one.
+        extra: How the records that it labels are made; None without any.
     """
 
     records: str
     weights: str
     teacher: str | None
+    extra: str | None
 
 
 def contents(config: RunConfig) -> Contents:
@@ -49,6 +52,7 @@ def contents(config: RunConfig) -> Contents:
         records=config.data.identity(config.task),
         weights=_weights(config.model),
         teacher=None if teacher is None else _fingerprint(Path(teacher)),
+        extra=config.data.extra_identity() if isinstance(config.data, Extra) else None,
     )
 
 
@@ -75,6 +79,8 @@ def identity(config: RunConfig, found: Contents | None = None) -> str:
     if found.teacher is not None:
         said["regularization"]["first_teacher"] = found.teacher
     said["records"] = found.records
+    if found.extra is not None:
+        said["extra"] = found.extra
     said["run"] = {
         field.name: value
         for field in dataclasses.fields(General)

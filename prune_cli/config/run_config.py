@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.build import build, construct
-from prune_cli.config.checks import fit_problems, output_problems, shape_problems
+from prune_cli.config.checks import extra_problems, fit_problems, output_problems, shape_problems, teacher_problems
 from prune_cli.config.options import GROUPS, names
 from prune_cli.config.schema import CHOICES, GENERAL, KEYS, MISSING, PARTS, TARGET, General, own
 from prune_cli.config.suggest import did_you_mean
@@ -164,6 +164,10 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: 
     if {"task", "model", "criterion", "pattern", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0 and not unfit:
         sparsity = parts[_BESIDE].sparsity
         yield from shape_problems(parts["task"], parts["model"], parts["criterion"], parts["pattern"], sparsity)
+    if {"task", "model", "regularization"} <= parts.keys() and not unfit:
+        yield from teacher_problems(parts["task"], parts["model"], parts["regularization"])
+    if training and {"task", "model", "data", "regularization"} <= parts.keys():
+        yield from extra_problems(parts["task"], parts["model"], parts["data"], parts["regularization"])
     if ask_source and {"task", "data"} <= parts.keys():
         yield from parts["data"].missing(parts["task"], training=training)
     if ask_source and "model" in parts and not unfit:

@@ -74,6 +74,7 @@ def saved_run(
         "regularization": {"_target_": "prune_cli.regularizers.NoTeacher"},
         "sparsity": 0.0,
     }
+    values["data"].pop("extra", None)
     if not (records and training):  # an evaluation logs nothing, and what is wrong with a tracker is nothing to it
         values["tracking"]["trackers"] = {}
     return RunConfig.from_hydra(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prune_cli.data.base import splits_of
+from prune_cli.data.extra import Extra
 from prune_cli.data.records import Split, checked
 from prune_cli.errors import UserError
 
@@ -23,12 +23,8 @@ OFFLINE = f"{_OTHERS} fill the cache on a machine that reaches the hub; without 
 
 
 @dataclass(frozen=True)
-class Hub:
+class Hub(Extra):
     """The data set that a task names, downloaded once and then read from the cache of `datasets`."""
-
-    def problems(self) -> Iterator[str]:
-        """What is wrong with the values: there are none."""
-        return iter(())
 
     def missing(self, task: Task, *, training: bool = True) -> list[str]:
         """Say whether the data set can be had: from the cache, or from a hub that answers within seconds."""

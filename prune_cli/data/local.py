@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from prune_cli.data.base import splits_of
+from prune_cli.data.extra import Extra
 from prune_cli.data.formats import parsed, read
 from prune_cli.data.records import Split, Unreadable, checked
 from prune_cli.errors import UserError, shortened
@@ -25,7 +26,7 @@ _SEED = 42  # of what is held out: the same for all runs, whatever theirs
 
 
 @dataclass(frozen=True)
-class Local:
+class Local(Extra):
     """A folder with one file a split: {train,validation,...}.{jsonl,parquet,csv}, or what else the task reads (`Task.formats`).
 
     A file labels.json beside them names the labels where the records do not: a list, in label order. Or one file alone, a part
@@ -42,6 +43,7 @@ class Local:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the values beyond their types; files are looked at together with a task."""
+        yield from super().problems()
         if not 0 < self.holdout <= 1:
             yield f"holdout is {self.holdout:g}: give the fraction of the records to evaluate on, above 0"
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.data.base import splits_of
+from prune_cli.data.extra import Extra
 from prune_cli.data.records import Split, checked
 from prune_cli.world.facts import draw_world
 
@@ -24,7 +25,7 @@ MOST = 1_000_000
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class Synthetic(Extra):
     """Records in the shape of a task, whichever of the families it is of.
 
     Every split is about a world of its own, so that nothing learned by heart from one helps with another.
@@ -41,6 +42,7 @@ class Synthetic:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the values beyond their types; each message begins with the field."""
+        yield from super().problems()
         for name, value in (("train", self.train), ("validation", self.validation)):
             if not 1 <= value <= MOST:
                 yield f"{name} is {value}: give a number of records from 1 to {MOST:,}"

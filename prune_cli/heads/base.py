@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 
@@ -19,6 +19,8 @@ Batch = Mapping[str, Any]
 Features = Sequence[Mapping[str, Any]]
 Collator = Callable[[Features], dict[str, Any]]
 Outputs = TypeVar("Outputs")
+Stack = Literal["whole", "source", "target"]
+"""Of blocks: the only one that a model has, or of an encoder-decoder the one that reads and the one that writes."""
 
 
 class Head(ABC, Generic[Outputs]):
@@ -51,6 +53,15 @@ class Head(ABC, Generic[Outputs]):
     @abstractmethod
     def count(self, batch: Batch) -> int:
         """How many decisions a batch with labels holds: over so many the loss is a mean."""
+
+    def there(self, batch: Batch, stack: Stack) -> Tensor:
+        """Which tokens a stack of blocks reads that are no padding, [rows, tokens]; columns behind them are all padding.
+
+        Args:
+            batch: With labels.
+            stack: Which one; models with this head have one, unless it says otherwise.
+        """
+        return batch["attention_mask"].bool()
 
     @abstractmethod
     def outputs(self, model: nn.Module, batch: Batch) -> Outputs:

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.rnn import pad_sequence
 
 from prune_cli.heads import IGNORED
-from prune_cli.heads.base import Batch, Collator, Features, Head
+from prune_cli.heads.base import Batch, Collator, Features, Head, Stack
 from prune_cli.heads.decisions import Choice
 
 if TYPE_CHECKING:
@@ -123,6 +123,14 @@ class Text(Head[TextOutputs]):
     def count(self, batch: Batch) -> int:
         """The tokens of the targets."""
         return int((batch["labels"] != IGNORED).sum())
+
+    def there(self, batch: Batch, stack: Stack) -> Tensor:
+        """Sources, targets, or both as they are joined for a decoder: all that pads them is on the right."""
+        source, target = batch["source_mask"].bool(), batch["labels"] != IGNORED
+        if stack != "whole":
+            return source if stack == "source" else target
+        columns = torch.arange(source.shape[1] + target.shape[1], device=source.device)
+        return columns < (source.sum(1) + target.sum(1)).unsqueeze(1)
 
     def outputs(self, model: nn.Module, batch: Batch) -> TextOutputs:
         """The hidden states that predict the targets; none without targets."""

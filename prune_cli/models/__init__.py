@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prune_cli.models.architectures import WITH_ARTICLE, Architecture, architecture_of, told_architecture
+from prune_cli.models.architectures import WITH_ARTICLE, Architecture, architecture_of, readable, told_architecture
 from prune_cli.models.fingerprints import fingerprint
 from prune_cli.models.freezing import freeze
 from prune_cli.models.heads import in_order
@@ -31,6 +31,7 @@ __all__ = [
     "package_folder",
     "random_model",
     "random_tokenizer",
+    "readable",
     "told_architecture",
     "trained_tokenizer",
     "unknown_share",

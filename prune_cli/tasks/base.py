@@ -103,6 +103,11 @@ class Task(ABC):
         """Columns that a prediction needs, in the order in which `prune predict` takes them; the others hold answers."""
 
     @property
+    def replaceable(self) -> tuple[str, ...]:
+        """Columns of `inputs` with texts that stay of their kind with other words in place of some; none where there is none."""
+        return ()
+
+    @property
     def key(self) -> str | None:
         """Column that tells raw records apart, where they have it: no two of a split may share its value. None for no such."""
         return None
@@ -259,6 +264,18 @@ class Task(ABC):
         Args:
             record: With its answers.
         """
+
+    def answered(self, record: Row, prediction: Prediction) -> Row | None:
+        """A record to learn from, of which a teacher has said what is right; the inverse of `expected`.
+
+        Args:
+            record: Its `inputs`.
+            prediction: The teacher's.
+
+        Returns:
+            The record in the task's columns; None where nothing can be learned from such a prediction.
+        """
+        return None
 
     def headline(self, prediction: Prediction) -> str:
         """A prediction in a few words, for tables of samples: its first value."""

@@ -1,4 +1,4 @@
-"""Encoded records, kept from one run to the next: the jobs of a sweep encode the same records again and again."""
+"""Data sets kept from one run to the next: the jobs of a sweep encode the same records again and again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.metadata
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -43,16 +43,28 @@ def encoded(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *,
         tokenizer: The model's.
         training: See `Task.encode`.
     """
-    from datasets import Dataset
-
     if len(records) < LEAST or not tokenizer.is_fast:
         return task.encode(records, tokenizer, training=training)
-    place = cache_folder() / "encoded" / _key(task, records, tokenizer, training=training)
+    key = _key(task, records, tokenizer, training=training)
+    return remembered("encoded", key, lambda: task.encode(records, tokenizer, training=training))
+
+
+def remembered(kind: str, key: str, make: Callable[[], Dataset]) -> Dataset:
+    """A data set as it was made before, or make it.
+
+    Args:
+        kind: Of data set.
+        key: Equal exactly when the same would be made.
+        make: Makes it.
+    """
+    from datasets import Dataset
+
+    place = cache_folder() / kind / key
     try:
         known = Dataset.load_from_disk(str(place))
         place.touch()  # the last used are kept
-    except (OSError, ValueError):  # none yet, or torn: encoding again is all that is lost
-        known = task.encode(records, tokenizer, training=training)
+    except (OSError, ValueError):  # none yet, or torn: making it again is all that is lost
+        known = make()
         _keep(known, place)
     return known
 

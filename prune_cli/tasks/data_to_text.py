@@ -270,6 +270,10 @@ class DataToText(Task):
         """The first reference."""
         return {"text": record[REFERENCES][0]}
 
+    def answered(self, record: Row, prediction: Prediction) -> Row | None:
+        """The text as the only reference; nothing where it is empty, or where no texts are generated."""
+        return {**record, REFERENCES: [prediction["text"]]} if prediction["text"] else None
+
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether it is one of the references, word for word."""
         return prediction["text"] in record[REFERENCES]

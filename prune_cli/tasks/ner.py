@@ -351,6 +351,10 @@ class TokenTagging(Task):
         """The entities that the tags name."""
         return self._prediction(record[TOKENS], None, record[TAGS], [1.0] * len(record[TAGS]))
 
+    def answered(self, record: Row, prediction: Prediction) -> Row:
+        """The tags."""
+        return {TOKENS: record[TOKENS], TAGS: [self._numbers[tag] for tag in prediction["tags"]]}
+
     def headline(self, prediction: Prediction) -> str:
         """The entities with their types."""
         return ", ".join(f"{entity['text']} ({entity['type']})" for entity in prediction["entities"]) or "no entity"

@@ -313,6 +313,13 @@ class SpanExtraction(Task):
         """The first reference answer, "" for none."""
         return {"answer": next(iter(record[ANSWERS][TEXTS]), "")}
 
+    def answered(self, record: Row, prediction: Prediction) -> Row | None:
+        """The answer and where it stands; without one, nothing where every question has an answer."""
+        answer, start = prediction["answer"], prediction["start"]
+        if not answer and not self.null_answers:
+            return None
+        return {**record, ANSWERS: {TEXTS: [answer] if answer else [], STARTS: [start] if answer else []}}
+
     def headline(self, prediction: Prediction) -> str:
         """The answer."""
         return prediction["answer"] or "no answer"

@@ -105,6 +105,11 @@ class TextClassification(Task):
         return self.text_columns
 
     @property
+    def replaceable(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.text_columns
+
+    @property
     def _regression(self) -> bool:
         return self.labels == ()
 
@@ -268,6 +273,13 @@ class TextClassification(Task):
             if self.labels
             else {"score": float(record[self.label_column])}
         )
+
+    def answered(self, record: Row, prediction: Prediction) -> Row:
+        """The class, or the score as far as it is in the range."""
+        if self.labels:
+            return {**record, self.label_column: self.labels.index(prediction["label"])}
+        low, high = self.label_range or (-math.inf, math.inf)
+        return {**record, self.label_column: min(max(prediction["score"], low), high)}
 
     def headline(self, prediction: Prediction) -> str:
         """The class, or the score with two digits."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 
 from prune_cli.regularizers import Distillation
+from prune_cli.training.states import Reading, read
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from prune_cli.heads.base import Batch, Head
-    from prune_cli.heads.decisions import Decisions
 
 
 @final
@@ -56,8 +56,8 @@ class Teacher:
         self.best = self.first_metric = first_metric
         self._own = False
 
-    def decisions(self, head: Head[Any], batch: Batch) -> Decisions | None:
-        """The teacher's decisions, without dropout and gradient; None before the first teacher.
+    def reading(self, head: Head[Any], batch: Batch) -> Reading | None:
+        """What the teacher makes of a batch, without dropout and gradient; None before the first teacher.
 
         Args:
             head: The task's.
@@ -66,7 +66,7 @@ class Teacher:
         if self.model is None:
             return None
         with torch.no_grad():
-            return head.decisions(head.outputs(self.model, batch), batch)
+            return read(self.model, head, batch, self.rule.states)
 
     def consider(self, student: PreTrainedModel, metric: float) -> bool:
         """Let a student that was just evaluated become the teacher, if the rule says so.

@@ -16,6 +16,7 @@ from prune_cli.heads.decisions import task_loss
 from prune_cli.training import heap
 from prune_cli.training.learning_rate import factor
 from prune_cli.training.sampler import EpochSampler
+from prune_cli.training.states import distance, read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,6 +172,7 @@ class PruningTrainer(TaskTrainer):
                 if isinstance(layer, GradientCheckpointingLayer):
                     layer.register_forward_hook(_let_go)
         self.loss_is_scaled_for_ga = True  # by the decisions of all batches of a step
+        self.rows = 0  # of all batches of a step
 
     def learn(self) -> None:
         """Train up to the last step, from the checkpoint where there is one, or until the callbacks stop it."""
@@ -199,22 +201,25 @@ class PruningTrainer(TaskTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The task loss, or with a teacher that of self-regularization: a batch's part of the mean over a step's decisions."""
+        """The task loss, or with a teacher that of self-regularization: a batch's part of the mean over a step's decisions.
+
+        The distance to the teacher's states is a mean over the step's rows.
+        """
+        assert num_items_in_batch is not None, "the Trainer counts with the method below"
         with self.accelerator.autocast():
-            outputs = self.head.outputs(model, inputs)
-            student = self.head.decisions(outputs, inputs)
-            taught = None if self.teacher is None else self.teacher.decisions(self.head, inputs)
-            total = (
-                task_loss(student)
-                if self.teacher is None or taught is None
-                else self.teacher.rule.loss(student, taught)
-            )
-            assert num_items_in_batch is not None, "the Trainer counts with the method below"
-            loss = total / num_items_in_batch
-        return (loss, outputs) if return_outputs else loss
+            taught = None if self.teacher is None else self.teacher.reading(self.head, inputs)
+            student = read(model, self.head, inputs, () if taught is None else taught.states)
+            if self.teacher is None or taught is None:
+                loss = task_loss(student.decisions) / num_items_in_batch
+            else:
+                loss = self.teacher.rule.loss(student.decisions, taught.decisions) / num_items_in_batch
+                for kind, weight in self.teacher.rule.states.items():
+                    loss += weight * distance(student.states[kind], taught.states[kind]) / self.rows
+        return (loss, student.outputs) if return_outputs else loss
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:
         """The decisions of all batches of a step, counted before they are moved to the device."""
+        self.rows = sum(len(batch["labels"]) for batch in batch_samples)
         return sum(self.head.count(batch) for batch in batch_samples)
 
     def evaluate(

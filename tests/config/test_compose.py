@@ -15,7 +15,8 @@ from prune_cli.config.run_config import RunConfig
 from prune_cli.paths import CONF
 
 EVERY = [(group, option) for group in GROUPS for option in names(group, [CONF])]
-NEEDED = {("data", "local"): ["data.path=DATA"], ("regularization", "teacher"): ["regularization.first_teacher=MODEL"]}
+TAUGHT = [("regularization", "teacher"), *(("experiment", name) for name in ("gmp", "obert", "sparsebert"))]
+NEEDED = {("data", "local"): ["data.path=DATA"], **{key: ["regularization.first_teacher=MODEL"] for key in TAUGHT}}
 """What an option cannot do without."""
 
 
@@ -32,9 +33,9 @@ def folders(tmp_path: Path) -> dict[str, str]:
 
 def fitting(group: str, option: str) -> list[str]:
     """A task for a model, and a model for a task."""
-    if group == "experiment":
-        return []
     chosen = OmegaConf.load(CONF / group / f"{option}.yaml")
+    if group == "experiment":  # some are of one task, others are recipes for any
+        return [] if any("override /task" in default for default in chosen.defaults) else ["task=rte"]
     if group == "task":
         return ["model=tiny_gpt2"] if "max_new_tokens" in chosen else []
     # a model's YAML may speak of other groups too

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_shared_words_do_not_give_the_class_away(glue_task):
         ({"seed": -1}, "seed is -1: give a whole number from 0 on"),
     ],
 )
-def test_impossible_sizes(fields: dict[str, int], message: str):
+def test_impossible_sizes(fields: dict[str, Any], message: str):
     (problem,) = Synthetic(**fields).problems()
     assert problem.startswith(message)
 

@@ -19,6 +19,7 @@ from prune_cli.config.build import build
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.config.saved import saved_run
+from prune_cli.data.records import Split, checked
 from prune_cli.data.synthetic import Synthetic
 from prune_cli.heads.decisions import task_loss
 from prune_cli.run import evaluate, predict, run
@@ -96,6 +97,19 @@ def test_records_go_all_the_way_to_inputs(file: Path):
         examples = task.examples(records)
         assert 0 < len(examples) <= len(records)
     assert all(isinstance(text, str) for text in task.texts(splits["train"]))
+
+
+def test_what_a_teacher_says_can_be_learned(file: Path):
+    task, splits = Synthetic(train=30, validation=10).load(made(file))
+    answered: list[Any] = []
+    for record in splits["train"].to_list():
+        said = dict(task.expected(record))
+        if "answers" in record:  # a prediction says where it stands, too
+            said["start"] = next(iter(record["answers"]["answer_start"]), None)
+        answered.append(task.answered({name: record[name] for name in task.inputs}, said))
+        assert task.expected(answered[-1]) == task.expected(record)
+    _, again = checked(task, {"extra": Split(answered, str, "records")})
+    assert again["extra"].features == splits["train"].features
 
 
 TRAINED = [pytest.param(file, model, id=f"{file.stem}-{model}") for file in FILES for model in models_for(file)]

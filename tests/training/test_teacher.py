@@ -27,10 +27,10 @@ BATCH = {**INPUTS, "labels": torch.tensor([0, 2])}
 
 
 def taught_by(teacher: Teacher) -> torch.Tensor | None:
-    decisions = teacher.decisions(Classification(), BATCH)
-    if decisions is None:
+    reading = teacher.reading(Classification(), BATCH)
+    if reading is None:
         return None
-    (made,) = decisions
+    (made,) = reading.decisions
     assert isinstance(made, Choice)
     assert made.labels is BATCH["labels"]
     return made.logits

@@ -79,6 +79,10 @@ class Schedule(ABC):
         """
         return steps_of(float(getattr(self, name)), total_steps)
 
+    def span(self, total_steps: int) -> tuple[int, int]:
+        """The steps, counted from 0, at which sparsity begins to grow and at which it is there, of `initial` and `final`."""
+        return self.steps("initial", total_steps), total_steps - max(1, self.steps("final", total_steps))
+
 
 def enough(total_steps: int, lengths: Sequence[float], fits: Callable[[int], bool]) -> str:
     """The remedy of a run that is too short: how many steps would do, if any number would.

@@ -84,12 +84,12 @@ class Stepped(Schedule):
 
     def at(self, total_steps: int) -> list[int]:
         """The steps of the cuts, counted from 0."""
-        start, end = self._span(total_steps)
+        start, end = self.span(total_steps)
         return [start + round(number * (end - start) / (self.cuts - 1)) for number in range(self.cuts)]
 
     def sparsity(self, step: int, total_steps: int, target: float) -> float:
         """See `Schedule`."""
-        start, end = self._span(total_steps)
+        start, end = self.span(total_steps)
         return cubic_sparsity(step, start, end, min(self.first, target), target)
 
     def selects(self, step: int, total_steps: int) -> bool:
@@ -109,7 +109,7 @@ class Stepped(Schedule):
         """Each cut needs a window of scores of its own."""
         if self._fits(total_steps):
             return
-        start, end = self._span(total_steps)
+        start, end = self.span(total_steps)
         remedy = enough(total_steps, [float(self.initial), float(self.final)], self._fits)
         yield (
             f"the run has {total_steps} steps: {start} before the first of {self.cuts} cuts and {total_steps - end} after the"
@@ -117,10 +117,6 @@ class Stepped(Schedule):
             " smaller schedule.delta_t"
         )
 
-    def _span(self, total_steps: int) -> tuple[int, int]:
-        """Steps of the first and the last cut."""
-        return self.steps("initial", total_steps), total_steps - max(1, self.steps("final", total_steps))
-
     def _fits(self, total_steps: int) -> bool:
-        start, end = self._span(total_steps)
+        start, end = self.span(total_steps)
         return start >= self.delta_t and end - start >= (self.cuts - 1) * self.delta_t

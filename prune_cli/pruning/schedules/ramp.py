@@ -71,25 +71,21 @@ class Ramp(Schedule):
         """See `Schedule`."""
         return not self.regrow
 
-    def ramp(self, total_steps: int) -> tuple[int, int]:
-        """First step of the ramp and the step from which the target holds, both counted from 0."""
-        return self.steps("initial", total_steps), total_steps - max(1, self.steps("final", total_steps))
-
     def sparsity(self, step: int, total_steps: int, target: float) -> float:
         """Sparsity that a selection at this step (counted from 0) makes, in [0, 1]."""
-        start, end = self.ramp(total_steps)
+        start, end = self.span(total_steps)
         return self.between(step, start, end, min(self.first, target), target)
 
     def selects(self, step: int, total_steps: int) -> bool:
         """Every delta_t steps in the ramp, every step at the target."""
-        start, end = self.ramp(total_steps)
+        start, end = self.span(total_steps)
         return step >= end or (step >= start and step % self.delta_t == 0)
 
     def misfits(self, total_steps: int) -> Iterator[str]:
         """A ramp without a selection would remove everything at once, from scores of nothing."""
         if self._fits(total_steps):
             return
-        start, end = self.ramp(total_steps)
+        start, end = self.span(total_steps)
         remedy = enough(total_steps, [float(self.initial), float(self.final)], self._fits)
         yield (
             f"the run has {total_steps} steps: {start} before the ramp and {total_steps - end} at the target leave no selection"
@@ -99,7 +95,7 @@ class Ramp(Schedule):
 
     def _fits(self, total_steps: int) -> bool:
         """Whether a selection falls inside the ramp, after the first window of scores."""
-        start, end = self.ramp(total_steps)
+        start, end = self.span(total_steps)
         return (start // self.delta_t + 1) * self.delta_t < end
 
 
