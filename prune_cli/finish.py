@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
 from prune_cli.artifacts import environment, result
-from prune_cli.compaction.compact import arithmetic
+from prune_cli.compaction.compact import arithmetic, compact
 from prune_cli.config.command import commands
 from prune_cli.files import write_text
 from prune_cli.report import figures, model_card, names, samples
@@ -53,6 +53,10 @@ def finish(
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
         zeros = result.count_zeros(saved, {matrix.name for matrix in pruner.matrices})
+        if pruner.pattern.structured and pruner.removed:  # whole units need not be saved to be nothing
+            small = models.load_finetuned(saved, task.head)
+            compact(small)
+            small.save_pretrained(saved)
         history = trainer.checkpoints.history.records
         last = result.evaluations(history, task.primary_metric)[-1]
         summary = {
@@ -84,6 +88,7 @@ def finish(
             "seconds": result.seconds(history),
             "steps_per_second": last["step"] / result.seconds(history)["train"],
             "peak_memory_bytes": environment.peak_memory_bytes(),
+            "compact": pruner.pattern.structured and pruner.removed > 0,
             "files": {f"model/{path.name}": path.stat().st_size for path in sorted(saved.glob("*.safetensors"))},
             "versions": environment.versions(),
             "git_commit": environment.git_commit(),

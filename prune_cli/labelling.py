@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
+
 from prune_cli import models
 from prune_cli.config.identity import Contents
 from prune_cli.data.augmentation import Replacer
@@ -18,8 +20,9 @@ from prune_cli.data.extra import AUGMENT, Extra, unanswered
 from prune_cli.data.records import Split, checked, source_of
 from prune_cli.errors import UserError
 from prune_cli.regularizers import Distillation
-from prune_cli.tasks.cache import remembered
+from prune_cli.tasks.cache import remembered, sources
 from prune_cli.training.evaluation import EvaluationSet
+from prune_cli.training.hardware import on_gpu
 from prune_cli.training.trainer import TaskTrainer
 
 if TYPE_CHECKING:
@@ -56,8 +59,8 @@ def with_extra(
     source = config.data
     if not isinstance(source, Extra) or source.extra is None:
         return records
-    versions = [importlib.metadata.version(name) for name in ("prune-lm", "torch", "transformers")]
-    said = [repr(task), found.records, found.weights, found.teacher, found.extra, config.trainer.precision, *versions]
+    versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
+    said = [repr(task), sources(task), *vars(found).values(), config.trainer.precision, *versions]
     key = hashlib.sha256(json.dumps(said).encode()).hexdigest()
     made = remembered("extra", key, lambda: _labelled(config, task, _rows(config, task, records), tokenizer))
     log.info("%d more records, labelled by the first teacher", len(made))
@@ -99,6 +102,8 @@ def _masked_model(config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
                 f"{key} has no weights that predict masked words: give data.masked_model=... with the folder or hub id of a"
                 " masked language model, such as google-bert/bert-base-uncased"
             )
+    device = torch.accelerator.current_accelerator() if on_gpu(config.trainer.device) else "cpu"
+    cast("torch.nn.Module", model).to(device)
     return model.eval(), models.load_tokenizer(name)
 
 

@@ -41,6 +41,7 @@ from prune_cli.training.trainer import PruningTrainer, TaskTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
@@ -140,12 +141,13 @@ def _run(
     transformers.set_seed(config.seed)  # the head's first weights
     model = assembly.model_for(config, task, tokenizer, train)
     models.freeze(model, config.model.freeze)
-    pruner = assembly.pruner_for(config, model, plan)
     checkpoint = latest_checkpoint(folder.checkpoints, run_id)
     precision = resolved_precision(options.precision, options.device)
     if checkpoint is not None:
         precision = checkpoint.state["precision"]  # whatever `auto` means on this machine
     arguments = config.trainer.arguments(folder.checkpoints, steps=steps, seed=config.seed, precision=precision)
+    cast("nn.Module", model).to(arguments.device)  # before anything is made for its weights
+    pruner = assembly.pruner_for(config, model, plan)
     evaluation = Evaluation(task, records, tokenizer)
     teacher = assembly.teacher_for(config, task, model, arguments, tokenizer, evaluation)
 

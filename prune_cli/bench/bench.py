@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from prune_cli.artifacts import environment
 from prune_cli.bench.base import Candidate, Run, Runtime
@@ -17,6 +20,7 @@ from prune_cli.compaction.compact import arithmetic
 from prune_cli.errors import UserError
 from prune_cli.exporting.source import Source
 from prune_cli.pruning.scope import prunable_weights
+from prune_cli.runtime.folders import class_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -93,7 +97,7 @@ def _measured(
     ready: dict[str, Run] = {}
     for name, source in sources.items():
         model = source.model()
-        counted, sparsity = arithmetic(model), _sparsity(model)
+        counted, sparsity = arithmetic(model), _sparsity(model, class_of(source.folder))
         forms = [SAVED] if counted is None or counted.share == 1 else [SAVED, COMPACT]
         example = next(iter(source.inputs(8, 8)))
         for form in forms:
@@ -126,10 +130,11 @@ def _measured(
     return ways
 
 
-def _sparsity(model: PreTrainedModel) -> float:
-    """Zeros among the prunable weights."""
-    weights = prunable_weights(model).values()
-    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+def _sparsity(model: PreTrainedModel, cls: type[PreTrainedModel]) -> float:
+    """What is gone of the prunable weights: zeros, and what a compact model has no place for."""
+    with torch.device("meta"):
+        whole = sum(weight.numel() for weight in prunable_weights(cls(copy.deepcopy(model.config))).values())
+    return 1 - sum(int((weight != 0).sum()) for weight in prunable_weights(model).values()) / whole
 
 
 def latency(way: Way) -> float:

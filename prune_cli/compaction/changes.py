@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prune_cli.compaction.families import FAMILIES, AttentionNames, FeedForwardNames
-from prune_cli.compaction.layout import Entry
+from prune_cli.compaction.layout import KEY, Entry
 from prune_cli.compaction.matrices import Affine
 from prune_cli.compaction.modules import Group
 from prune_cli.compaction.rules import (
@@ -47,10 +47,11 @@ class Change(NamedTuple):
 
 
 def known(model: PreTrainedModel) -> bool:
-    """Whether there are rules for a model's architecture."""
-    return model.config.model_type in FAMILIES and not (
-        FAMILIES[model.config.model_type].attention[0].encoder and getattr(model.config, "is_decoder", False)
-    )
+    """Whether there are rules for a model's architecture, and it is not compact already."""
+    config = model.config
+    if hasattr(config, KEY) or config.model_type not in FAMILIES:
+        return False
+    return not (FAMILIES[config.model_type].attention[0].encoder and getattr(config, "is_decoder", False))
 
 
 @torch.no_grad()

@@ -40,7 +40,7 @@ def arithmetic(model: PreTrainedModel) -> Arithmetic | None:
         model: Pruned, its removed weights zero.
 
     Returns:
-        The counts; None for an architecture that there are no rules for.
+        The counts; None for an architecture that there are no rules for, and for a model that is compact.
     """
     if not known(model):
         return None
@@ -61,7 +61,7 @@ def compact(model: PreTrainedModel) -> Arithmetic:
         UserError: If there are no rules for its architecture, or it is compact already.
     """
     if hasattr(model.config, KEY):
-        raise UserError("the model is compact already")
+        raise UserError("the model is compact already: there is nothing to cut out")
     if not known(model):
         raise UserError(
             f"compaction has no rules for {model.config.model_type}; it knows {', '.join(FAMILIES)}. Leave it out: --no-compact"

@@ -16,7 +16,8 @@ from transformers import AutoConfig
 from prune_cli import models
 from prune_cli.errors import UserError
 from prune_cli.heads.base import inputs_of
-from prune_cli.runtime.folders import class_of, first_line
+from prune_cli.runtime.compact import class_as_saved
+from prune_cli.runtime.folders import first_line
 from prune_cli.training.evaluation import EvaluationSet
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Source:
         Raises:
             UserError: If it cannot be loaded.
         """
-        cls = class_of(self.folder)
+        cls = class_as_saved(self.folder)
         try:
             model = cls.from_pretrained(str(self.folder), dtype=torch.float32, use_safetensors=True)
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:

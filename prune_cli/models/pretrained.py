@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from prune_cli.compaction.layout import KEY
 from prune_cli.errors import UserError
 from prune_cli.models.architectures import architecture_of, check_layers, readable
 from prune_cli.models.heads import auto_class
 from prune_cli.models.locations import Location, gguf_metadata
+from prune_cli.runtime.compact import is_compact, load_compact
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -99,6 +101,11 @@ def load_model(
 
     source = _source(name, revision, trust_remote_code, gguf_file)
     config = _config(name, source, **({} if labels is None else head.options(labels)))
+    if hasattr(config, KEY):
+        raise UserError(
+            f"{name} is a compact model, from which whole units are gone: it can be used, evaluated and exported, and be a"
+            " teacher, but not be trained on. Give the model that it was made of"
+        )
     auto = auto_class(head, architecture_of(config, architecture), str(name))
     # Otherwise a model of GGUF counts as quantized, which can neither be trained nor saved.
     unpacked = {} if gguf_file is None else {"quantization_config": GgufConfig(dequantize=True)}
@@ -126,9 +133,15 @@ def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
     Raises:
         UserError: If it cannot be loaded, or was saved with another head or none.
     """
-    model = load_model(folder, head=head, labels=None)
+    if is_compact(folder):
+        model = load_compact(folder)
+        auto = auto_class(head, architecture_of(model.config), str(folder))
+        needed = auto._model_mapping[type(model.config)].__name__
+    else:
+        model = load_model(folder, head=head, labels=None)
+        needed = type(model).__name__
     saved = model.config.architectures or []
-    if (needed := type(model).__name__) not in saved:
+    if needed not in saved:
         raise UserError(
             f"{folder} was saved as {' or '.join(saved) or 'a model without a head'}, and the task needs {needed}: give a model"
             " that was fine-tuned on this task"

@@ -69,18 +69,11 @@ On the validation records of the task, after {result["steps"]:,} optimizer steps
 ## Use
 
 ```python
-from transformers import {result["auto_class"]}, AutoTokenizer
-
-folder = "path/to/this/folder"
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = {result["auto_class"]}.from_pretrained(folder)
-{_generation(config)}```
+{_loading(result)}{_generation(config)}```
 
 ## Limits
 
-- The file is a dense one: zeros are stored, so it is as large as the unpruned model's ({_file_sizes(result)}).
-  `prune export --format sparse` writes a small one.
-- Dense kernels multiply by zeros as by any other number. {_arithmetic(result)}
+{_form(result)}
 - One run, one seed. The validation records also chose its teachers, where it had any: expect a little less on others.
 - It inherits what the base model learned, its biases included; pruning can change errors unevenly between groups.
 
@@ -188,6 +181,32 @@ def _generation(config: Mapping[str, Any]) -> str:
 output = model.generate(**inputs, max_new_tokens={task["max_new_tokens"]}, num_beams={task["beams"]}, do_sample=False)
 print(tokenizer.decode(output[0], skip_special_tokens=True))
 """
+
+
+def _loading(result: Mapping[str, Any]) -> str:
+    """How the model is loaded."""
+    auto = result["auto_class"]
+    ours = """from transformers import AutoTokenizer
+
+from prune_cli.runtime import load_compact  # pip install prune-lm
+"""
+    theirs = f"from transformers import {auto}, AutoTokenizer\n"
+    return f"""{ours if result.get("compact") else theirs}
+folder = "path/to/this/folder"
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = {"load_compact(folder)" if result.get("compact") else f"{auto}.from_pretrained(folder)"}
+"""
+
+
+def _form(result: Mapping[str, Any]) -> str:
+    """What is in the file, and how fast it is."""
+    if result.get("compact"):
+        share = percent(result["arithmetic"]["share"], 2)
+        return f"""- Whole units are gone from its matrices ({_file_sizes(result)}): its layers differ in size, which
+  transformers alone cannot load. It is for inference; {share}% of the matrices' multiply-adds are left."""
+    return f"""- The file is a dense one: zeros are stored, so it is as large as the unpruned model's ({_file_sizes(result)}).
+  `prune export --format sparse` writes a small one.
+- Dense kernels multiply by zeros as by any other number. {_arithmetic(result)}"""
 
 
 def _file_sizes(result: Mapping[str, Any]) -> str:

@@ -16,8 +16,38 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+def is_compact(folder: str | Path) -> bool:
+    """Whether a folder with a config.json holds a compact model.
+
+    Args:
+        folder: The model's.
+
+    Raises:
+        UserError: If there is no config.json that can be read.
+    """
+    return KEY in config_of(Path(folder).expanduser())
+
+
+def class_as_saved(folder: Path) -> type[PreTrainedModel]:
+    """The class of transformers whose models have the form of a saved one, compact or not.
+
+    Args:
+        folder: The model's.
+
+    Raises:
+        UserError: If its config.json names none, or a layout that is none.
+    """
+    cls = class_of(folder)
+    if not is_compact(folder):
+        return cls
+    checked(config_of(folder)[KEY], str(folder / "config.json"))
+    return compact_class(cls)
+
+
 def load_compact(folder: str | Path) -> PreTrainedModel:
-    """Load a compact model as `prune export --format compact` wrote it. It is a model of transformers, for inference.
+    """Load a compact model as `prune run pattern=heads` and `prune export --format compact` write it.
+
+    It is a model of transformers, for inference.
 
     Args:
         folder: Holds config.json and model.safetensors.
@@ -27,7 +57,7 @@ def load_compact(folder: str | Path) -> PreTrainedModel:
     """
     folder = Path(folder).expanduser()
     checked(config_of(folder).get(KEY), str(folder / "config.json"))
-    cls = compact_class(class_of(folder))
+    cls = class_as_saved(folder)
     try:
         loaded = cls.from_pretrained(str(folder), use_safetensors=True, output_loading_info=True)
     except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:

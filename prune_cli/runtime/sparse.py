@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli.errors import UserError
-from prune_cli.runtime.folders import class_of, first_line
+from prune_cli.runtime.compact import class_as_saved
+from prune_cli.runtime.folders import first_line
 from prune_cli.sparse.reader import opened
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def load_sparse(path: str | Path) -> PreTrainedModel:
 
     path = Path(path).expanduser()
     file = path / FILE if path.is_dir() else path
-    cls = class_of(file.parent)
+    cls = class_as_saved(file.parent)
     try:
         config = AutoConfig.from_pretrained(str(file.parent))
         loaded = cls.from_pretrained(

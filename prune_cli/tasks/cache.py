@@ -103,13 +103,22 @@ def _key(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, tr
     digest = hashlib.sha256()
     said = [repr(task), training, type(tokenizer).__name__, tokenizer.model_max_length, tokenizer.padding_side]
     said += [importlib.metadata.version(name) for name in ("transformers", "tokenizers", "datasets")]
-    said += [_package(), sources_hash(class_sources(type(task), {_OURS}))]
+    said += [sources(task)]
     fast: Any = tokenizer
     digest.update(repr([*said, fast.backend_tokenizer.to_str()]).encode())
     table: Any = records.with_format("arrow")[:]
     with pyarrow.ipc.new_stream(pyarrow.PythonFile(_Hashing(digest), mode="w"), table.schema) as stream:
         stream.write_table(table)
     return digest.hexdigest()
+
+
+def sources(task: Task) -> str:
+    """Hash of what makes something of a task's records: this package, and the source of a task of the user's own.
+
+    Args:
+        task: The task.
+    """
+    return _package() + sources_hash(class_sources(type(task), {_OURS}))
 
 
 @cache

@@ -21,9 +21,9 @@ from prune_cli.runtime import load_compact
 from tests.compaction.architectures import ARCHITECTURES, batch, outputs, tiny
 
 
-def removed(model: PreTrainedModel, *kinds: str, sparsity: float = 0.5) -> Pruner:
+def removed(model: PreTrainedModel, *kinds: str, sparsity: float = 0.5, inside: float = 0.0) -> Pruner:
     """Remove units at once, by magnitude."""
-    pattern = Units(units=kinds)
+    pattern = Units(units=kinds, inside=inside)
     assert not list(pattern.problems())
     matrices, form = prunable(model, pattern)
     assert not list(pattern.misfits(form, sparsity))
@@ -62,6 +62,38 @@ def test_whole_units_go_and_the_model_computes_the_same_without_them(
         assert left.left <= dense - 0.6 * pruner.removed  # so small a model is filled up to whole vectors
 
 
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "bart"])
+@pytest.mark.parametrize(("kinds", "share"), [(("heads", "neurons"), 0.5), (("layers",), 0.5), (("neurons",), 0.9)])
+def test_weights_inside_of_units_make_up_the_exact_count(name: str, kinds: tuple[str, ...], share: float) -> None:
+    inside = 0.3
+    sparsity = share + (1 - share) * inside
+    model = tiny(name, 0.0)
+    before = {name: weight.detach().clone() for name, weight in prunable_weights(model).items()}
+    pruner = removed(model, *kinds, sparsity=sparsity, inside=inside)
+    assert pruner.removed == sum(pruner.zeros()) == round(sparsity * pruner.prunable)
+    gone, kept = [], []
+    for matrix in pruner.matrices:
+        weight, first = matrix.local(), matrix.seen(before[matrix.name])
+        unit = torch.zeros_like(weight, dtype=torch.bool)
+        for part in (
+            pruner.form.structures[kind][matrix.name] for kind in kinds if matrix.name in pruner.form.structures[kind]
+        ):
+            along = part.units(weight.shape[part.axis])
+            for number in along.unique():
+                where = (along == number)[:, None] if part.axis == 0 else (along == number)[None]
+                unit |= where & (weight.masked_select(where.expand_as(weight)) == 0).all()
+        assert torch.equal(weight[unit], torch.zeros_like(weight[unit]))
+        gone.append(first[(weight == 0) & ~unit].abs())
+        kept.append(first[weight != 0].abs())
+    assert torch.cat(gone).max() <= torch.cat(kept).min(), "inside of units, the least important weights go"
+    state = {name: kept.clone() for name, kept in pruner.state_dict().items()}
+    again = removed(tiny(name, 0.0), *kinds, sparsity=sparsity, inside=inside)
+    again.load_state_dict(state)
+    assert again.mask is not None and pruner.mask is not None
+    for rows in pruner.rows():
+        assert torch.equal(again.mask.of(rows), pruner.mask.of(rows))
+
+
 def test_heads_that_share_keys_and_values_go_together() -> None:
     model = tiny("llama", 0.0)
     pruner = removed(model, "heads")
@@ -84,6 +116,14 @@ def test_what_cannot_be_is_told() -> None:
     _, form = prunable(tiny("bert", 0.0), Units(units=("layers",)))
     (problem,) = Units(units=("layers",)).misfits(form, 0.2)
     assert problem == "sparsity=0.2 of 2 layers is less than half of one: give sparsity=0.5 or more"
+    (problem,) = Units(units=("layers",), inside=0.5).misfits(form, 0.5)
+    assert problem.startswith(
+        "sparsity=0.5 leaves nothing for whole units where pattern.inside=0.5 goes weight by weight"
+    )
+    (problem,) = Units(units=("layers",), inside=0.5).misfits(form, 0.7)
+    assert problem == "sparsity=0.7 of 2 layers is less than one: give sparsity=0.75 or more"
+    assert not list(Units(units=("layers",), inside=0.5).misfits(form, 0.75))
+    assert next(Units(inside=1.0).problems()).startswith("inside is 1: give the share that goes weight by weight")
     assert [next(Units(units=units).problems()) for units in ((), ("layers", "heads"), ("rows",))] == [
         "units is []: name each kind once, one at least",
         "units is ['layers', 'heads']: layers hold all of their heads and neurons, give pattern=layers alone",

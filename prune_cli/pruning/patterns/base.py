@@ -77,6 +77,11 @@ class Pattern(ABC):
         """Rows that a slice must not part."""
         return 1
 
+    @property
+    def structured(self) -> bool:
+        """Whether whole units go, without which the model computes the same: they can be cut out of its matrices."""
+        return False
+
     def problems(self) -> Iterator[str]:
         """What is wrong with the values beyond their types; each message begins with the field."""
         return iter(())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast, final
@@ -11,10 +12,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
-from prune_cli.pruning.selection import NOTHING, Scores, find_cutoff
+from prune_cli.pruning.patterns.uniform import single
+from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
 from prune_cli.pruning.structure import Form
 
 KINDS = ("heads", "neurons", "layers")
+_ROUNDING = 1e-9  # of a number of units that is whole but for the last digits
 
 
 @final
@@ -25,11 +28,21 @@ class Units(Pattern):
     Each kind has a ranking of its own, and so have units of one kind that differ in size, such as layers of encoder and decoder:
     of each, the same share goes, rounded to whole units.
 
+    With `inside`, some of what they leave goes weight by weight, as many as make the count exact.
+
     Attributes:
         units: Kinds of unit: heads, neurons (of feed-forwards), or layers.
+        inside: Share of the weights of the units that stay which goes too, in [0, 1): of a sparsity s, units make up
+            (s - inside) / (1 - inside), rounded down to whole ones.
     """
 
     units: tuple[str, ...] = ("heads",)
+    inside: float = 0.0
+
+    @property
+    def structured(self) -> bool:
+        """See `Pattern`."""
+        return True
 
     def problems(self) -> Iterator[str]:
         """See `Pattern`."""
@@ -39,6 +52,8 @@ class Units(Pattern):
             yield f"units is {list(self.units)}: name each kind once, one at least"
         if "layers" in self.units and len(self.units) > 1:
             yield f"units is {list(self.units)}: layers hold all of their heads and neurons, give pattern=layers alone"
+        if not 0 <= self.inside < 1:
+            yield f"inside is {self.inside:g}: give the share that goes weight by weight of what stays, from 0 to below 1"
 
     def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
         """See `Pattern`."""
@@ -48,38 +63,65 @@ class Units(Pattern):
                     f"pattern.units={list(self.units)}: where the {kind} of this architecture are is not known, or model.include"
                     " and model.exclude leave none: choose another pattern, such as pattern=block"
                 )
-            elif sparsity < 1 and self.count(form, sparsity) == 0:
+            elif sparsity <= self.inside:
+                yield (
+                    f"sparsity={sparsity:g} leaves nothing for whole units where pattern.inside={self.inside:g} goes weight by"
+                    " weight: give a higher sparsity, or a lower pattern.inside"
+                )
+            elif sparsity < 1 and not any(gone for _, _, gone in self._shares(form, kind, sparsity, self.inside)):
                 units = len(form.sizes(kind))
-                yield f"sparsity={sparsity:g} of {units} {kind} is less than half of one: give sparsity={1 / units:.2g} or more"
+                least = self.inside + (1 - self.inside) / units
+                short = "one" if self.inside else "half of one"
+                yield f"sparsity={sparsity:g} of {units} {kind} is less than {short}: give sparsity={least:.2g} or more"
 
     def covers(self, form: Form) -> frozenset[str]:
         """See `Pattern`."""
         return frozenset(name for kind in self.units for name in form.structures.get(kind, ()))
 
     def count(self, form: Form, sparsity: float) -> int:
-        """See `Pattern`; of whole units."""
-        return sum(
-            round(sparsity * len(alike)) * size for kind in self.units for size, alike in _groups(form.sizes(kind))
-        )
+        """See `Pattern`; of whole units, to the weight where some go inside of them."""
+        if self.inside:
+            return super().count(form, sparsity)
+        return sum(gone * size for kind in self.units for size, _, gone in self._shares(form, kind, sparsity, 0.0))
+
+    def _shares(
+        self, form: Form, kind: str, sparsity: float, inside: float
+    ) -> Iterator[tuple[int, Int[Tensor, " alike"], int]]:
+        """Of units of the same size: it, their numbers, and how many of them go."""
+        share = (sparsity - inside) / (1 - inside)
+        for size, alike in _groups(form.sizes(kind)):
+            yield size, alike, math.floor(share * len(alike) + _ROUNDING) if inside else round(share * len(alike))
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
         form = importance.form
+        inside = self.inside * sparsity / importance.target
         gone: dict[str, Tensor] = {}
         for kind in self.units:
-            sums, sizes = _sums(importance, kind), form.sizes(kind)
-            removed = torch.zeros(len(sizes), dtype=torch.bool)
-            for _, alike in _groups(sizes):
+            sums = _sums(importance, kind)
+            removed = torch.zeros(len(sums), dtype=torch.bool)
+            for _, alike, count in self._shares(form, kind, sparsity, inside):
                 scores = Scores(sums[alike], 0, f"the {kind}")
-                cutoff = find_cutoff(lambda scores=scores: iter((scores,)), round(sparsity * len(alike))) or NOTHING
+                cutoff = find_cutoff(lambda scores=scores: iter((scores,)), count) or NOTHING
                 removed[alike] = cutoff.removed(scores)
             gone[kind] = removed
-        return UnitMask(form, gone, self.count(form, sparsity))
+        remove = self.count(form, sparsity)
+        whole = UnitMask(form, gone, remove)
+        if not self.inside:
+            return whole
+        names = list(form.shapes)
+        cutoff = find_cutoff(
+            lambda: (single(whole.lowered(rows), names[rows.matrix]) for rows in importance.rows()), remove
+        )
+        return InsideMask(whole, cutoff or NOTHING)
 
     def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
         """See `Pattern`."""
         gone = {kind: state[f"units.{kind}"].cpu() for kind in self.units}
-        return UnitMask(form, gone, int(state["removed"]))
+        whole = UnitMask(form, gone, int(state["removed"]))
+        if not self.inside:
+            return whole
+        return InsideMask(whole, Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"])))
 
 
 def _groups(sizes: Int[Tensor, " units"]) -> Iterator[tuple[int, Int[Tensor, " alike"]]]:
@@ -115,7 +157,7 @@ class UnitMask:
     Attributes:
         form: Where they are.
         gone: For each kind, which.
-        removed: How many weights these have.
+        removed: How many weights go in all.
     """
 
     form: Form
@@ -132,6 +174,38 @@ class UnitMask:
                 mask |= along[rows.first : rows.first + len(mask), None] if part.axis == 0 else along[None]
         return mask
 
+    def lowered(self, rows: Rows) -> Rows:
+        """The importance, of what goes with its unit the lowest number there is."""
+        return rows._replace(values=rows.values.masked_fill(self.of(rows), torch.finfo(rows.values.dtype).min))
+
     def state(self) -> dict[str, Tensor]:
         """See `Mask`."""
         return {"removed": torch.tensor(self.removed), **{f"units.{kind}": gone for kind, gone in self.gone.items()}}
+
+
+@final
+@dataclass(frozen=True)
+class InsideMask:
+    """Units that are gone, and what falls below a cutoff inside of the others.
+
+    Attributes:
+        whole: The units.
+        cutoff: The line, where all of them lie below it.
+    """
+
+    whole: UnitMask
+    cutoff: Cutoff
+
+    @property
+    def removed(self) -> int:
+        """See `Mask`."""
+        return self.whole.removed
+
+    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
+        """See `Mask`."""
+        return self.cutoff.removed(single(self.whole.lowered(rows))).view(rows.values.shape)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Mask`."""
+        line = {"cutoff.score": torch.tensor(self.cutoff.score), "cutoff.tie": torch.tensor(self.cutoff.tie)}
+        return {**self.whole.state(), **line}
