@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from prune_cli.compaction.layout import KEY
 from prune_cli.errors import UserError
 from prune_cli.models.architectures import architecture_of, check_layers, readable
 from prune_cli.models.heads import auto_class
 from prune_cli.models.locations import Location, gguf_metadata
-from prune_cli.runtime.compact import is_compact, load_compact
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -99,6 +97,8 @@ def load_model(
     import torch
     from transformers import GgufConfig
 
+    from prune_cli.compaction.layout import KEY
+
     source = _source(name, revision, trust_remote_code, gguf_file)
     config = _config(name, source, **({} if labels is None else head.options(labels)))
     if hasattr(config, KEY):
@@ -133,6 +133,8 @@ def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
     Raises:
         UserError: If it cannot be loaded, or was saved with another head or none.
     """
+    from prune_cli.runtime.compact import is_compact, load_compact
+
     if is_compact(folder):
         model = load_compact(folder)
         auto = auto_class(head, architecture_of(model.config), str(folder))

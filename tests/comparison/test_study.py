@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,12 @@ def test_the_readme_of_every_study_is_what_its_results_give(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names([EXPERIMENTS]))
-def test_every_sweep_of_every_study_can_be_run(name: str) -> None:
+def test_every_sweep_of_every_study_can_be_run(name: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()  # passes for that of an earlier run, which is not there yet
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model" / "model.safetensors").touch()
     for given in study(name, [EXPERIMENTS]).sweeps.values():
-        here = [text for text in given if "{" not in text]  # an earlier run is not there yet
+        here = [re.sub(r"\{\w+\}", str(tmp_path), text) for text in given]
         with composer() as compose:
             for overrides in combinations(here)[::5]:
                 cfg = compose(overrides)
