@@ -13,6 +13,7 @@ from prune_cli.compaction.compact import arithmetic, compact
 from prune_cli.config.command import commands
 from prune_cli.files import write_text
 from prune_cli.report import figures, model_card, names, samples
+from prune_cli.runtime.compact import is_compact
 from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def finish(
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
         zeros = result.count_zeros(saved, {matrix.name for matrix in pruner.matrices})
+        small = None
         if pruner.pattern.structured and pruner.removed:  # whole units need not be saved to be nothing
-            small = models.load_finetuned(saved, task.head)
-            compact(small)
-            small.save_pretrained(saved)
+            left = models.load_finetuned(saved, task.head)
+            compact(left)
+            left.save_pretrained(saved)
+            small = "compact" if is_compact(saved) else "plain"
         history = trainer.checkpoints.history.records
         last = result.evaluations(history, task.primary_metric)[-1]
         summary = {
@@ -88,7 +91,7 @@ def finish(
             "seconds": result.seconds(history),
             "steps_per_second": last["step"] / result.seconds(history)["train"],
             "peak_memory_bytes": environment.peak_memory_bytes(),
-            "compact": pruner.pattern.structured and pruner.removed > 0,
+            "small": small,
             "files": {f"model/{path.name}": path.stat().st_size for path in sorted(saved.glob("*.safetensors"))},
             "versions": environment.versions(),
             "git_commit": environment.git_commit(),

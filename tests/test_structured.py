@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from prune_cli.bench.bench import _sparsity
 from prune_cli.errors import UserError
@@ -35,7 +36,7 @@ def test_the_saved_model_is_as_much_smaller_as_was_removed(finished: Outcome, tm
     dense = do(tmp_path, *WIDE, "sparsity=0", "trainer.max_steps=1").result
     name = "model/model.safetensors"
     saved = dense["files"][name] - result["files"][name]
-    assert result["compact"] and not dense["compact"]
+    assert (result["small"], dense["small"]) == ("compact", None)
     gone = result["sparsity"]["zeros_in_file"]
     assert gone == result["sparsity"]["zeros_by_mask"] == sum(layer["zeros"] for layer in result["layers"])
     assert 4 * gone * 0.85 < saved < 4 * gone * 1.1, (
@@ -84,3 +85,25 @@ def test_weights_inside_of_units_go_too(tmp_path: Path) -> None:
     result = do(tmp_path, *UNITS, "pattern.inside=0.3", "trainer.max_steps=40").result
     assert result["sparsity"]["zeros_in_file"] == round(0.6 * result["sparsity"]["prunable"])
     assert result["arithmetic"]["left"] < result["arithmetic"]["dense"]
+
+
+def test_a_decoder_without_some_of_its_layers_is_a_plain_one(tmp_path: Path) -> None:
+    asked = [
+        "task=web_nlg",
+        "model=tiny_llama",
+        "pattern=layers",
+        "sparsity=0.5",
+        "regularization=none",
+        "task.max_new_tokens=4",
+    ]
+    run = do(tmp_path, *asked, "trainer.max_steps=20", "trainer.eval_steps=20")
+    assert run.result["small"] == "plain"
+    whole = do(tmp_path, *asked, "sparsity=0", "trainer.max_steps=1").result
+    model = AutoModelForCausalLM.from_pretrained(run.folder / "model")
+    assert (
+        model.config.num_hidden_layers * 2
+        == AutoConfig.from_pretrained(tmp_path / whole["name"] / "model").num_hidden_layers
+    )
+    metrics = evaluate(config_of(tmp_path, *asked), run.folder / "model", Console(quiet=True)).metrics
+    assert metrics == pytest.approx(run.result["metrics"], abs=1e-5)
+    assert "AutoModelForCausalLM.from_pretrained(folder)" in (run.folder / "model" / "README.md").read_text()

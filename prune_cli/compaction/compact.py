@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.compaction.blocks import silent_blocks, without_blocks
 from prune_cli.compaction.changes import changes, known
 from prune_cli.compaction.families import FAMILIES
 from prune_cli.compaction.layout import KEY, VERSION, Layout, made, put
@@ -44,15 +45,23 @@ def arithmetic(model: PreTrainedModel) -> Arithmetic | None:
     """
     if not known(model):
         return None
-    dense = sum(weight.numel() for weight in prunable_weights(model).values())
-    return Arithmetic(dense, dense + sum(change.after - change.before for change in changes(model)))
+    weights = prunable_weights(model)
+    dense = sum(weight.numel() for weight in weights.values())
+    gone = tuple(f"{name}." for name in silent_blocks(model))
+    dropped = sum(weight.numel() for name, weight in weights.items() if name.startswith(gone)) if gone else 0
+    cut = sum(
+        each.after - each.before for each in changes(model) if not gone or not each.entry["name"].startswith(gone)
+    )
+    return Arithmetic(dense, dense - dropped + cut)
 
 
 def compact(model: PreTrainedModel) -> Arithmetic:
     """Make a model compact, in place: its outputs stay the same but for rounding. It is for inference from then on.
 
+    Blocks that add nothing go as a whole. Where nothing else can be cut out, it stays a plain model of transformers.
+
     Args:
-        model: Pruned, its removed weights zero. Its configuration afterwards tells the layout.
+        model: Pruned, its removed weights zero. Its configuration afterwards tells the layout, where there is one.
 
     Returns:
         What was there and what is left.
@@ -66,7 +75,9 @@ def compact(model: PreTrainedModel) -> Arithmetic:
         raise UserError(
             f"compaction has no rules for {model.config.model_type}; it knows {', '.join(FAMILIES)}. Leave it out: --no-compact"
         )
-    dense = left = sum(weight.numel() for weight in prunable_weights(model).values())
+    dense = sum(weight.numel() for weight in prunable_weights(model).values())
+    without_blocks(model, silent_blocks(model))
+    left = sum(weight.numel() for weight in prunable_weights(model).values())
     layout = Layout(version=VERSION, modules=[])
     for change in changes(model):
         left += change.after - change.before
@@ -77,7 +88,8 @@ def compact(model: PreTrainedModel) -> Arithmetic:
             module.load_state_dict(change.tensors, assign=True)
             put(model, change.entry, module.eval())
         layout["modules"].append(change.entry)
-    model.config.__dict__[KEY] = layout
+    if layout["modules"]:  # else its configuration says all there is to say
+        model.config.__dict__[KEY] = layout
     model.requires_grad_(requires_grad=False).eval()
     return Arithmetic(dense, left)
 

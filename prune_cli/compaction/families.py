@@ -70,11 +70,14 @@ class Family:
         blocks: Regular expression for the whole name of a block.
         attention: Its attentions.
         feed_forward: Its feed-forwards.
+        adds: Whether a block only adds to what it reads what these put out, each behind a norm of its own, so that one that
+            puts out zeros can be left out; and all blocks stand in one list.
     """
 
     blocks: re.Pattern[str]
     attention: tuple[AttentionNames, ...]
     feed_forward: tuple[FeedForwardNames, ...] = field(default=())
+    adds: bool = False
 
     def found(self, model: PreTrainedModel) -> Iterator[str]:
         """The names of a model's blocks."""
@@ -114,6 +117,7 @@ _LLAMA = Family(
     feed_forward=(
         FeedForwardNames(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj", activation="mlp.act_fn"),
     ),
+    adds=True,
 )
 
 
@@ -194,6 +198,7 @@ FAMILIES: Mapping[str, Family] = {
             ),
         ),
         feed_forward=(FeedForwardNames(up="mlp.c_fc", down="mlp.c_proj", activation="mlp.act"),),
+        adds=True,
     ),
     "llama": _LLAMA,
     "mistral": _LLAMA,

@@ -191,17 +191,20 @@ def _loading(result: Mapping[str, Any]) -> str:
 from prune_cli.runtime import load_compact  # pip install prune-lm
 """
     theirs = f"from transformers import {auto}, AutoTokenizer\n"
-    return f"""{ours if result.get("compact") else theirs}
+    return f"""{ours if result.get("small") == "compact" else theirs}
 folder = "path/to/this/folder"
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = {"load_compact(folder)" if result.get("compact") else f"{auto}.from_pretrained(folder)"}
+model = {"load_compact(folder)" if result.get("small") == "compact" else f"{auto}.from_pretrained(folder)"}
 """
 
 
 def _form(result: Mapping[str, Any]) -> str:
     """What is in the file, and how fast it is."""
-    if result.get("compact"):
-        share = percent(result["arithmetic"]["share"], 2)
+    share = "" if result.get("arithmetic") is None else percent(result["arithmetic"]["share"], 2)
+    if result.get("small") == "plain":
+        return f"""- Whole layers are gone ({_file_sizes(result)}): it is a plain model with fewer of them, and {share}% of
+  the matrices' multiply-adds."""
+    if result.get("small") == "compact":
         return f"""- Whole units are gone from its matrices ({_file_sizes(result)}): its layers differ in size, which
   transformers alone cannot load. It is for inference; {share}% of the matrices' multiply-adds are left."""
     return f"""- The file is a dense one: zeros are stored, so it is as large as the unpruned model's ({_file_sizes(result)}).

@@ -47,7 +47,7 @@ def class_as_saved(folder: Path) -> type[PreTrainedModel]:
 def load_compact(folder: str | Path) -> PreTrainedModel:
     """Load a compact model as `prune run pattern=heads` and `prune export --format compact` write it.
 
-    It is a model of transformers, for inference.
+    It is a model of transformers, for inference; one that nothing but whole blocks was cut out of is a plain one.
 
     Args:
         folder: Holds config.json and model.safetensors.
@@ -56,7 +56,6 @@ def load_compact(folder: str | Path) -> PreTrainedModel:
         UserError: If it is none.
     """
     folder = Path(folder).expanduser()
-    checked(config_of(folder).get(KEY), str(folder / "config.json"))
     cls = class_as_saved(folder)
     try:
         loaded = cls.from_pretrained(str(folder), use_safetensors=True, output_loading_info=True)
