@@ -85,3 +85,20 @@ def test_a_block_with_a_bias_adds_something() -> None:
         if name.endswith("layers.1.mlp.down_proj.bias"):
             torch.nn.init.ones_(parameter)
     assert silent_blocks(model) == [f"model.layers.{number}" for number in (0, 2, 3, 4)]
+
+
+def test_gpt2_loses_a_block_whose_biases_are_zero_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        "gpt2", vocab_size=120, n_embd=32, n_layer=3, n_head=4, bos_token_id=1, eos_token_id=2
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for name, weight in prunable_weights(model).items():
+        (torch.nn.init.zeros_ if ".h.1." in name else torch.nn.init.normal_)(weight)
+    inputs = batch(model)
+    expected = outputs(model, inputs)
+    compact(model)
+    model.save_pretrained(tmp_path)
+    alone: Any = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert (alone.config.n_layer, len(alone.transformer.h)) == (2, 2)
+    torch.testing.assert_close(outputs(alone.eval(), inputs), expected, rtol=1e-5, atol=1e-5)
