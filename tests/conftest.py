@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,19 @@ def pictures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "_save", blank)
         yield drawing
+
+
+@pytest.fixture
+def signals_of_a_terminal() -> Iterator[None]:
+    """Signals as a program in the foreground finds them.
+
+    In the background of a shell, and under nohup, SIGINT and SIGHUP are ignored; processes that a test starts inherit that.
+    """
+    ordinary = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in ordinary.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

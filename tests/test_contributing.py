@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.tiers import exhaustive
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def test_there_is_an_example_of_each_kind() -> None:
     }
 
 
-@pytest.mark.slow
+@exhaustive
 def test_what_was_followed_passes_the_contracts(tmp_path: Path) -> None:
     for name in NEEDED:
         whole = ROOT / name

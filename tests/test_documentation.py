@@ -23,6 +23,7 @@ from prune_cli.data.local import Local
 from prune_cli.models.options import ModelConfig
 from tests.cli import conftest
 from tests.made_runs import made_run
+from tests.tiers import exhaustive, quick
 
 hub_has_every_model, prune, root_logger = conftest.hub_has_every_model, conftest.prune, conftest.root_logger
 
@@ -163,8 +164,7 @@ class Reader:
         return max(made, key=lambda file: file.stat().st_mtime_ns).parent.as_posix()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if shown(text)])
+@pytest.mark.parametrize("page", quick(["README.md"], [page for page, text in PAGES.items() if shown(text)]))
 def test_every_command_of_a_page_works_in_its_order(
     page: str, prune: conftest.Prune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +209,26 @@ def test_scripts_targets_and_extras_that_pages_name_are_there(page: str) -> None
         assert f"\n{extra} = [" in extras, extra
 
 
+def prose(text: str) -> list[str]:
+    """The lines of a page that are neither code nor a table."""
+    without_code = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [line for line in without_code.splitlines() if not line.startswith(("    ", "|"))]
+
+
+def test_the_first_page_is_short() -> None:
+    text = PAGES["README.md"]
+    assert len(text.split()) <= 900
+    assert [line for line in prose(text) if len(line) > 160] == []
+
+
+@pytest.mark.parametrize("page", sorted(page for page in PAGES if re.fullmatch(r"docs/\w+\.md", page)))
+def test_a_page_says_first_for_whom_it_is(page: str) -> None:
+    title, empty, first = PAGES[page].splitlines()[:3]
+    assert title.startswith("# ") and not empty
+    assert first.startswith("For "), first
+
+
+@exhaustive
 @pytest.mark.parametrize(
     "study", sorted((ROOT / "experiments").glob("*/study.yaml")), ids=lambda path: path.parent.name
 )
@@ -217,7 +237,7 @@ def test_every_sweep_of_a_study_can_be_composed(study: Path) -> None:
         diagnose([re.sub(r"\{\w+\}", "RUN", word) for word in words if not word.startswith("seed=")], multirun=True)
 
 
-@pytest.mark.slow
+@exhaustive
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     build = "-m sphinx --conf-dir docs --fail-on-warning --keep-going --quiet".split()
     ended = subprocess.run(

@@ -46,7 +46,6 @@ def written(path: Path, rows: list[Any]) -> Path:
 PAIRS = [{"sentence1": f"Ann reads book {number}.", "sentence2": f"Book {number} is read."} for number in range(40)]
 
 
-@pytest.mark.slow
 def test_a_file_of_texts_is_labelled_once_and_learned_from(
     teacher: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +154,6 @@ def test_some_words_are_others_and_all_else_stays(masked: Path) -> None:
     assert again(texts) != again(texts), "copies of the same records differ"
 
 
-@pytest.mark.slow
 def test_augmented_records_are_learned_from(teacher: Outcome, masked: Path, tmp_path: Path) -> None:
     asked = ["data.extra=augment", "data.copies=2", f"data.masked_model={masked}"]
     run = do(tmp_path, *taught_by(teacher), *asked)

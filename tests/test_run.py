@@ -25,12 +25,11 @@ from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome, evaluate
 from prune_cli.training import checkpoints
 from prune_cli.training.trainer import TaskTrainer
+from tests.tiers import exhaustive, quick
 from tests.whole_runs import Killed, assert_same_end, config_of, dies, do, history_of, weights_of
 
-pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
+@pytest.fixture(scope="module", params=quick(["fp32"], ["fp32", "bf16"]))
 def precision(request: pytest.FixtureRequest) -> str:
     """The override of a precision; bf16 is emulated where the hardware lacks it."""
     return f"trainer.precision={request.param}"
@@ -125,7 +124,7 @@ def test_the_same_run_again_says_it_is_finished_and_overwrite_redoes_it(tmp_path
     assert_same_end(first, redone)
 
 
-@pytest.mark.parametrize("in_hardware", [True, False])
+@pytest.mark.parametrize("in_hardware", quick([True], [True, False]))
 def test_auto_works_on_every_processor(in_hardware: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prune_cli.training.hardware.bf16_in_hardware", lambda device: in_hardware)
     precision = "bf16" if in_hardware else "fp32"
@@ -143,9 +142,10 @@ MOMENTS: dict[str, tuple[Any, str, int]] = {
     "while a checkpoint is written": (checkpoints, "checksum", 20),
     "in the final save": (RunFolder, "finish", 1),
 }
+MOST_TELLING = ("inside a step", "while a checkpoint is written")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", quick(MOST_TELLING, MOMENTS))
 def test_killed_and_resumed_ends_the_same(
     moment: str, precision: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +172,8 @@ def test_killed_after_the_result_was_written_is_finished_and_tidied(
     assert len(list(tmp_path.rglob("*.safetensors"))) == 1
 
 
+@exhaustive
+@pytest.mark.usefixtures("signals_of_a_terminal")
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     precision: str, finished: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +201,7 @@ def test_logging_evaluating_and_saving_do_not_change_training(tmp_path: Path) ->
     assert all(torch.equal(t, weights_of(other)[name]) for name, t in weights_of(one).items())
 
 
+@exhaustive
 def test_accumulated_batches_equal_a_larger_one(precision: str, tmp_path: Path) -> None:
     without_dropout = ["+model.random.hidden_dropout_prob=0.0", "+model.random.attention_probs_dropout_prob=0.0"]
     still = [
@@ -219,16 +222,15 @@ def test_accumulated_batches_equal_a_larger_one(precision: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["task=stsb"],
-        ["task=mnli", "regularization=none", "criterion=magnitude"],
-        ["task=cola", "criterion=random", "schedule.regrow=false", "regularization.update=latest"],
-        ["task=sst2", "sparsity=0", "trainer.max_steps=5"],
-        ["task=rte", "criterion=sensitivity", "regularization.weight=0.5", "sparsity=1.0"],
+        "task=stsb",
+        pytest.param("task=mnli regularization=none criterion=magnitude", marks=exhaustive),
+        "task=cola criterion=random schedule.regrow=false regularization.update=latest",
+        pytest.param("task=sst2 sparsity=0 trainer.max_steps=5", marks=exhaustive),
+        pytest.param("task=rte criterion=sensitivity regularization.weight=0.5 sparsity=1.0", marks=exhaustive),
     ],
-    ids=" ".join,
 )
-def test_other_options(overrides: list[str], tmp_path: Path) -> None:
-    outcome = do(tmp_path, "trainer.max_steps=20", *overrides)
+def test_other_options(overrides: str, tmp_path: Path) -> None:
+    outcome = do(tmp_path, "trainer.max_steps=20", *overrides.split())
     sparsity = outcome.result["sparsity"]
     assert sparsity["zeros_by_mask"] == sparsity["zeros_in_file"] == round(sparsity["target"] * 16_384)
 

@@ -21,7 +21,6 @@ from prune_cli.runtime import load_compact, load_sparse
 from prune_cli.runtime.folders import class_of
 from tests.whole_runs import config_of, do
 
-pytestmark = pytest.mark.slow
 WIDE = ("model.random.hidden_size=64", "model.random.num_attention_heads=4", "model.random.intermediate_size=160")
 UNITS = (*WIDE, "pattern=heads", "pattern.units=[heads,neurons]", "sparsity=0.6")
 

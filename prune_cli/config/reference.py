@@ -17,8 +17,10 @@ from prune_cli.paths import CONF
 
 _HEAD = """# Every key of the configuration
 
-Made by `make reference` from the classes that are built; the tests compare. What the YAML of an option says goes before the
-default given here. `prune run task=... --cfg job` prints what a run would have.
+For people who look up an option: its type, default, meaning and range.
+
+`make reference` makes this page from the classes, and the tests compare. A value in the YAML of an option goes before the
+default given here. `prune run task=... --cfg job` prints the values that a run would have.
 
 """
 

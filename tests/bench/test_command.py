@@ -13,10 +13,11 @@ from prune_cli.bench.tracked import ending
 from prune_cli.cli.app import app
 from prune_cli.errors import UserError
 from tests.event_files import texts
+from tests.tiers import exhaustive
 from tests.whole_runs import do
 
 
-@pytest.mark.slow
+@exhaustive
 def test_a_table_a_result_and_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(bench, "SECONDS_QUICK", 0.2)

@@ -24,6 +24,7 @@ from prune_cli.errors import UserError
 from prune_cli.exporting.source import Source
 from prune_cli.paths import CONF
 from prune_cli.run import evaluate
+from tests.tiers import exhaustive
 from tests.whole_runs import do
 
 
@@ -87,7 +88,6 @@ def _example(source: Source):
     return next(iter(source.inputs(8, 8)))
 
 
-@pytest.mark.slow
 def test_the_metric_is_that_of_prune_eval_in_every_runtime(source: Source, run: Path, tmp_path: Path) -> None:
     config, model = saved_run(run, [])
     expected = evaluate(config, model, Console(quiet=True)).metrics[source.task.primary_metric]
@@ -107,7 +107,7 @@ def test_the_metric_is_that_of_prune_eval_in_every_runtime(source: Source, run: 
     assert peak_memory(OnnxRuntime(), saved, inputs) > 0  # of what is loaded here nothing goes along
 
 
-@pytest.mark.slow
+@exhaustive
 @pytest.mark.parametrize("task", ["ner", "squad"])
 def test_the_metric_of_other_kinds_of_tasks(task: str, tmp_path: Path) -> None:
     outcome = do(tmp_path, f"task={task}", "sparsity=0.9", "trainer.max_steps=20", "task.evaluation_records=null")

@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 
 from prune_cli.training.callbacks import PruneCallback
 from tests.cli.conftest import Prune
+from tests.tiers import exhaustive
 from tests.whole_runs import SMALL, Killed, dies, do
 
 CASES: Mapping[str, Sequence[dict[str, Any]]] = yaml.safe_load(
@@ -44,9 +45,12 @@ GOOD: Mapping[str, Sequence[Any]] = {
 """Records that a task takes."""
 
 
-def cases(family: str) -> Any:
-    """The cases of a family, each under its own words."""
-    own = [pytest.param(case, id=shown(case)) for case in CASES[family]]
+def cases(family: str, every: int = 1, told_at_once: Callable[[Any], bool] = lambda case: False) -> Any:
+    """The cases of a family, each under its own words; `make test` takes one of so many that are not told at once."""
+    alone = [case for case in CASES[family] if not told_at_once(case)]
+    own = [
+        pytest.param(case, id=shown(case), marks=() if case in alone[::every] else exhaustive) for case in CASES[family]
+    ]
     return pytest.mark.parametrize("case", own)
 
 
@@ -117,14 +121,67 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@cases("overrides")
-def test_an_override_that_cannot_be(case: dict[str, Any], prune: Prune, tmp_path: Path) -> None:
-    prepared(case, tmp_path)
-    given = [written(word) for word in shlex.split(case["command"])]
-    keys = {word.partition("=")[0].lstrip("+~") for word in given}
+def given(*together: Mapping[str, Any]) -> list[str]:
+    """A command with the overrides of some cases, and those of a good run."""
+    words = [written(word) for case in together for word in shlex.split(case["command"])]
+    keys = keys_of(words)
     left = [word for word in SYNTHETIC if not keys & {"data"}]
     base = [word for word in ("task=mrpc", *TINY, *left) if word.partition("=")[0] not in keys]
-    refused(prune, case, ["run", *base, *given])
+    return ["run", *base, *words]
+
+
+def keys_of(words: Sequence[str]) -> set[str]:
+    return {word.partition("=")[0].lstrip("+~") for word in words}
+
+
+def plain(case: Mapping[str, Any]) -> bool:
+    """Whether a case is of one value alone, which is told beside others: no choice of an option, nothing that is added."""
+    key, sign, _ = case["command"].partition("=")
+    return bool(
+        "files" not in case
+        and "alone" not in case
+        and " " not in case["command"]
+        and not re.search(r"\$\{|_target_", case["command"])
+        and sign
+        and key[:1].isalpha()
+        and ("." in key or key in ("sparsity", "seed", "overwrite"))
+        and not key.startswith(("model.", "hydra."))
+    )
+
+
+def packs(most: int = 9) -> list[list[Mapping[str, Any]]]:
+    """The plain cases, so many to a command; of a key there is one in each. A wrong type is told before a wrong value."""
+    made: list[list[Mapping[str, Any]]] = []
+    for of_type in (True, False):
+        kind: list[list[Mapping[str, Any]]] = []
+        for case in filter(plain, CASES["overrides"]):
+            if ("does not fit" in case["said"]) is of_type:
+                fitting = (
+                    pack
+                    for pack in kind
+                    if len(pack) < most
+                    and keys_of([case["command"]]).isdisjoint(keys_of([other["command"] for other in pack]))
+                )
+                pack = next(fitting, None)
+                if pack is None:
+                    kind.append(pack := [])
+                pack.append(case)
+        made += kind
+    return made
+
+
+@pytest.mark.parametrize("pack", packs(), ids=lambda pack: pack[0]["command"])
+def test_overrides_that_cannot_be_are_told_at_once(pack: Sequence[Mapping[str, Any]], prune: Prune) -> None:
+    ended = prune(*given(*pack))
+    told = " ".join(ended.err.split())
+    assert ended.code == 2
+    assert [case["command"] for case in pack if case["said"] not in told] == []
+
+
+@cases("overrides", every=3, told_at_once=plain)
+def test_an_override_that_cannot_be(case: dict[str, Any], prune: Prune, tmp_path: Path) -> None:
+    prepared(case, tmp_path)
+    refused(prune, case, given(case))
 
 
 @cases("commands")
@@ -133,26 +190,26 @@ def test_a_command_that_cannot_be(case: dict[str, Any], prune: Prune, tmp_path: 
     refused(prune, case, shlex.split(case["command"]))
 
 
-@cases("records")
+@cases("records", every=3)
 def test_records_that_cannot_be_used(case: dict[str, Any], prune: Prune, tmp_path: Path) -> None:
     task = case.get("task", "mrpc")
     for split in ("train", "validation"):
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in GOOD[task]))
     prepared(case, tmp_path)
     model = ["model=tiny_gpt2"] if task == "web_nlg" else []
-    given = shlex.split(case.get("command", ""))
-    refused(prune, case, ["run", f"task={task}", *TINY, *model, "data=local", f"data.path={tmp_path}", *given])
+    words = shlex.split(case.get("command", ""))
+    refused(prune, case, ["run", f"task={task}", *TINY, *model, "data=local", f"data.path={tmp_path}", *words])
 
 
-@cases("models")
+@cases("models", every=3)
 def test_a_model_that_cannot_be_used(case: dict[str, Any], prune: Prune, tmp_path: Path, made: Path) -> None:
     [model] = (made / "finished").glob("*/model")
     shutil.copytree(model, tmp_path / "model")
     prepared(case, tmp_path)
-    given = shlex.split(case.get("command", "run task=mrpc model.name=model"))
-    run = given[0] == "run"
+    words = shlex.split(case.get("command", "run task=mrpc model.name=model"))
+    run = words[0] == "run"
     others = [word for word in (*TINY, *SYNTHETIC) if run and not word.startswith("model=")]
-    refused(prune, case, [*given, *others])
+    refused(prune, case, [*words, *others])
 
 
 @cases("finished")
@@ -163,7 +220,7 @@ def test_what_a_run_left_behind_is_broken(case: dict[str, Any], prune: Prune, tm
     refused(prune, case, shlex.split(case["command"]))
 
 
-@cases("interrupted")
+@cases("interrupted", every=3)
 def test_a_run_to_go_on_with_is_broken(case: dict[str, Any], prune: Prune, tmp_path: Path, made: Path) -> None:
     shutil.copytree(made / "interrupted", tmp_path / "runs")
     [run] = (tmp_path / "runs").glob("mrpc*")

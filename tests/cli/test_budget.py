@@ -16,6 +16,7 @@ import pytest
 from prune_cli.cli import budget
 from prune_cli.cli.outcomes import Job
 from tests.cli.conftest import Prune
+from tests.tiers import exhaustive
 
 GRID = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99]
 TINY = (
@@ -39,7 +40,7 @@ def arithmetic(folder: Path) -> list[float]:
     return [point["arithmetic"] for point in json.loads(last.read_text())["points"]]
 
 
-@pytest.mark.slow
+@exhaustive
 def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_no_run(
     prune: Prune, tmp_path: Path
 ) -> None:

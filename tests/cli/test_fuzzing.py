@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Prune
+from tests.tiers import quick
 
 SEED = 20261126
 COMMAND = (
@@ -91,13 +92,13 @@ def ends_well(prune: Prune, words: Sequence[str]) -> None:
     assert ended.code == 0 or ended.err.strip(), told
 
 
-@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("number", quick(range(12), range(60)))
 def test_a_mutated_command(number: int, prune: Prune) -> None:
     fate = random.Random(f"{SEED} command {number}")
     ends_well(prune, ["run", *swapped(COMMAND[1:], fate, mutated_word)])
 
 
-@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("number", quick(range(8), range(40)))
 def test_mutated_records(number: int, prune: Prune, tmp_path: Path) -> None:
     fate = random.Random(f"{SEED} records {number}")
     for split in ("train", "validation"):

@@ -21,6 +21,7 @@ from prune_cli.cli.grid import Jobs, combinations
 from prune_cli.cli.outcomes import Job, Sweep
 from prune_cli.config.compose import HYDRA_VERSION, register_schema
 from prune_cli.paths import CONF
+from tests.tiers import exhaustive
 
 BASE = ["task=rte", "data=synthetic", "data.train=40", "data.validation=8", "model=tiny_bert", "tracking=none"]
 Does = Callable[[Job, Sweep], None]
@@ -215,7 +216,7 @@ main()
 TINY = [*BASE, "trainer.max_steps=20", "trainer.precision=fp32", "sparsity=0.5,0.8", "seed=1,2"]
 
 
-@pytest.mark.slow
+@exhaustive
 def test_two_terminals_share_a_grid(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SLOW, "run", "-m", *TINY, "output_dir=runs"]
     both = [

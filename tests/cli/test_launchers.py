@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = pytest.mark.slow
+from tests.tiers import exhaustive
+
+pytestmark = exhaustive  # every process of theirs imports torch
 
 GRID = (
     "task=mrpc model=tiny_bert data=synthetic data.train=160 data.validation=48 tracking=none trainer.precision=fp32"

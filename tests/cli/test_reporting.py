@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import Prune
 from tests.made_runs import made_run
+from tests.tiers import exhaustive
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -87,7 +88,6 @@ def report(prune: Prune, tmp_path: Path) -> Path:
     return tmp_path / "page.html"
 
 
-@pytest.mark.slow
 def test_it_draws_filters_and_sorts(report: Path, opened: Callable[[Path], Page]) -> None:
     page = opened(report)
     assert page.locator("#frontiers .chart svg.main-svg").count() >= 3
@@ -108,7 +108,7 @@ def test_it_draws_filters_and_sorts(report: Path, opened: Callable[[Path], Page]
         assert values == sorted(values, reverse=direction == "descending") and values[0] == of(values)
 
 
-@pytest.mark.slow
+@exhaustive
 def test_a_run_is_looked_at(report: Path, opened: Callable[[Path], Page]) -> None:
     page = opened(report)
     page.select_option("#focus", label="torn")
@@ -122,7 +122,6 @@ def test_a_run_is_looked_at(report: Path, opened: Callable[[Path], Page]) -> Non
     )
 
 
-@pytest.mark.slow
 def test_nothing_that_a_run_says_is_run(report: Path, opened: Callable[[Path], Page]) -> None:
     page = opened(report)
     page.fill("#filter", "hostile")
@@ -136,7 +135,7 @@ def test_nothing_that_a_run_says_is_run(report: Path, opened: Callable[[Path], P
     assert page.locator("script").count() == 3
 
 
-@pytest.mark.slow
+@exhaustive
 def test_it_fits_a_phone_and_the_dark_and_paper(report: Path, opened: Callable[[Path], Page]) -> None:
     page = opened(report)
     page.emulate_media(color_scheme="dark")
@@ -149,7 +148,7 @@ def test_it_fits_a_phone_and_the_dark_and_paper(report: Path, opened: Callable[[
     assert not page.locator("#filters").is_visible()
 
 
-@pytest.mark.slow
+@exhaustive
 def test_charts_fit_the_paper_and_then_the_screen_again(report: Path, opened: Callable[[Path], Page]) -> None:
     page = opened(report)
     widths = "[...document.querySelectorAll('.chart svg.main-svg')].map((svg) => svg.getBoundingClientRect().width)"
@@ -160,7 +159,7 @@ def test_charts_fit_the_paper_and_then_the_screen_again(report: Path, opened: Ca
     assert max(page.evaluate(widths)) > 1000
 
 
-@pytest.mark.slow
+@exhaustive
 def test_whoever_does_not_see_it_is_told(report: Path, opened: Callable[[Path], Page]) -> None:
     page = opened(report)
     for chart in page.locator(".chart").all():

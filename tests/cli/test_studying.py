@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Prune
 
 TINY = (
@@ -21,7 +19,6 @@ picture: true
 """
 
 
-@pytest.mark.slow
 def test_a_study_runs_once_and_writes_its_readme(prune: Prune, tmp_path: Path) -> None:
     folder = tmp_path / "experiments" / "mine"
     folder.mkdir(parents=True)

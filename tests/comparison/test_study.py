@@ -16,6 +16,7 @@ from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import UserError
 from prune_cli.paths import EXPERIMENTS
 from tests.made_runs import made_run
+from tests.tiers import quick
 
 STUDY = """sweeps:
   all: [task=mrpc]
@@ -93,7 +94,12 @@ def test_the_readme_of_every_study_is_what_its_results_give(name: str) -> None:
     assert one.rendered() == one.readme.read_text(encoding="utf-8"), f"run `prune study {name} --tables`"
 
 
-@pytest.mark.parametrize("name", names([EXPERIMENTS]))
+LARGE = ("criteria", "paper_glue")
+
+
+@pytest.mark.parametrize(
+    "name", quick([name for name in names([EXPERIMENTS]) if name not in LARGE], names([EXPERIMENTS]))
+)
 def test_every_sweep_of_every_study_can_be_run(name: str, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()  # passes for that of an earlier run, which is not there yet
     (tmp_path / "model" / "config.json").write_text('{"model_type": "bert"}')

@@ -20,6 +20,7 @@ from prune_cli.exporting.export import NOTE, Format, Wanted, export
 from prune_cli.exporting.source import Source
 from prune_cli.runtime import OnnxModel, OpenVinoModel, load_compact, load_sparse
 from tests.exporting.conftest import KINDS
+from tests.tiers import exhaustive, quick
 
 Sources = Callable[[str], Source]
 
@@ -68,8 +69,7 @@ def test_compact_and_sparse_models_of_every_kind(source: Sources, kind: str, tmp
     assert all(torch.equal(state[name], value) for name, value in dense.state_dict().items())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["classes", "tokens", "spans", "text", "seq2seq"])
+@pytest.mark.parametrize("kind", quick(["classes", "text"], ["classes", "tokens", "spans", "text", "seq2seq"]))
 def test_an_onnx_file_of_every_kind_and_the_programs_that_run_it(source: Sources, kind: str, tmp_path: Path) -> None:
     made = export(source(kind), Wanted(format="onnx"), tmp_path / "onnx", _quietly)
     assert made.difference is not None
@@ -93,7 +93,7 @@ def _writes_what_the_model_writes(source: Source, graphs: OnnxModel, *, begun: b
         assert graphs.generate(ids, end=end, most=12, start=start) == [token for token in new if token != end]
 
 
-@pytest.mark.slow
+@exhaustive
 def test_an_openvino_file_and_the_program_that_runs_it(source: Sources, tmp_path: Path) -> None:
     made = export(source("classes"), Wanted(format="openvino"), tmp_path / "openvino", _quietly)
     assert made.difference is not None
@@ -104,9 +104,12 @@ def test_an_openvino_file_and_the_program_that_runs_it(source: Sources, tmp_path
     assert half.bytes < 0.6 * made.bytes
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "form"), [("tokens", "compact"), ("text", "compact"), ("seq2seq", "sparse"), ("spans", "sparse")]
+    ("kind", "form"),
+    quick(
+        [("tokens", "compact")],
+        [("tokens", "compact"), ("text", "compact"), ("seq2seq", "sparse"), ("spans", "sparse")],
+    ),
 )
 def test_the_programs_of_models_in_torch(source: Sources, kind: str, form, tmp_path: Path) -> None:
     made = export(source(kind), Wanted(format=form), tmp_path / form, _quietly)
@@ -231,7 +234,7 @@ def test_the_command(saved: Callable[[str], Path], tmp_path: Path) -> None:
     assert isinstance(done.exception, UserError)
 
 
-@pytest.mark.slow
+@exhaustive
 @pytest.mark.parametrize("task", ["mrpc", "conll2003", "squad", "web_nlg"])
 def test_real_records_of_every_family(task: str, saved: Callable[[str], Path], real_data: Path, tmp_path: Path) -> None:
     from prune_cli.cli.exporting import source_of

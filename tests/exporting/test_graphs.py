@@ -13,14 +13,18 @@ from prune_cli.exporting.graphs import graphs
 from prune_cli.exporting.onnx import write_onnx
 from prune_cli.runtime import OnnxModel
 from tests.compaction.architectures import ARCHITECTURES, batch, outputs, tiny
+from tests.tiers import quick
 
 WHOLE = ("bert", "gpt2", "t5", "deberta-v2")
 """One of each kind of attention; the others are compacted alone, which changes more."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "compacted"), [*((name, True) for name in ARCHITECTURES), *((name, False) for name in WHOLE)]
+    ("name", "compacted"),
+    quick(
+        [("bert", True), ("gpt2", False)],
+        [*((name, True) for name in ARCHITECTURES), *((name, False) for name in WHOLE)],
+    ),
 )
 def test_a_graph_computes_the_same(name: str, compacted: bool, tmp_path: Path) -> None:
     model = tiny(name, 0.9)

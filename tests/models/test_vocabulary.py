@@ -51,7 +51,6 @@ def test_a_tokenizer_of_characters_needs_no_files(kind: str, tmp_path: Path) -> 
     assert unknown_share(AutoTokenizer.from_pretrained(tmp_path), ["Hello world"]) == 0
 
 
-@pytest.mark.slow
 def test_a_model_folder_without_its_tokenizer_is_refused(model: Path, tmp_path: Path) -> None:
     for file in model.glob("*token*"):
         file.unlink()
@@ -59,7 +58,6 @@ def test_a_model_folder_without_its_tokenizer_is_refused(model: Path, tmp_path: 
         do(tmp_path, *STEPS, f"model.name={model}")
 
 
-@pytest.mark.slow
 def test_a_tokenizer_of_another_language_is_told(model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     content = json.loads((model / "tokenizer.json").read_text())
     words = sorted(content["model"]["vocab"], key=content["model"]["vocab"].__getitem__)
@@ -74,7 +72,6 @@ def test_a_tokenizer_of_another_language_is_told(model: Path, tmp_path: Path, ca
     assert "DOES NOT KNOW" in caplog.text
 
 
-@pytest.mark.slow
 def test_tokens_that_the_model_has_no_embedding_for_are_refused(model: Path, tmp_path: Path) -> None:
     weights = load_file(model / "model.safetensors")
     weights["bert.embeddings.word_embeddings.weight"] = weights["bert.embeddings.word_embeddings.weight"][:50].clone()
@@ -85,7 +82,6 @@ def test_tokens_that_the_model_has_no_embedding_for_are_refused(model: Path, tmp
         do(tmp_path, *STEPS, f"model.name={model}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(model: Path, tmp_path: Path, value: float) -> None:
     weights = load_file(model / "model.safetensors")

@@ -11,14 +11,12 @@ from prune_cli import files
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.run import Outcome
 from tests.reliability.power import Disk, Image, distinct, written
+from tests.tiers import quick
 from tests.whole_runs import assert_same_end, do
-
-pytestmark = pytest.mark.slow
 
 STEPS = ("trainer.max_steps=30", "trainer.eval_steps=10", "trainer.save_steps=12", "schedule.delta_t=5")
 SHOWN = int(os.environ.get("POWER_CUTS", "12"))
 """How many moments are tried, spread evenly, beside those at the end; `make soak` tries all."""
-AT_THE_END = 10
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +33,13 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Image]]:
     return distinct(disk.cuts)
 
 
+@pytest.mark.parametrize(("shown", "at_the_end"), quick([(3, 4)], [(3, 4), (SHOWN, 10)]))
 def test_every_moment_ends_as_if_nothing_had_been(
-    images: list[tuple[str, Image]], undisturbed: Outcome, tmp_path: Path
+    shown: int, at_the_end: int, images: list[tuple[str, Image]], undisturbed: Outcome, tmp_path: Path
 ) -> None:
     assert len(images) > 60
-    early, late = images[:-AT_THE_END], images[-AT_THE_END:]
-    chosen = [early[number * len(early) // SHOWN] for number in range(min(SHOWN, len(early)))] + late
+    early, late = images[:-at_the_end], images[-at_the_end:]
+    chosen = [early[number * len(early) // shown] for number in range(min(shown, len(early)))] + late
     ended: list[str] = []
     for number, (moment, image) in enumerate(chosen):
         outcome = do(written(image, tmp_path / str(number)), *STEPS)

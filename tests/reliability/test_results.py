@@ -14,9 +14,8 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome
+from tests.tiers import quick
 from tests.whole_runs import Killed, assert_same_end, dies, do
-
-pytestmark = pytest.mark.slow
 
 STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=10", "schedule.delta_t=5")
 
@@ -64,7 +63,7 @@ def test_a_training_that_has_finished_goes_straight_to_its_end(
     assert_same_end(undisturbed, resumed)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "garbage", "[]", '{"format": 1}'])
+@pytest.mark.parametrize("content", quick(["garbage"], ["", "{}", "garbage", "[]", '{"format": 1}']))
 def test_a_broken_result_means_unfinished_and_costs_no_checkpoint(
     undisturbed: Outcome,
     tmp_path: Path,
@@ -82,7 +81,11 @@ def test_a_broken_result_means_unfinished_and_costs_no_checkpoint(
 
 
 @pytest.mark.parametrize(
-    "name", ["model/model.safetensors", "model/tokenizer.json", "history.jsonl", "predictions.jsonl"]
+    "name",
+    quick(
+        ["model/model.safetensors"],
+        ["model/model.safetensors", "model/tokenizer.json", "history.jsonl", "predictions.jsonl"],
+    ),
 )
 def test_finished_is_what_has_all_that_it_promises(
     name: str, undisturbed: Outcome, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -127,18 +130,20 @@ def test_what_is_promised_is_told_by_size_and_verified_by_checksum(undisturbed: 
     assert "is gone" in str(folder.doubt())
 
 
+ANOTHER_BEST = '{"step": 10, "eval_f1": 2.0, "target_sparsity": 0.9}\n'
+
+
+@pytest.mark.parametrize("became", quick([ANOTHER_BEST], ["", None, ANOTHER_BEST, "garbage\n"]))
 def test_the_history_and_the_best_come_from_the_checkpoint(
-    undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    became: str | None, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number, became in enumerate(["", None, '{"step": 10, "eval_f1": 2.0, "target_sparsity": 0.9}\n', "garbage\n"]):
-        folder = tmp_path / str(number)
-        killed(monkeypatch, folder, Pruner, "before_optimizer_step", 38)
-        history = only(folder, "mrpc-*/history.jsonl")
-        if became is None:
-            history.unlink()
-        else:
-            history.write_text(became)
-        assert_same_end(undisturbed, do(folder, *STEPS))
+    killed(monkeypatch, tmp_path, Pruner, "before_optimizer_step", 38)
+    history = only(tmp_path, "mrpc-*/history.jsonl")
+    if became is None:
+        history.unlink()
+    else:
+        history.write_text(became)
+    assert_same_end(undisturbed, do(tmp_path, *STEPS))
 
 
 def test_overwriting_is_done_once_and_then_goes_on(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,20 @@ from prune_cli.errors import Stopped
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome
 from prune_cli.training.interrupt import StopRequest
+from tests.tiers import quick
 from tests.whole_runs import assert_same_end, do
-
-pytestmark = pytest.mark.slow
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
 STEPS = ("trainer.max_steps=40", "trainer.eval_steps=10", "trainer.save_steps=100", "schedule.delta_t=5")
 
 
+pytestmark = pytest.mark.usefixtures("signals_of_a_terminal")
+
 EACH = pytest.mark.parametrize(
-    ("precision", "number"), [*zip(cycle(["fp32", "bf16"]), SIGNALS)], ids=str, indirect=["precision"]
+    ("precision", "number"),
+    quick([("bf16", signal.SIGTERM)], zip(cycle(["fp32", "bf16"]), SIGNALS)),
+    ids=str,
+    indirect=["precision"],
 )
 """Of the signals, where none knows of a precision: each is sent in one of the two."""
 
@@ -70,8 +74,12 @@ def stopped(
     return stop.value.exit_code
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"], indirect=True)
-@pytest.mark.parametrize("number", SIGNALS, ids=str)
+@pytest.mark.parametrize(
+    ("precision", "number"),
+    quick([("fp32", signal.SIGINT), ("bf16", signal.SIGHUP)], product(["fp32", "bf16"], SIGNALS)),
+    ids=str,
+    indirect=["precision"],
+)
 def test_in_training_a_checkpoint_is_written_at_the_next_selection(
     number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +125,10 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("precision", "first"), [("fp32", signal.SIGHUP), ("bf16", signal.SIGTERM)], ids=str, indirect=["precision"]
+    ("precision", "first"),
+    quick([("fp32", signal.SIGHUP)], [("fp32", signal.SIGHUP), ("bf16", signal.SIGTERM)]),
+    ids=str,
+    indirect=["precision"],
 )
 def test_a_hang_up_never_insists(
     first: signal.Signals, undisturbed: Outcome, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

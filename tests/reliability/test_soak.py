@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.soak import PHASES, SCENARIOS, Soak, Tally, ending, phase
+from tests.tiers import exhaustive
 
-pytestmark = pytest.mark.slow
 
-
+@exhaustive
 @pytest.mark.parametrize("name", ["self-regularized, bf16", "first teacher"])
 def test_killed_and_resumed_is_as_if_undisturbed(name: str, tmp_path: Path) -> None:
     tally = Soak(tmp_path, seed=1).scenario(name, kills=4)
     assert (tally.kills, tally.differences) == (4, [])
 
 
+@exhaustive
 def test_a_difference_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without which the tests above could not fail."""
     found: list[Path] = []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.reliability.sweeps import soak
+from tests.tiers import exhaustive
 
 
-@pytest.mark.slow
+@exhaustive
 def test_a_killed_grid_that_is_launched_again_ends_as_one_that_nobody_killed(tmp_path: Path) -> None:
     tally = soak(tmp_path, runs=4, kills=2, seed=1)
     assert tally.kills == 2

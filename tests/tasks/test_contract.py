@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from prune_cli.data.synthetic import Synthetic
 from prune_cli.heads.decisions import task_loss
 from prune_cli.run import evaluate, predict, run
 from prune_cli.training.trainer import PruningTrainer
+from tests.tiers import exhaustive, quick
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
 NAMED = {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "squad", "squad_v2", "conll2003", "wnut17",
@@ -112,18 +114,31 @@ def test_what_a_teacher_says_can_be_learned(file: Path):
     assert again["extra"].features == splits["train"].features
 
 
-TRAINED = [pytest.param(file, model, id=f"{file.stem}-{model}") for file in FILES for model in models_for(file)]
+TRAINED = [(file, model) for file in FILES for model in models_for(file)]
 FIRST_OF_CLASS = {(type(made(file)), made(file).head.__class__): file for file in reversed(FILES)}
-ONE_OF_EACH = [
-    pytest.param(file, model, id=f"{file.stem}-{model}")
-    for file in FIRST_OF_CLASS.values()
-    for model in models_for(file)
-]
+ONE_OF_EACH = [(file, model) for file in FIRST_OF_CLASS.values() for model in models_for(file)]
 """One task of each class and head, for what does not depend on what else its YAML says."""
+LIKE_OTHERS = ("tiny_llama", "tiny_bart")
+"""Models of a kind of which another is in both tiers."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("file", "model"), TRAINED)
+def quickly(every: Sequence[tuple[Path, str]], kept: Collection[Path]) -> list[Any]:
+    """The pairs as parameters; `make test` takes those of some tasks, with one model of each kind."""
+    return [
+        pytest.param(
+            file,
+            model,
+            id=f"{file.stem}-{model}",
+            marks=() if file in kept and model not in LIKE_OTHERS else exhaustive,
+        )
+        for file, model in every
+    ]
+
+
+FIRST_OF_HEAD = {made(file).head.__class__: file for file in reversed(FIRST_OF_CLASS.values())}
+
+
+@pytest.mark.parametrize(("file", "model"), quickly(TRAINED, FIRST_OF_CLASS.values()))
 def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model: str, tmp_path: Path):
     config = config_of(tmp_path, f"task={file.stem}", f"model={model}")
     outcome = run(config, Console(quiet=True))
@@ -158,8 +173,7 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["tiny_gpt2", "tiny_t5"])
+@pytest.mark.parametrize("model", quick(["tiny_gpt2"], ["tiny_gpt2", "tiny_t5"]))
 def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def generated(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError
@@ -185,8 +199,7 @@ def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest
 CHECKPOINTED = [("mrpc", "tiny_bert"), *(("web_nlg", name) for names in list(TINY.values())[1:] for name in names)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("task", "model"), CHECKPOINTED)
+@pytest.mark.parametrize(("task", "model"), quick(CHECKPOINTED[:1], CHECKPOINTED))
 def test_activations_that_are_computed_again_change_no_weight(task: str, model: str, tmp_path: Path):
     """Not one bit, through dropout and with a teacher."""
     ends = []
@@ -224,7 +237,7 @@ def assert_alike(one: Any, other: Any) -> None:
         assert one == other
 
 
-@pytest.mark.parametrize(("file", "model"), TRAINED)
+@pytest.mark.parametrize(("file", "model"), quickly(TRAINED, FILES))
 def test_padding_changes_no_loss(file: Path, model: str, tmp_path: Path):
     config = config_of(tmp_path, f"task={file.stem}", f"model={model}")
     task, records = config.data.load(config.task)
@@ -249,8 +262,7 @@ def test_padding_changes_no_loss(file: Path, model: str, tmp_path: Path):
     assert both == pytest.approx(one + other, rel=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("file", "model"), ONE_OF_EACH)
+@pytest.mark.parametrize(("file", "model"), quickly(ONE_OF_EACH, FIRST_OF_HEAD.values()))
 def test_two_accumulated_batches_equal_the_larger_one(
     file: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -19,6 +19,7 @@ from prune_cli.heads.text import Text
 from prune_cli.tasks import data_to_text
 from prune_cli.tasks.data_to_text import Dart, DataToText, E2eNlg, WebNlg
 from prune_cli.tasks.linearization import attributes_in_line, triples_in_line
+from tests.tiers import exhaustive
 
 Tokenizers = Mapping[str, PreTrainedTokenizerFast]
 
@@ -634,8 +635,10 @@ def test_texts_are_the_prompts_and_all_references():
 
 @pytest.mark.parametrize(
     ("task", "rows", "examples", "references"),
-    [(WEB, 722, 721, 1840), (E2E, 4672, 547, 4672)],
-    ids=["web_nlg", "e2e_nlg"],
+    [
+        pytest.param(WEB, 722, 721, 1840, id="web_nlg"),
+        pytest.param(E2E, 4672, 547, 4672, id="e2e_nlg", marks=exhaustive),
+    ],
 )
 def test_real_records(real_data: Path, task: DataToText, rows: int, examples: int, references: int):
     with (real_data / task.name / "validation.jsonl").open(encoding="utf-8") as lines:

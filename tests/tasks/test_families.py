@@ -17,6 +17,7 @@ from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome, predict, run
 from prune_cli.tasks.tags import entities_of
+from tests.tiers import quick
 from tests.whole_runs import Killed, assert_same_end, config_of, dies, do
 
 TASKS = ("conll2003", "squad")
@@ -37,7 +38,6 @@ def lines_of(outcome: Outcome) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (outcome.folder / "predictions.jsonl").read_text("utf-8").splitlines()]
 
 
-@pytest.mark.slow
 def test_entities_are_learned(learned: Outcome) -> None:
     assert learned.result["metric"] > 0.5
     assert {"f1_PER", "precision_PER", "recall_PER", "f1_LOC"} < set(learned.result["metrics"])
@@ -45,7 +45,6 @@ def test_entities_are_learned(learned: Outcome) -> None:
     assert right.count(True) == right.count(False) == 5
 
 
-@pytest.mark.slow
 def test_the_librarys_pipeline_finds_the_same_entities(learned: Outcome) -> None:
     """Where tags are sound: what begins with I-X is an entity to the pipeline, and none to the strict mode of seqeval."""
     tokenizer = AutoTokenizer.from_pretrained(learned.folder / "model")
@@ -71,7 +70,6 @@ def test_the_librarys_pipeline_finds_the_same_entities(learned: Outcome) -> None
     assert compared > 50
 
 
-@pytest.mark.slow
 def test_words_and_texts_are_asked_together_and_answers_are_not_read(learned: Outcome) -> None:
     """What the records say of their tags, by whichever name, is no part of a question; each text keeps its own characters."""
     config, folder = saved_run(learned.folder, [], records=False)
@@ -86,8 +84,7 @@ def test_words_and_texts_are_asked_together_and_answers_are_not_read(learned: Ou
     assert of_text["tags"] == of_words["tags"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", quick(["conll2003"], TASKS))
 def test_killed_and_resumed_ends_the_same(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through accumulated batches too, whose losses are divided by what the batches of a step hold together."""
     options = [
@@ -110,7 +107,6 @@ def test_killed_and_resumed_ends_the_same(task: str, tmp_path: Path, monkeypatch
     assert sum(zeros.values()) == round(0.9 * sparsity["prunable"]) == sparsity["zeros_in_file"]
 
 
-@pytest.mark.slow
 def test_the_saved_model_answers_elsewhere_as_it_does_here(tmp_path: Path) -> None:
     """The best pair of start and end in the text, found by hand from what the library's class gives."""
     outcome = do(tmp_path, "task=squad", "trainer.max_steps=20", "data.validation=12")

@@ -16,6 +16,7 @@ from prune_cli.errors import UserError
 from prune_cli.tasks import squad
 from prune_cli.tasks.squad import SpanExtraction
 from prune_cli.tasks.squad_metrics import answer_scores, normalized
+from tests.tiers import exhaustive
 
 WORDS = [f"w{number}" for number in range(20)]
 
@@ -657,6 +658,7 @@ def read(file: Path, every: int = 1) -> Dataset:
     return dataset(*(dict(made().adapt(json.loads(line))) for line in lines))
 
 
+@exhaustive
 def test_real_records_are_sound(real_data: Path):
     for split, count in (("train", 9215), ("validation", 2910)):
         records = read(real_data / "squad" / f"{split}.jsonl")

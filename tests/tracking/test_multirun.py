@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.tiers import exhaustive
 from tests.tracking.conftest import read_wandb_run
 
 MAIN = "import sys; from prune_cli.cli import main; sys.argv[0] = 'prune'; main()"
@@ -51,7 +52,7 @@ def read_back(folder: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
+@exhaustive
 def test_eight_jobs_are_eight_runs(isolated_wandb: pytest.MonkeyPatch, tmp_path: Path) -> None:
     launched(tmp_path / "runs", "sparsity=0.5,0.8", "criterion=pins,magnitude", "seed=1,2")
     results = {path.parent: json.loads(path.read_text()) for path in tmp_path.glob("runs/*/result.json")}

@@ -21,6 +21,7 @@ from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
 from prune_cli.tracking.wandb import Wandb
+from tests.tiers import exhaustive
 
 MakeTracker = Callable[..., Isolated]
 ReadRun = Callable[[Path], list[Any]]
@@ -183,7 +184,7 @@ print(do(Path(sys.argv[1]), "tracking=wandb", "trainer.log_steps=2").folder)
 """
 
 
-@pytest.mark.slow
+@exhaustive
 def test_after_a_kill_all_rows_arrive(
     isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, project_root: Path, wandb_records: ReadRun
 ) -> None:

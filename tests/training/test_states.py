@@ -16,6 +16,7 @@ from prune_cli.heads.base import Head
 from prune_cli.heads.classification import Classification
 from prune_cli.heads.text import Text
 from prune_cli.training.states import State, distance, read, state_problems
+from tests.tiers import exhaustive
 from tests.whole_runs import Killed, assert_same_end, dies, do, history_of
 
 WORDS = 20
@@ -153,7 +154,6 @@ def test_models_of_another_form_are_told() -> None:
 STATES = ("regularization.hidden=1", "regularization.attention=0.5", "trainer.max_steps=30", "trainer.eval_steps=10")
 
 
-@pytest.mark.slow
 def test_a_run_learns_from_states_and_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from prune_cli.training import checkpoints
 
@@ -167,7 +167,7 @@ def test_a_run_learns_from_states_and_resumes_bit_for_bit(tmp_path: Path, monkey
     assert_same_end(undisturbed, do(tmp_path / "killed", *STATES))
 
 
-@pytest.mark.slow
+@exhaustive
 def test_accumulated_batches_equal_a_larger_one(tmp_path: Path) -> None:
     still = ["model.random.hidden_dropout_prob=0", "model.random.attention_probs_dropout_prob=0", "trainer.log_steps=1"]
     still = [f"+{option}" if "model" in option else option for option in still]
