@@ -12,7 +12,7 @@ ARGS ?=
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 WANDB_MODE=offline TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format type docs soak reference check-studies check-hub bench clean
+.PHONY: help install demo test test-all mutants lint format type docs soak reference check-studies check-hub bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ test: $(STAMP) ## every promise tested once (four minutes on two fast cores)
 
 test-all: $(STAMP) ## all tests, as CI runs them: more kills, models, tasks, launchers and commands of the pages
 	$(PYTEST) $(ARGS)
+
+mutants: $(STAMP) ## change the code in small ways and count the changes that the tests notice (hours)
+	$(PIP_INSTALL) --editable '.[mutants]'
+	$(TEST_ENV) $(BIN)/python -m tests.mutants $(ARGS)
 
 lint: $(STAMP) ## check style, format, layers and types
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Prune pre-trained language models while fine-tuning them on a task.",
-    epilog="Begin with `prune list` and `prune run task=mrpc sparsity=0.9`; `prune doctor` tells what is amiss.",
+    epilog="Begin with `prune list` and `prune run task=mrpc sparsity=0.9`; `prune doctor` checks the installation.",
 )
 
 RUN_HELP = f"""Prune a model while fine-tuning it on a task.
@@ -47,14 +47,15 @@ Overrides = Annotated[
     typer.Argument(help="GROUP=OPTION or KEY=VALUE.", show_default=False, autocompletion=completion.overrides),
 ]
 Runs = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Run folders, folders of runs, or results that a study keeps.")
+    list[Path], typer.Argument(metavar="PATH...", help="Run folders, folders of runs, or the results of a study.")
 ]
 Where = Annotated[
     list[str] | None,
-    typer.Option("--where", metavar="KEY=VALUE", help="Only runs with this value, or one of several."),
+    typer.Option("--where", metavar="KEY=VALUE", help="Only runs with this value, or one of several values."),
 ]
 By = Annotated[
-    list[str] | None, typer.Option("--by", metavar="KEY", help="Group by this; by all that differs without.")
+    list[str] | None,
+    typer.Option("--by", metavar="KEY", help="Group by this option; by default, by everything that differs."),
 ]
 ConfigDir = Annotated[str | None, typer.Option("--config-dir", metavar="DIR", help="Folder with groups of your own.")]
 
@@ -69,11 +70,15 @@ def run_(
     ] = None,
     resolve: Annotated[bool, typer.Option("--resolve", help="With --cfg: resolve interpolations.")] = False,
     package: Annotated[
-        str | None, typer.Option("--package", "-p", metavar="KEY", help="With --cfg: only what is under a key.")
+        str | None, typer.Option("--package", "-p", metavar="KEY", help="With --cfg: only the part under a key.")
     ] = None,
     info: Annotated[
         bool,
-        typer.Option("--info", "-i", help="Print how it is composed: all, defaults, defaults-tree, searchpath, ..."),
+        typer.Option(
+            "--info",
+            "-i",
+            help="Print how the configuration is composed: all, defaults, searchpath, ...",
+        ),
     ] = False,
 ) -> None:
     """Run, or print what would be run."""
@@ -87,11 +92,12 @@ def run_(
 @app.command("list")
 def list_(
     group: Annotated[
-        str | None, typer.Argument(help=f"{', '.join(GROUPS.values())}; all without.", autocompletion=completion.groups)
+        str | None,
+        typer.Argument(help=f"{', '.join(GROUPS.values())}; by default all.", autocompletion=completion.groups),
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """List what can be chosen, one line each."""
+    """List the options of every group, one line each."""
     from prune_cli.cli.listing import listing
 
     typer.echo(listing(group, config_dir))
@@ -99,7 +105,7 @@ def list_(
 
 @app.command("eval")
 def eval_(
-    folder: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or a folder with a model.")],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
@@ -126,7 +132,7 @@ def eval_(
     epilog="prune predict runs/RUN 'a text'    or    prune predict runs/RUN -f in.jsonl -o out.jsonl",
 )
 def predict_(
-    run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or a folder with a model.")],
     texts: Annotated[
         list[str] | None,
         typer.Argument(
@@ -135,20 +141,25 @@ def predict_(
     ] = None,
     context: Annotated[
         str | None,
-        typer.Option("--context", help="The text that questions are about; TEXT is then the question alone."),
+        typer.Option("--context", help="The text that a question is about; TEXT is then only the question."),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", metavar="FILE", help="Records, JSON or plain text a line; - is standard input."),
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="A file with a record a line, as JSON or plain text; - for standard input.",
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write JSON lines there.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write JSON lines to this file.")
     ] = None,
-    task: Annotated[str | None, typer.Option("--task", help="For a model outside a run folder.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="The task, for a model outside a run folder.")] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Predict with a saved model: a label, an answer, the entities, a text."""
+    """Predict with a saved model: a label, a number, an answer, entities or a text."""
     from prune_cli.cli.predicting import given_rows, predictions, show_predictions
     from prune_cli.config.saved import saved_run
 
@@ -162,8 +173,8 @@ def predict_(
 def show_(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     verify: Annotated[bool, typer.Option("--verify", help="Compare its files with their checksums.")] = False,
-    command: Annotated[bool, typer.Option("--command", help="Print the command that repeats it, and no more.")] = False,
-    whole: Annotated[bool, typer.Option("--all", help="Tell the whole configuration too.")] = False,
+    command: Annotated[bool, typer.Option("--command", help="Print only the command that repeats it.")] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Also print the whole configuration.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print result.json, for programs.")] = False,
     config_dir: ConfigDir = None,
 ) -> None:
@@ -183,25 +194,27 @@ def show_(
     epilog="prune export runs/RUN --format onnx --quantize int8    or    prune export runs/RUN --format sparse --dtype fp16",
 )
 def export_(
-    run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or one with a model.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or a folder with a model.")],
     overrides: Overrides = None,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="compact, sparse, onnx or openvino.")
     ] = "compact",
-    dtype: Annotated[str, typer.Option("--dtype", help="Of stored numbers: fp32, fp16 or bf16.")] = "fp32",
+    dtype: Annotated[str, typer.Option("--dtype", help="Type of the stored numbers: fp32, fp16 or bf16.")] = "fp32",
     quantize: Annotated[str | None, typer.Option("--quantize", metavar="int8", help="Quantize the weights.")] = None,
     compact: Annotated[
         bool | None,
         typer.Option(
-            "--compact/--no-compact", help="Cut out what is empty; where there are rules without.", show_default=False
+            "--compact/--no-compact",
+            help="Cut out empty units; by default if the architecture has rules.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder; RUN/exports/FORMAT without.")
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder; by default RUN/exports/FORMAT.")
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Write a pruned model in a form that is smaller or faster, checked against the saved one; task=, data= for other records."""
+    """Write a pruned model in a smaller or faster form, checked on records against the saved model."""
     from prune_cli.cli.exporting import show_export
     from prune_cli.errors import UserError
     from prune_cli.exporting.export import Wanted
@@ -217,10 +230,11 @@ def export_(
 def push_(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     repository: Annotated[str, typer.Argument(metavar="REPO", help="Repository on the hub: NAME, or OWNER/NAME.")],
-    private: Annotated[bool, typer.Option("--private/--public", help="Of a new repository.")] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the folder, send nothing.")] = False,
+    private: Annotated[bool, typer.Option("--private/--public", help="Visibility of a new repository.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the folder, upload nothing.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="With --dry-run: the folder; RUN/hub without.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="With --dry-run: the folder; by default RUN/hub."),
     ] = None,
 ) -> None:
     """Send a run to the Hugging Face hub: model card, weights, metrics and pictures."""
@@ -236,20 +250,21 @@ def bench_(
         list[str],
         typer.Argument(
             metavar="RUN... [KEY=VALUE]...",
-            help="Run folders of one task, a dense one to compare; tracking=wandb, or the task and data of models alone.",
+            help="Run folders of one task, one of them dense to compare with; tracking=NAME; task and data for model folders.",
         ),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="Few runtimes, batches and rounds: under a minute.")] = False,
     runtime: Annotated[
-        str | None, typer.Option("--runtime", metavar="NAME,...", help="These; all that are installed without.")
+        str | None,
+        typer.Option("--runtime", metavar="NAME,...", help="Only these runtimes; by default all that are installed."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="For bench.json and bench.png; RUN/bench without."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of bench.json and bench.png; by default RUN/bench."),
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Time runs in every runtime that is installed, as saved and compact, in turns, with metric and size: which is the best?"""
+    """Time runs in every installed runtime, as saved and compact, with metric and size, and name the best."""
     from prune_cli.cli.benching import show_bench
 
     show_bench(
@@ -273,19 +288,22 @@ def compare_(
     by: By = None,
     sort: Annotated[
         list[str] | None,
-        typer.Option("--sort", metavar="KEY", help="Order by a column or `mean`; -KEY from the highest on."),
+        typer.Option("--sort", metavar="KEY", help="Order by a column or `mean`; -KEY for descending order."),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option("--columns", metavar="KEY,...", help="Show these, of any run: mean,metrics.accuracy.")
+        str | None,
+        typer.Option("--columns", metavar="KEY,...", help="Show these columns, such as mean,metrics.accuracy."),
     ] = None,
-    best: Annotated[bool, typer.Option("--best", help="Only the best of each task, model and sparsity.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="Only the best group of each task, model and sparsity.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table, for booktabs.")] = False,
     sql: Annotated[
         str | None,
-        typer.Option("--sql", metavar="QUERY", help="Ask the table `runs` yourself; 'DESCRIBE runs' lists it."),
+        typer.Option(
+            "--sql", metavar="QUERY", help="Query the table `runs` in SQL; 'DESCRIBE runs' lists its columns."
+        ),
     ] = None,
 ) -> None:
     """Compare runs: mean and deviation over seeds, the drop from dense, and which difference is more than noise."""
@@ -351,7 +369,7 @@ def plot_(
     epilog="prune frontier task=mrpc max_drop=0.01 seed=1,2,3    or    prune frontier task=rte max_drop=0.02 grid=[0.7,0.8,0.9]",
 )
 def frontier_(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
-    """Find the highest sparsity whose metric is within max_drop of dense, in few runs; those that are done are not repeated."""
+    """Find the highest sparsity whose metric is within max_drop of dense, in few runs; finished runs are used again."""
     from prune_cli.cli.budget import find
 
     raise typer.Exit(find(overrides or [], config_dir))
@@ -366,13 +384,13 @@ def study_(
         str | None, typer.Argument(metavar="NAME", help="A folder of experiments/, or a path.", show_default=False)
     ] = None,
     overrides: Overrides = None,
-    tables: Annotated[bool, typer.Option("--tables", help="Run nothing: write the README from the results.")] = False,
+    tables: Annotated[bool, typer.Option("--tables", help="Only write the README from the results.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Run and write nothing: fail where a README is not what its results give.")
+        bool, typer.Option("--check", help="Only check: fail if a README differs from what its results give.")
     ] = False,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Run a study, what of it is not done yet, and write the tables and pictures of its README from the results."""
+    """Run what is missing of a study, and write the tables and pictures of its README from the results."""
     from prune_cli.cli import studying
     from prune_cli.errors import UserError
 
@@ -389,12 +407,12 @@ def study_(
 @app.command("status")
 def status_(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The output_dir of runs, one run folder, or that of a multirun.")
+        Path, typer.Argument(metavar="DIR", help="The folder of runs, of one run, or of a multirun.")
     ] = Path("runs"),
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until nothing runs or waits.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat until nothing runs or waits.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Show how far runs are: progress, metric, speed and time left; what failed and why, and what waits."""
+    """Show the progress of runs: metric, speed, time left, failures and their reasons, waiting jobs."""
     from prune_cli.cli.status import show_status
 
     try:
@@ -407,7 +425,7 @@ def status_(
 def sync_(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run folders, or folders of runs.")],
 ) -> None:
-    """Send runs that were logged offline to W&B, each once."""
+    """Upload runs that were logged offline to W&B, each once."""
     from prune_cli.cli.syncing import sync_shown
 
     raise typer.Exit(sync_shown([path.expanduser() for path in paths]))
@@ -416,10 +434,12 @@ def sync_(
 @app.command("wandb-workspace")
 def wandb_workspace_(
     project: Annotated[str, typer.Option("--project", help="W&B project of the runs.")] = "prune-lm",
-    entity: Annotated[str | None, typer.Option("--entity", help="W&B user or team; that of the login without.")] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", help="W&B user or team; by default that of the login.")
+    ] = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Make a report too.")] = True,
 ) -> None:
-    """Save a view of runs at W&B, grouped by task, criterion and sparsity, and a report: metric against sparsity at a glance."""
+    """Save a view of runs at W&B, grouped by task, criterion and sparsity, and a report of metric against sparsity."""
     from prune_cli.tracking.workspace import make
 
     for what, url in make(project, entity, report=report):
@@ -428,7 +448,7 @@ def wandb_workspace_(
 
 @app.command("doctor")
 def doctor_() -> None:
-    """Look at versions, devices, hub, W&B and extras, and say what to do about what is amiss."""
+    """Check versions, devices, hub, W&B and extras, and say how to mend what is wrong."""
     from prune_cli import doctor
 
     found = doctor.checks()

@@ -42,7 +42,7 @@ def run_shown(
         path: The run folder.
         config_dir: The folder of the user's own groups that the run was started with.
         verify: Read the files and compare their checksums, and not sizes alone.
-        whole: Tell the whole configuration too.
+        whole: Also print the whole configuration.
 
     Raises:
         UserError: If it is no run folder, its run has not finished, or a file that was to be verified is another.

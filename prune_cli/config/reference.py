@@ -31,7 +31,7 @@ def reference() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield from ("## Beside the groups", "", *_table(General, ""), "")
+    yield from ("## At the top", "", *_table(General, ""), "")
     for group, decides in PARTS.items():
         yield from (f"## `{group}`", "", decides, "")
         for cls, names in _classes(group).items():
