@@ -142,10 +142,7 @@ def _holm(found: Sequence[Difference]) -> list[Difference]:
 
 def _sentence(each: Difference, comparison: Comparison) -> str:
     telling = [key for key in comparison.by if each.best.values[key] != each.other.values[key]]
-    shared = [
-        key for key in comparison.by if key not in telling and key != "sparsity" and each.best.values[key] is not None
-    ]
-    setting = ", ".join(str(each.best.values[key]) for key in shared if key in ("task", "model"))
+    setting = ", ".join(str(each.best.values[key]) for key in comparison.by if key in ("task", "model"))
     removed = each.best.runs[0]["sparsity"]
     where = ", ".join(part for part in (setting, f"{percent(removed, 0)}% removed" if removed else "dense") if part)
     ours, theirs = (" ".join(f"{key}={group.values[key]}" for key in telling) for group in (each.best, each.other))

@@ -113,15 +113,51 @@ def test_without_shared_seeds_nothing_is_claimed(tmp_path: Path) -> None:
     assert "share 3 seeds" in sentence and "add seed=1,2,3" in sentence
 
 
-def test_a_screen_is_told_the_real_differences_and_how_many_others_there_are(tmp_path: Path) -> None:
-    for number in range(10):
-        task, apart = f"task{number}", 0.03 if number < 9 else 0.0
-        for seed in (1, 2, 3):
-            made_run(tmp_path, task=task, seed=seed, metric=0.8 + seed * 0.001)
-            made_run(tmp_path, task=task, criterion="magnitude", seed=seed, metric=0.8 - apart + seed * 0.0011)
+@pytest.mark.parametrize(
+    ("real", "noise", "more"),
+    [
+        (9, 1, ["So are 1 more.", "1 of 10 tested differences may well be noise."]),
+        (8, 1, ["1 of 9 tested differences may well be noise."]),
+        (9, 0, ["So are 1 more."]),
+    ],
+)
+def test_a_screen_is_told_the_real_differences_and_how_many_others_there_are(
+    real: int, noise: int, more: list[str], tmp_path: Path
+) -> None:
+    made_tasks(tmp_path, real, noise)
     told = summed_up(compared(tmp_path))
-    assert len(told) == 10 and all("more than noise" in line for line in told[:8])
-    assert told[8:] == ["So are 1 more.", "1 of 10 tested differences may well be noise."]
+    assert len(told) == 8 + len(more) and all("more than noise" in line for line in told[:8])
+    assert told[8:] == more
+
+
+def test_a_screen_that_takes_all_is_told_all(tmp_path: Path) -> None:
+    made_tasks(tmp_path, 7, 1)
+    comparison = compared(tmp_path)
+    assert summed_up(comparison) == in_words(comparison)
+    assert len(in_words(comparison)) == 8
+
+
+def made_tasks(folder: Path, real: int, noise: int) -> None:
+    """Tasks in which two criteria differ, and tasks in which they do not."""
+    for number in range(real + noise):
+        task, apart = f"task{number}", 0.03 if number < real else 0.0
+        for seed in (1, 2, 3):
+            made_run(folder, task=task, seed=seed, metric=0.8 + seed * 0.001)
+            made_run(folder, task=task, criterion="magnitude", seed=seed, metric=0.8 - apart + seed * 0.0011)
+
+
+def test_a_sentence_says_where_and_what_differs(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        made_run(tmp_path, seed=seed, metric=0.8)
+        made_run(tmp_path, seed=seed, metric=0.7, criterion="magnitude", learning_rate=2e-4)
+        made_run(tmp_path, seed=seed, metric=0.9, sparsity=0.0, task="rte", model="bert")
+        made_run(tmp_path, seed=seed, metric=0.9, sparsity=0.0, task="rte", model="bert", learning_rate=2e-4)
+    assert in_words(compared(tmp_path)) == [
+        "mrpc, minilm, 90% removed: criterion=pins trainer.learning_rate=0.0001 beats criterion=magnitude"
+        " trainer.learning_rate=0.0002 by 0.1000 F1 (3 shared seeds, paired t-test, p < 0.0001): more than noise.",
+        "rte, bert, dense: trainer.learning_rate=0.0001 and trainer.learning_rate=0.0002 differ by less than 0.0001 F1"
+        " (3 shared seeds, paired t-test, p = 1): may well be noise.",
+    ]
 
 
 def test_several_comparisons_are_corrected_for(runs: Path) -> None:

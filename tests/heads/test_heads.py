@@ -38,7 +38,7 @@ SIZES: dict[str, Mapping[str, Any]] = {
 WORDS = 20
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tokenizer() -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models
 

@@ -171,3 +171,27 @@ def test_permuting_rows_permutes_importance(criterion: str) -> None:
         return scorer.importance(WeightRows(weight[rows], None, None, 0.0, 0), every)
 
     assert torch.equal(importance(order), importance(torch.arange(16))[order])
+
+
+FLOAT, DOUBLE, WHOLE = torch.float32, torch.float64, torch.int64
+SMOOTHED = {"window": FLOAT, "ema": FLOAT, "uncertainty": FLOAT}
+KEPT = {
+    "fisher": {"curvature": FLOAT},
+    "movement": {"scores": FLOAT},
+    "obert": {"gradients": FLOAT, "scores": FLOAT, "damp": DOUBLE, "seen": WHOLE},
+    "pins": SMOOTHED,
+    "platon": {"ema": FLOAT, "uncertainty": FLOAT},
+    "sensitivity": SMOOTHED,
+    "soft_movement": {"scores": FLOAT, "first": FLOAT, "second": FLOAT},
+    "wanda": {"squares": FLOAT},
+}
+"""Names and types of what lies in checkpoints, which a later version has to read."""
+
+
+@pytest.mark.parametrize("criterion", options("criterion"))
+def test_what_is_kept_is_in_full_precision_whatever_the_weights_are(criterion: str) -> None:
+    module = torch.nn.Linear(8, 16, bias=False, dtype=torch.bfloat16)
+    kept = made("criterion", criterion).scorer(Matrix("weight", module, 0), 5).buffers()
+    types = {name: buffer.dtype for name, buffer in kept.items()}
+    assert types == KEPT.get(criterion, types)
+    assert torch.bfloat16 not in types.values()

@@ -17,6 +17,7 @@ from torch.sparse._semi_structured_conversions import (
 
 from prune_cli.pruning.patterns import Block, Floor, NofM, Pattern, Rows, Uniform, Unstructured
 from prune_cli.pruning.patterns.allocation import erk_shares, rounded
+from prune_cli.pruning.selection import InvalidScores
 from prune_cli.pruning.structure import Form
 
 SHAPES = {"a.query": (8, 16), "a.key": (8, 16), "b.up": (32, 8), "b.down": (8, 32)}
@@ -156,6 +157,32 @@ def test_erk_by_hand() -> None:
     assert shares == pytest.approx([1 - 9 / 16, 1 - 9 / 16, 1 - 15 / 32, 1 - 15 / 32])
     # a small matrix keeps all it has: 2x2 would keep more, 100x100 keeps what is left
     assert erk_shares([(2, 2), (100, 100)], 0.9) == pytest.approx([0.0, (0.9 * 10004) / 10000])
+    # 875 are kept. 875/220 * 1.0 is more than all of 2x2, then 871/216 * 0.25 more than all of 8x8, and 807 are left
+    assert erk_shares([(2, 2), (8, 8), (100, 100)], 1 - 875 / 10068) == pytest.approx([0.0, 0.0, 1 - 807 / 10000])
+    assert Uniform(allocation="erk").counts(FORM, 0.5, 0.5) == [56, 56, 136, 136]
+    assert Uniform().counts(FORM, 0.5, 0.5) == [64, 64, 128, 128]
+
+
+def test_a_matrix_of_its_own_is_named_where_its_importance_is_no_number() -> None:
+    made = random(6)
+    made.values["b.up"][3, 3] = math.nan
+    with pytest.raises(InvalidScores, match=re.escape("b.up")):
+        removed(Uniform(), made, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "n", "m"),
+    [(0.5, 1, 2), (0.75, 1, 4), (0.625, 3, 8), (0.9, 1, 10), (15 / 16, 1, 16), (0.95, 1, 20), (31 / 32, 1, 32)],
+)
+def test_numbers_that_reach_a_sparsity_are_told(sparsity: float, n: int, m: int) -> None:
+    (problem,) = NofM(n=3, m=4).misfits(FORM, sparsity)
+    assert problem.endswith(f"pattern.m, such as pattern.n={n} pattern.m={m}")
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.123, 1.0])
+def test_numbers_that_do_not_reach_it_are_not(sparsity: float) -> None:
+    (problem,) = NofM().misfits(FORM, sparsity)
+    assert problem.endswith("or another pattern.n and pattern.m")
 
 
 def test_a_given_allocation_holds_at_the_end_and_in_proportion_before() -> None:

@@ -223,3 +223,8 @@ def test_obert_says_what_would_fit_into_memory() -> None:
         " criterion.gradients=7 at most, or criterion.memory=1.1"
     )
     assert not list(Obert(memory=0.5, gradients=7).misfits(Form({"a": (4096, 4096)})))
+    # 512 x 512 gradients take a MiB: three of them are two and the scores; of two, one gradient would be too few
+    (problem,) = Obert(memory=3 / 1024).misfits(Form({"a": (512, 512)}))
+    assert problem.endswith("give criterion.gradients=2 at most, or criterion.memory=0.1")
+    (problem,) = Obert(memory=2 / 1024).misfits(Form({"a": (512, 512)}))
+    assert problem.endswith("give criterion.memory=0.1")

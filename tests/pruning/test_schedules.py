@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from prune_cli.pruning.schedules import Cubic, Linear, OneShot, Schedule, Stepped
+from prune_cli.pruning.schedules.base import enough
 
 
 def test_ramp_by_hand() -> None:
@@ -118,3 +119,17 @@ def test_refuses_impossible_values(options: dict[str, Any]) -> None:
 def test_refuses_impossible_cuts(schedule: Schedule, message: str) -> None:
     (problem,) = schedule.problems()
     assert problem.startswith(message)
+
+
+def test_a_learning_rate_begins_anew_behind_a_cut_that_is_not_the_last_step() -> None:
+    assert Stepped(initial=10.0, final=1.0, cuts=2).at(20) == [10, 19]
+    assert Stepped(initial=10.0, final=1.0, cuts=2).cycles(20) == [11]
+    assert Stepped(initial=10.0, final=2.0, cuts=2).cycles(20) == [11, 19]
+    assert Stepped(initial=10.0, final=2.0, cuts=2, rewarm=False).cycles(20) == ()
+
+
+def test_enough_is_the_least_from_what_does_not_grow_with_the_run() -> None:
+    steps = "steps (trainer.max_steps or trainer.epochs), or "
+    assert enough(8, [2.0, 0.5], lambda steps: steps >= 12) == f"at least 12 {steps}"
+    assert enough(2, [5.0, 1.0, 0.5], lambda steps: True) == f"at least 6 {steps}"
+    assert enough(8, [2.0], lambda steps: False) == ""

@@ -1,0 +1,33 @@
+"""What layers read in training: mean squares by hand, and what cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prune_cli.pruning.inputs import InputSquares
+from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.selection import InvalidScores
+
+
+def test_mean_squares_over_all_that_was_read_in_training() -> None:
+    layer = torch.nn.Linear(2, 3)
+    squares = InputSquares(Matrix("weight", layer, 0))
+    layer(torch.tensor([[1.0, 2.0]]))
+    assert squares.take().tolist() == [1.0, 4.0]
+    layer(torch.tensor([[1.0, 2.0], [3.0, 0.0]]))
+    layer(torch.tensor([[[5.0, 1.0]]]))
+    layer.eval()
+    layer(torch.tensor([[9.0, 9.0]]))
+    assert squares.take().tolist() == pytest.approx([35 / 3, 5 / 3])
+    assert squares.take().tolist() == [0.0, 0.0]
+
+
+def test_a_layer_that_is_called_with_something_else_is_named() -> None:
+    layer = torch.nn.Linear(2, 3)
+    squares = InputSquares(Matrix("encoder.weight", layer, 0))
+    layer.forward = lambda *inputs: inputs
+    for inputs in ((), (torch.zeros(1, 5),)):
+        with pytest.raises(InvalidScores, match=r"the inputs of encoder\.weight cannot be told"):
+            layer(*inputs)
+    assert squares.take().tolist() == [0.0, 0.0]
