@@ -83,7 +83,7 @@ def warn_of_records(task: Task, encoded: Dataset) -> None:
     """
     if "train" in task.evaluation_splits:
         log.warning(
-            "THE MODEL IS EVALUATED ON THE RECORDS THAT IT LEARNS (task.evaluation_splits=%s): metrics say nothing of others.",
+            "THE MODEL IS EVALUATED ON ITS TRAINING RECORDS (task.evaluation_splits=%s): metrics say nothing about others.",
             [*task.evaluation_splits],
         )
     if "labels" in encoded.column_names and (only := only_label(encoded)) is not None:
@@ -101,7 +101,7 @@ def warn_of_no_teacher(config: RunConfig, steps: int, evaluated_every: int) -> N
     rule = config.regularization
     if isinstance(rule, Distillation) and rule.first_teacher is None and evaluated_every >= steps:
         log.warning(
-            "NO TEACHER WILL TEACH: the student is evaluated after %d of %d steps, and teaches itself from an evaluation on."
+            "NO TEACHER: the first evaluation is after %d of %d steps, and the student learns from itself only after one."
             " Give a smaller trainer.eval_steps, a first teacher, or regularization=none.",
             evaluated_every,
             steps,
@@ -133,7 +133,7 @@ def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTo
     if share > 0.5:
         log.warning(
             "THE TOKENIZER OF %s DOES NOT KNOW %.0f%% OF THE TOKENS of the first records: is the model one for their"
-            " language? What it does not know all looks the same to it.",
+            " language? Words that it does not know all look the same to it.",
             name,
             100 * share,
         )

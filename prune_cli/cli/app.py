@@ -220,7 +220,7 @@ def export_(
     from prune_cli.exporting.export import Wanted
 
     if quantize not in (None, "int8"):
-        raise UserError(f"--quantize {quantize}: int8 is all there is")
+        raise UserError(f"--quantize {quantize}: only int8 is supported")
     wanted = Wanted(format=cast("Any", format_), dtype=cast("Any", dtype), int8=quantize is not None, compact=compact)
     output = None if output is None else output.expanduser()
     show_export(run.expanduser(), wanted, output, overrides or [], config_dir, printer())

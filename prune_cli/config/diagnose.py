@@ -214,6 +214,6 @@ def _not_searched(setting: Setting) -> str:
 
 def _needs_multirun(setting: Setting) -> str:
     return (
-        f"{setting.text} names several values for one run: did you mean `prune run -m`?"
+        f"{setting.text} gives several values to one run: did you mean `prune run -m`?"
         " (As one value, write a list as [1,2] and text in two kinds of quotes, '\"a,b\"')"
     )

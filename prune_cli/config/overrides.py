@@ -111,7 +111,7 @@ def _unreadable(override: str, folders: Sequence[Path]) -> str:
     if "=" not in override:
         groups = [group for group in GROUPS if override in names(group, folders)]
         remedy = f": did you mean {groups[0]}={override}?" if groups else ""
-        return f"{override} sets nothing, an override is key=value{remedy}"
+        return f"{override} is no override: write key=value{remedy}"
     key, _, value = override.partition("=")
     if not key.strip() or key != key.strip():
         return f"{override!r} sets nothing: write key=value without spaces around ="

@@ -37,7 +37,7 @@ class Hub(Extra):
         if constants.HF_HUB_OFFLINE:
             return [f"HF_HUB_OFFLINE is set and {_described(task.hub)} is not in the cache. {OFFLINE}"]
         failure = probe(f"{constants.ENDPOINT}/api/datasets/{task.hub.path}/revision/{task.hub.revision}")
-        return [f"{_described(task.hub)} cannot be had from the hub: {failure}. {WITHOUT_HUB}"] if failure else []
+        return [f"{_described(task.hub)} cannot be loaded from the hub: {failure}. {WITHOUT_HUB}"] if failure else []
 
     def identity(self, task: Task) -> str:
         """Name and revision of the data set."""

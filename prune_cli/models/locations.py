@@ -214,4 +214,4 @@ def hub_problems(name: str, revision: str | None) -> list[str]:
     if constants.HF_HUB_OFFLINE:
         return [f"HF_HUB_OFFLINE is set and the model {name} is not in the cache. {remedy}"]
     failure = probe(f"{constants.ENDPOINT}/api/models/{name}/revision/{revision or 'main'}")
-    return [f"The model {name} cannot be had from the hub: {failure}. {remedy}"] if failure else []
+    return [f"The model {name} cannot be loaded from the hub: {failure}. {remedy}"] if failure else []

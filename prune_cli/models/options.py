@@ -85,7 +85,7 @@ class ModelConfig:
             yield "random.model_type is missing: name an architecture of transformers, such as bert"
 
     def missing(self) -> list[str]:
-        """Why a model that is neither here nor in an installed package cannot be had from the hub."""
+        """Why a model that is neither here nor in an installed package cannot be loaded from the hub."""
         shipped = self.package is not None and importlib.util.find_spec(self.package) is not None
         if self.random is not None or shipped or self.name is None or _looks_like_folder(self.name):
             return []

@@ -51,7 +51,7 @@ def test_all_culprits_are_found_at_once() -> None:
         "seed=-1",
         "rte",
     ) == [
-        "rte sets nothing, an override is key=value: did you mean task=rte?",
+        "rte is no override: write key=value: did you mean task=rte?",
         f"task=mrcp is not known: did you mean mrpc? (one of {TASKS})",
         f"criterion=pinz is not known: did you mean pins? (one of {', '.join(names('criterion', [CONF]))})",
         f"tracking=null is not known: did you mean none? (one of {', '.join(names('tracking', [CONF]))})",
@@ -116,7 +116,7 @@ def test_a_field_that_stands_in_no_yaml_is_added(tmp_path: Path) -> None:
 def test_several_values_need_a_multirun() -> None:
     told = problems_of("task=rte", "seed=1,2")
     assert [problem.partition(" (")[0] for problem in told] == [
-        "seed=1,2 names several values for one run: did you mean `prune run -m`?"
+        "seed=1,2 gives several values to one run: did you mean `prune run -m`?"
     ]
     diagnose(["task=rte", "seed=1,2", "data=synthetic"], multirun=True)
     diagnose(["task=rte", "seed=1,2", "data=synthetic", "hydra.mode=MULTIRUN"])

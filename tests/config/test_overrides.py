@@ -54,9 +54,9 @@ def test_sweeps_are_checked_one_at_a_time_not_as_a_product() -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("mrpc", "mrpc sets nothing, an override is key=value: did you mean task=mrpc?"),
-        ("magnitude", "magnitude sets nothing, an override is key=value: did you mean criterion=magnitude?"),
-        ("seed", "seed sets nothing, an override is key=value"),
+        ("mrpc", "mrpc is no override: write key=value: did you mean task=mrpc?"),
+        ("magnitude", "magnitude is no override: write key=value: did you mean criterion=magnitude?"),
+        ("seed", "seed is no override: write key=value"),
         ("=", "'=' sets nothing: write key=value without spaces around ="),
         ("seed =1", "'seed =1' sets nothing: write key=value without spaces around ="),
         (

@@ -70,7 +70,7 @@ def test_unreachable_hub_is_refused_within_seconds(glue_task):
     started = time.monotonic()
     (problem,) = Hub().missing(glue_task("mrpc"))
     assert time.monotonic() - started < 5
-    assert f"nyu-mll/glue (mrpc) at revision {REVISION} cannot be had from the hub" in problem
+    assert f"nyu-mll/glue (mrpc) at revision {REVISION} cannot be loaded from the hub" in problem
     assert "does not answer (" in problem
     for remedy in ("data=local data.path=DIR", "data=synthetic", "HF_HUB_OFFLINE=1"):
         assert remedy in problem

@@ -205,4 +205,4 @@ def test_what_may_be_meant_but_seldom_is_is_told_loudly(tmp_path: Path, caplog: 
     local = ("data=local", f"data.path={tmp_path}")
     do(tmp_path / "runs", "trainer.max_steps=2", "sparsity=0", "task.evaluation_splits=[train]", data=local)
     assert "ALL TRAINING RECORDS HAVE THE SAME LABEL (0)" in caplog.text
-    assert "EVALUATED ON THE RECORDS THAT IT LEARNS" in caplog.text
+    assert "EVALUATED ON ITS TRAINING RECORDS" in caplog.text
