@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -163,7 +164,7 @@ def surgeon(weight: torch.Tensor, grads: torch.Tensor, **options: Any) -> tuple[
     """A scorer that has seen these gradients, one a step."""
     held = nn.Parameter(weight.clone())
     (matrix,) = matrices({"weight": held})
-    scorer = Obert(gradients=len(grads), **options).scorer(matrix, len(grads) - 1)
+    scorer = Obert(gradients=len(grads), **options).scorer(matrix, max(1, len(grads) - 1))
     rows = slice(0, len(weight))
     for step, grad in enumerate(grads):
         scorer.observe(WeightRows(weight, grad, None, RATE, 0), rows, step)
@@ -214,6 +215,37 @@ def test_oberts_own_damping_is_better_than_magnitude(seed: int) -> None:
         return float((grads[16:] * change).sum((1, 2)).square().mean())
 
     assert loss("auto") < 0.9 * loss(1e6)  # at which scores are squares, and nothing moves
+
+
+@pytest.mark.parametrize("directions", [1, 3, 8])
+def test_oberts_own_damping_is_the_best_of_the_grid(directions: int) -> None:
+    """By dense inverses in numpy: half of the gradients for the curvature, the others for the loss."""
+    generator = torch.Generator().manual_seed(directions)
+    basis = torch.randn(directions, 8, generator=generator)
+    grads = torch.randn(12, 4, directions, generator=generator) @ basis
+    weight = torch.randn(4, 8, generator=generator)
+    scorer, _ = surgeon(weight, grads, block=8, damp="auto")
+    fitted, told = grads[0::2].double().numpy(), grads[1::2].double().numpy()
+    mean = round(math.log10(float(grads.double().square().mean())))
+    losses: dict[float, float] = {}
+    for damp in (10.0 ** (mean + power) for power in (-3, -2, -1, 0, 1, 2)):
+        inverses = [np.linalg.inv(damp * np.eye(8) + g.T @ g / len(g)) for g in fitted.transpose(1, 0, 2)]
+        w = weight.double().numpy()
+        scores = np.array([row**2 / (2 * np.diag(inverse)) for row, inverse in zip(w, inverses, strict=True)])
+        removed = scores <= np.sort(scores.ravel())[(scores.size - 1) // 2]
+        change = np.zeros(len(told))
+        for row, gone, inverse, others in zip(w, removed, inverses, told.transpose(1, 0, 2), strict=True):
+            step = -inverse[:, gone] @ np.linalg.solve(inverse[np.ix_(gone, gone)], row[gone])
+            change += others @ np.where(gone, -row, step)
+        losses[damp] = float(np.mean(change**2))
+    best = min(losses, key=losses.__getitem__)
+    assert float(scorer.buffers()["damp"]) == pytest.approx(best)
+
+
+def test_oberts_own_damping_is_the_mean_curvature_while_one_gradient_is_known() -> None:
+    grad = torch.full((2, 4), 3.0)  # a square of 9, and 10 is the nearest power of ten
+    scorer, _ = surgeon(torch.ones(2, 4), grad[None], block=4, damp="auto")
+    assert float(scorer.buffers()["damp"]) == 10.0
 
 
 def test_obert_says_what_would_fit_into_memory() -> None:

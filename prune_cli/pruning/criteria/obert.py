@@ -45,7 +45,8 @@ class Obert(Criterion):
         block: Weights of a block, neighbours in a row, >= 1; the last one of a row may have fewer.
         gradients: How many of the last mini-batches' gradients are kept, m, >= 1.
         damp: The damping lambda, > 0, or "auto": for each matrix the power of ten that loses least when half of its first rows
-            are removed at once, as gradients tell that the curvature was not made from.
+            are removed at once, as gradients tell that the curvature was not made from; chosen anew with each window until as
+            many gradients are kept as there will be.
         update: Move the kept weights when others are removed.
         memory: Largest size of what is kept, in GiB, > 0.
     """
@@ -100,14 +101,15 @@ class _Surgeon(Scorer):
         self.gradients: Tensor = weight.new_zeros((criterion.gradients, *weight.shape), dtype=torch.float32)
         self.scores = torch.zeros_like(weight, dtype=torch.float32)
         self.seen: Tensor = weight.new_zeros(1, dtype=torch.int64)  # gradients that the scores were made from
-        self.damp: Tensor = weight.new_zeros(1, dtype=torch.float64)  # 0 until it is known
+        self.damp: Tensor = weight.new_zeros(1, dtype=torch.float64)  # 0 before the first window
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         self.gradients[step % len(self.gradients), rows] = gradient(at)
         if step % self._delta_t == 0:
+            known = self.seen == len(self.gradients)  # the damping was chosen from as many gradients as there will be
             self.seen.fill_(min(step + 1, len(self.gradients)))
             grads = self._blocks(self.gradients[: step + 1, rows])
-            if rows.start == 0 and self.damp == 0:
+            if rows.start == 0 and not known:
                 self.damp.fill_(self._chosen(grads, self._blocks(at.weight[None])[:, 0]))
             losses = curvature_losses(self._blocks(at.weight[None])[:, 0], grads, self.damp)
             self.scores[rows] = self._rows(losses, at.weight)
