@@ -286,3 +286,52 @@ def test_an_output_layer_that_is_not_the_last_word_is_told(kind: str, tokenizer:
 
     model.forward = capped
     assert "changes its logits" in str(head.problem(model, tokenizer))
+
+
+def test_texts_say_what_is_no_padding_of_sources_targets_and_both() -> None:
+    head = Text(max_new_tokens=4, beams=1)
+    batch = {"source_mask": torch.tensor([[0, 1, 1], [1, 1, 1]]), "labels": torch.tensor([[5, IGNORED], [6, 7]])}
+    assert head.there(batch, "source").tolist() == [[False, True, True], [True, True, True]]
+    assert head.there(batch, "target").tolist() == [[True, False], [True, True]]
+    assert head.there(batch, "whole").tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+
+
+def test_sources_and_targets_are_joined_without_what_padded_them() -> None:
+    source, labels = torch.tensor([[0, 0, 3, 4], [0, 5, 6, 7]]), torch.tensor([[8, IGNORED], [9, 2]])
+    mask = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])
+    tokens, target = text._joined(source, mask, labels)
+    assert tokens.shape == target.shape == (2, 5)  # as long as the longest pair
+    assert tokens[0, :3].tolist() == [3, 4, 8] and tokens[1].tolist() == [5, 6, 7, 9, 2]
+    assert target.tolist() == [[False, False, True, False, False], [False, False, False, True, True]]
+
+
+def test_logits_have_the_bias_of_their_layer() -> None:
+    hidden, weight, bias = torch.randn(3, 4), torch.randn(6, 4), torch.arange(6.0)
+    torch.testing.assert_close(Vocabulary(weight, bias)(hidden), hidden @ weight.T + bias)
+    torch.testing.assert_close(Vocabulary(weight, None)(hidden), hidden @ weight.T)
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("t5", 0), ("gpt2", None)])
+def test_texts_are_searched_for_as_was_asked(
+    kind: str, begins: int | None, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer.bos_token, tokenizer.padding_side = "w3", "right" if kind == "t5" else "left"
+    model, head = writer(kind), Text(max_new_tokens=4, beams=3)
+    if kind == "gpt2":
+        del model.config.decoder_start_token_id
+    asked: dict[str, Any] = {}
+
+    def generate(**options: Any) -> Tensor:
+        asked.update(options)
+        begun = torch.zeros(2, 1, dtype=torch.long) if kind == "t5" else options["input_ids"]
+        return torch.cat([begun, torch.tensor([[5, 6, 1, 7], [8, 1, 1, 1]])], dim=1)
+
+    monkeypatch.setattr(model, "generate", generate)
+    batch = head.collator(tokenizer)([{"source_ids": [2, 3]}, {"source_ids": [4]}])
+    (made,) = head.predictions(model, batch, head.outputs(model, batch), tokenizer)
+    assert made.tolist() == [[5, 6, IGNORED, IGNORED], [8, IGNORED, IGNORED, IGNORED]]
+    config = asked["generation_config"]
+    assert (config.max_new_tokens, config.num_beams, config.do_sample) == (4, 3, False)
+    assert (config.pad_token_id, config.eos_token_id, config.bos_token_id) == (0, 1, 3)
+    assert config.decoder_start_token_id == begins
+    assert torch.equal(asked["attention_mask"], batch["source_mask"])
