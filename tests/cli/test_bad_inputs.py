@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,6 @@ TINY = ("model=tiny_bert", "tracking=none", "trainer.max_steps=20", "trainer.bat
 SYNTHETIC = ("data=synthetic", "data.train=40", "data.validation=16")
 STEPS = ("trainer.max_steps=20", "trainer.eval_steps=10", "trainer.save_steps=10", "schedule.delta_t=5")
 """Of the made runs."""
-SECONDS = 15
-"""That a refusal may take."""
 
 GOOD: Mapping[str, Sequence[Any]] = {
     "mrpc": [
@@ -100,14 +97,11 @@ def prepared(case: Mapping[str, Any], place: Path) -> None:
 
 
 def refused(prune: Prune, case: Mapping[str, Any], command: Sequence[str]) -> None:
-    begun = time.monotonic()
     ended = prune(*command)
-    took = time.monotonic() - begun
     told = " ".join(ended.err.split())
     assert "Traceback" not in ended.err and "Logging error" not in ended.err, ended.err
     assert ended.code == case.get("code", 2), (ended.code, ended.out[-300:], told)
     assert case["said"] in told, told
-    assert took < SECONDS
 
 
 @pytest.fixture(scope="session")

