@@ -30,7 +30,10 @@ CHANGED = (
     "comparison/significance.py",
 )  # fmt: skip
 """What is changed, under `prune_cli/`: engine, losses, checkpoints and identity of runs, the sparse file, statistics."""
-BESIDE = ("pruning", "heads", "test_regularizers.py", "training", "config", "sparse", "comparison")
+BESIDE = (
+    "pruning", "heads", "test_regularizers.py", "training", "config/test_run_config.py", "config/test_saved.py", "sparse",
+    "comparison/test_groups.py",
+)  # fmt: skip
 """Tests beside it, under `tests/`."""
 DOCTESTS = ("pruning", "heads", "regularizers.py", "training", "config", "sparse", "comparison")
 """Modules with doctests, under `prune_cli/`."""
@@ -40,13 +43,16 @@ SETTINGS = """
 source_paths = ["prune_cli"]
 only_mutate = {changed}
 also_copy = {copied}
-pytest_add_cli_args = ["-m", "{marker}", "-p", "no:cacheprovider", "-p", "no:jaxtyping", "-o", "addopts={options}"]
+pytest_add_cli_args = ["-m", "{marker}", "-o", "addopts={options}"]
 pytest_add_cli_args_test_selection = {tests}
 do_not_mutate_patterns = {beyond}
 timeout_multiplier = 2.0
 timeout_constant = 10.0
 """
-OPTIONS = "--import-mode=importlib --doctest-modules --strict-markers"
+OPTIONS = (
+    "--import-mode=importlib --doctest-modules --strict-markers -p no:cacheprovider -p no:jaxtyping"
+    " --ignore=tests/test_dependencies.py"  # the changed code imports mutmut
+)
 """Shapes are not checked: a process that tests a change has imported the package before, and jaxtyping comes too late."""
 BEYOND = (r"cast\(", "strict=True", "raise AssertionError", "device=")
 """Lines whose changes no test can notice: types for the type checker, what cannot happen, devices where there is only a CPU."""
