@@ -32,7 +32,7 @@ CHANGED = (
 """What is changed, under `prune_cli/`: engine, losses, checkpoints and identity of runs, the sparse file, statistics."""
 BESIDE = (
     "pruning", "heads", "test_regularizers.py", "training", "config/test_run_config.py", "config/test_saved.py", "sparse",
-    "comparison/test_groups.py",
+    "comparison/test_groups.py", "compaction/test_structure.py",
 )  # fmt: skip
 """Tests beside it, under `tests/`."""
 DOCTESTS = ("pruning", "heads", "regularizers.py", "training", "config", "sparse", "comparison")

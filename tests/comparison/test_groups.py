@@ -172,3 +172,16 @@ def test_several_comparisons_are_corrected_for(runs: Path) -> None:
 @pytest.mark.parametrize(("pairs", "p"), [([0.01] * 3, 0.0), ([0.0] * 3, 1.0), ([1, 2, 3, 4, 5], 0.0132356)])
 def test_paired_t(pairs: list[float], p: float) -> None:
     assert paired_t(pairs) == pytest.approx(p, rel=1e-4)
+
+
+def test_a_difference_is_that_of_shared_seeds(runs: Path) -> None:
+    made_run(runs, seed=4, metric=0.99)  # of pins alone
+    (difference,) = [each for each in differences(compared(runs)) if each.other.values["criterion"] == "magnitude"]
+    assert (difference.seeds, difference.difference) == (3, pytest.approx(0.03))
+
+
+def test_no_chance_is_more_than_certain(tmp_path: Path) -> None:
+    for criterion, noise in (("pins", 0.0), ("magnitude", 0.01), ("random", 0.012)):
+        for seed, sign in ((1, 1), (2, -1), (3, 0)):
+            made_run(tmp_path, criterion=criterion, seed=seed, metric=0.8 + noise * sign)
+    assert [each.p for each in differences(compared(tmp_path))] == [1.0, 1.0]

@@ -19,7 +19,8 @@ from transformers import (
 )
 
 from prune_cli.heads import IGNORED, decisions, text
-from prune_cli.heads.base import Head
+from prune_cli.heads.base import Head, inputs_of
+from prune_cli.heads.classification import Classification
 from prune_cli.heads.decisions import Choice, task_loss
 from prune_cli.heads.spans import IMPOSSIBLE, Spans
 from prune_cli.heads.text import Text, Vocabulary
@@ -335,3 +336,27 @@ def test_texts_are_searched_for_as_was_asked(
     assert (config.pad_token_id, config.eos_token_id, config.bos_token_id) == (0, 1, 3)
     assert config.decoder_start_token_id == begins
     assert torch.equal(asked["attention_mask"], batch["source_mask"])
+
+
+def test_classes_are_named_as_a_configuration_names_them() -> None:
+    assert Classification().options(("no", "yes")) == {
+        "num_labels": 2,
+        "id2label": {0: "no", 1: "yes"},
+        "label2id": {"no": 0, "yes": 1},
+        "problem_type": "single_label_classification",
+    }
+    assert inputs_of({"input_ids": 1, "labels": 2}) == {"input_ids": 1}
+
+
+@torch.no_grad()
+def test_a_bias_behind_the_output_layer_is_seen(tokenizer: PreTrainedTokenizerFast) -> None:
+    model, head = writer("bart"), Text(max_new_tokens=4, beams=1)
+    model.final_logits_bias.normal_()
+    assert head.problem(model, tokenizer) is None
+
+
+@torch.no_grad()
+def test_targets_are_widened_no_further_than_a_model_has_positions(tokenizer: PreTrainedTokenizerFast) -> None:
+    model, head = writer("bart", max_position_embeddings=5), Text(max_new_tokens=4, beams=1)
+    batch = head.collator(tokenizer)([{"source_ids": [2, 3, 4], "target_ids": [5, 6, 1]}])
+    assert head.outputs(model, batch).hidden.shape == (3, 16)

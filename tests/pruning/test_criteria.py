@@ -92,3 +92,15 @@ def test_random_is_uniform_and_depends_on_position_and_seed_alone() -> None:
 def test_refuses_impossible_values(options: dict[str, float], message: str) -> None:
     (problem,) = Pins(**options).problems()  # type: ignore[arg-type]
     assert problem.startswith(message)
+
+
+def test_random_is_the_hash_of_a_position() -> None:
+    """As MurmurHash3's finalizer gives it in whole numbers: a run that is resumed elsewhere has the same order."""
+    where = WeightRows(torch.zeros(1, 3), None, None, 0.1, 5)
+    expected = []
+    for position in (5, 6, 7):
+        x = (position * 0x9E3779B1 + 3 * 0x85EBCA77) % 2**32
+        x = ((x ^ (x >> 16)) * 0x85EBCA6B) % 2**32
+        x = ((x ^ (x >> 13)) * 0xC2B2AE35) % 2**32
+        expected.append(((x ^ (x >> 16)) >> 8) / 2**24)
+    assert Random(seed=3).score(where).tolist() == [expected]

@@ -67,6 +67,13 @@ def test_what_an_option_takes(option: type, field: str, values: tuple[list[Any],
         assert all(problem.startswith((f"{field} ", "first_teacher is missing", "n is ")) for problem in told), told
 
 
+def test_published_decays_are_told() -> None:
+    assert list(Platon(beta1=2.0, beta2=3.0).problems()) == [
+        "beta1 is 2: give a decay from 0 to below 1, as published 0.85",
+        "beta2 is 3: give a decay from 0 to below 1, as published 0.95",
+    ]
+
+
 def test_one_gradient_does_where_nothing_is_chosen_by_others() -> None:
     assert list(Obert(gradients=1, damp=0.1).problems()) == []
     assert list(Magnitude().problems()) == []

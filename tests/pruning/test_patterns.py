@@ -149,6 +149,7 @@ def test_uniform_is_as_sparse_in_every_matrix() -> None:
 def test_uniform_gives_the_rest_to_the_largest_remainders() -> None:
     assert rounded([0.3, 0.3, 0.3], [10, 5, 5], 6) == [3, 2, 1]
     assert rounded([1.0, 1.0], [3, 4], 7) == [3, 4]
+    assert rounded([1.0, 0.5], [2, 3], 5) == [2, 3], "what is full takes no more"
 
 
 def test_erk_by_hand() -> None:
@@ -163,11 +164,12 @@ def test_erk_by_hand() -> None:
     assert Uniform().counts(FORM, 0.5, 0.5) == [64, 64, 128, 128]
 
 
-def test_a_matrix_of_its_own_is_named_where_its_importance_is_no_number() -> None:
+@pytest.mark.parametrize("pattern", [Uniform(), Floor(), Unstructured(), NofM()], ids=str)
+def test_a_matrix_is_named_where_its_importance_is_no_number(pattern: Pattern) -> None:
     made = random(6)
     made.values["b.up"][3, 3] = math.nan
     with pytest.raises(InvalidScores, match=re.escape("b.up")):
-        removed(Uniform(), made, 0.5)
+        removed(pattern, made, 0.5)
 
 
 @pytest.mark.parametrize(

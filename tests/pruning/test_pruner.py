@@ -265,3 +265,14 @@ def test_scores_that_are_no_numbers_name_the_criterion(value: float) -> None:
 def test_missing_gradient_names_the_matrix() -> None:
     with pytest.raises(ValueError, match="a has no gradient"):
         make_pruner(make_weights(), Pins()).before_optimizer_step(0, [0.1] * 3)
+
+
+def test_what_lies_in_a_checkpoint_has_these_names() -> None:
+    weights = make_weights()
+    held = make_pruner(weights, Magnitude(), regrow=False)
+    train(weights, held, range(30))
+    released = make_pruner(weights, Pins())
+    train(weights, released, range(30))
+    buffers = {f"{buffer}.{name}" for buffer in ("window", "ema", "uncertainty") for name in SHAPES}
+    assert set(released.state_dict()) - buffers == set(held.state_dict()) - {f"mask.{name}" for name in SHAPES}
+    assert {f"mask.{name}" for name in SHAPES} <= set(held.state_dict())

@@ -246,6 +246,17 @@ def test_oberts_own_damping_is_the_mean_curvature_while_one_gradient_is_known() 
     grad = torch.full((2, 4), 3.0)  # a square of 9, and 10 is the nearest power of ten
     scorer, _ = surgeon(torch.ones(2, 4), grad[None], block=4, damp="auto")
     assert float(scorer.buffers()["damp"]) == 10.0
+    scorer, _ = surgeon(torch.ones(2, 4), 1e-3 * grad[None], block=4, damp="auto")
+    assert float(scorer.buffers()["damp"]) == pytest.approx(1e-5)
+
+
+def test_oberts_own_damping_stays_once_all_gradients_are_known() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, grads = torch.randn(4, 8, generator=generator), torch.randn(6, 4, 8, generator=generator)
+    scorer, _ = surgeon(weight, grads, block=8, damp="auto")
+    before = float(scorer.buffers()["damp"])
+    scorer.observe(WeightRows(weight, 1e3 * grads[0], None, RATE, 0), slice(0, 4), 10 * (len(grads) - 1))
+    assert float(scorer.buffers()["damp"]) == before
 
 
 def test_obert_says_what_would_fit_into_memory() -> None:

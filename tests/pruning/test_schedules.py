@@ -62,6 +62,9 @@ def test_stepped_cuts_by_hand() -> None:
     assert schedule.cycles(110) == [21, 44, 68, 91]
     assert not Stepped(rewarm=False).cycles(110)
     (problem,) = schedule.misfits(50)
+    assert problem.startswith(
+        "the run has 50 steps: 20 before the first of 4 cuts and 20 after the last one leave less than 10 steps for the scores"
+    )
     assert "at least 70 steps" in problem
     assert not list(schedule.misfits(70))
 

@@ -64,6 +64,18 @@ def test_half_precision_rounds_once(dtype, bits: int, tmp_path: Path) -> None:
         torch.testing.assert_close(state[key], value, rtol=2.0**-bits, atol=1e-7)
 
 
+def test_what_is_read_is_float32_and_sizes_add_up(tmp_path: Path) -> None:
+    matrix = torch.zeros(4, 8)
+    matrix[1, 2] = 1.5
+    size = write_sparse([("w", matrix), ("v", matrix), ("dense", torch.ones(3))], tmp_path / FILE, dtype="fp16")
+    file = opened(tmp_path / FILE)
+    assert [file.tensor(name).dtype for name in ("w", "v", "dense")] == [np.float32] * 3
+    assert size["dense"] == 2 * 4 * 32
+    write_sparse([("w", matrix)], tmp_path / FILE, dtype="fp16")
+    alone = write_sparse([("w", matrix)], tmp_path / FILE, dtype="fp16")
+    assert size["sparse"] == 2 * alone["sparse"]
+
+
 def test_int8_has_a_scale_for_each_row(tmp_path: Path) -> None:
     tensors = _saved("bert", tmp_path, int8=True)
     pruned = set(opened(tmp_path / FILE).matrices)

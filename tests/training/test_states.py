@@ -83,6 +83,15 @@ def test_a_state_for_each_block_and_each_attention(kind: str) -> None:
     assert read(model, head, batch).states == {}
 
 
+@pytest.mark.parametrize("kind", ["t5", "bart", "gpt2"])
+def test_each_stack_has_the_padding_of_what_it_reads(kind: str) -> None:
+    """Sources of 10 and 4 tokens and half as many to write; a decoder alone reads both, one behind the other."""
+    found = read(made(kind), head_of(kind), batch_of(kind, 10, 4), ["hidden"]).states["hidden"]
+    read_tokens = [there.sum(1).tolist() for _, there in found]
+    half = len(found) // 2
+    assert read_tokens == ([[15, 6]] * 2 if kind == "gpt2" else [[10, 4]] * half + [[5, 2]] * half)
+
+
 @pytest.mark.parametrize("what", ["hidden", "attention"])
 @pytest.mark.parametrize("kind", SIZES)
 def test_padding_counts_for_nothing_and_rows_add_up(kind: str, what: str) -> None:

@@ -83,8 +83,8 @@ def _lifted(rows: Rows, floors: tuple[Cutoff, ...]) -> Rows:
 
 
 def lifted(values: Float[Tensor, "rows inner"], stays: Bool[Tensor, "rows inner"]) -> Float[Tensor, "rows inner"]:
-    """The importance, of what stays in any case the largest number there is."""
-    return torch.where(stays, torch.finfo(values.dtype).max, values)
+    """The importance, of what stays in any case the largest number; what is no number is left for selection to refuse."""
+    return torch.where(stays & values.isfinite(), torch.finfo(values.dtype).max, values)
 
 
 @final
