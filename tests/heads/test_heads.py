@@ -22,6 +22,7 @@ from prune_cli.heads import IGNORED, decisions, text
 from prune_cli.heads.base import Head, inputs_of
 from prune_cli.heads.classification import Classification
 from prune_cli.heads.decisions import Choice, task_loss
+from prune_cli.heads.regression import Regression
 from prune_cli.heads.spans import IMPOSSIBLE, Spans
 from prune_cli.heads.text import Text, Vocabulary
 from prune_cli.heads.tokens import Tokens
@@ -360,3 +361,18 @@ def test_targets_are_widened_no_further_than_a_model_has_positions(tokenizer: Pr
     model, head = writer("bart", max_position_embeddings=5), Text(max_new_tokens=4, beams=1)
     batch = head.collator(tokenizer)([{"source_ids": [2, 3, 4], "target_ids": [5, 6, 1]}])
     assert head.outputs(model, batch).hidden.shape == (3, 16)
+
+
+def test_a_number_has_one_output_and_its_own_labels() -> None:
+    head = Regression()
+    assert head.options(()) == {"num_labels": 1, "problem_type": "regression"}
+    labels = torch.tensor([1.5, 2.0])
+    (number,) = head.decisions(torch.tensor([1.0, 2.0]), {"labels": labels})
+    assert number.labels is labels
+
+
+def test_answers_are_not_looked_for_in_texts_that_are_padded_on_the_left(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert Spans().problem(encoder(AutoModelForQuestionAnswering), tokenizer) is None
+    tokenizer.padding_side = "left"
+    told = Spans().problem(encoder(AutoModelForQuestionAnswering), tokenizer)
+    assert told == "its tokenizer pads on the left"

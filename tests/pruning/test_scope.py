@@ -169,3 +169,9 @@ def test_include_and_exclude() -> None:
 def test_nothing_left_is_an_error_with_the_expressions() -> None:
     with pytest.raises(ValueError, match=r"12 matrices .* none of them fits model.include='nowhere'"):
         prunable_matrices(tiny("bert"), include="nowhere")
+
+
+def test_positions_count_through_the_model() -> None:
+    """What the tie rule and `criterion=random` go by."""
+    starts = [matrix.start for matrix in prunable_matrices(tiny("bert"))]
+    assert starts[:7] == [0, 64, 128, 192, 256, 384, 512]  # four of 8 x 8, then 16 x 8 and 8 x 16, and the next layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 from prune_cli.errors import UserError
 from prune_cli.runtime import load_sparse
 from prune_cli.runtime.sparse import FILE
-from prune_cli.sparse.reader import BrokenFile, crc32, opened
+from prune_cli.sparse.reader import FORMAT, BrokenFile, crc32, opened
 from prune_cli.sparse.writer import write_sparse
 from tests.compaction.architectures import ARCHITECTURES, tiny
 
@@ -216,3 +217,16 @@ def _damaged(good: bytes, random: np.random.Generator) -> bytes:
         except (ValueError, KeyError, TypeError, AttributeError):
             return bytes(data)
     return bytes(data)
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(b"{" * 100)
+    with pytest.raises(BrokenFile, match=re.escape(f"{path}: ")):
+        opened(path)
+    save_file({"w": torch.ones(2)}, path, {"format": "pt"})
+    with pytest.raises(BrokenFile, match=re.escape(f"{path} is no sparse file of version 1: None")):
+        opened(path)
+    save_file({"w": torch.ones(2)}, path, {"format": FORMAT, "version": "2"})
+    with pytest.raises(BrokenFile, match=r"of version 1: 2$"):
+        opened(path)
