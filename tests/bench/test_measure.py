@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from prune_cli.bench.base import Arrays, Candidate
+from prune_cli.bench.base import Arrays, Candidate, Runtime
 from prune_cli.bench.bench import verdict
 from prune_cli.bench.graphs import OnnxRuntime, OpenVino
 from prune_cli.bench.measure import Load, Times, dominated, in_turns, loads, metric_of
@@ -24,7 +24,7 @@ from prune_cli.errors import UserError
 from prune_cli.exporting.source import Source
 from prune_cli.paths import CONF
 from prune_cli.run import evaluate
-from tests.tiers import exhaustive
+from tests.tiers import exhaustive, quick
 from tests.whole_runs import do
 
 
@@ -88,23 +88,27 @@ def _example(source: Source):
     return next(iter(source.inputs(8, 8)))
 
 
-def test_the_metric_is_that_of_prune_eval_in_every_runtime(source: Source, run: Path, tmp_path: Path) -> None:
+WAYS = [(False, PyTorch()), (False, OnnxRuntime()), (True, PyTorch()), (True, OpenVino())]
+
+
+@pytest.mark.parametrize(("compacted", "runtime"), quick(WAYS[1:3], WAYS), ids=str)
+def test_the_metric_is_that_of_prune_eval_in_every_runtime(
+    compacted: bool, runtime: Runtime, source: Source, run: Path, tmp_path: Path
+) -> None:
     config, model = saved_run(run, [])
     expected = evaluate(config, model, Console(quiet=True)).metrics[source.task.primary_metric]
-    saved, compacted = (
-        Candidate(source, tmp_path / str(each), compacted=each, example=_example(source)) for each in (False, True)
-    )
-    for candidate, runtime in (
-        (saved, PyTorch()),
-        (saved, OnnxRuntime()),
-        (compacted, PyTorch()),
-        (compacted, OpenVino()),
-    ):
-        called, size = runtime.prepare(candidate)
-        assert metric_of(called, source) == pytest.approx(expected, abs=1e-12)
-        assert size > 0
+    candidate = Candidate(source, tmp_path, compacted=compacted, example=_example(source))
+    called, size = runtime.prepare(candidate)
+    assert metric_of(called, source) == pytest.approx(expected, abs=1e-12)
+    assert size > 0
+
+
+@exhaustive
+def test_the_peak_is_that_of_a_process_of_its_own(source: Source, tmp_path: Path) -> None:
+    candidate = Candidate(source, tmp_path, compacted=False, example=_example(source))
     inputs = {name: value.numpy() for name, value in _example(source).items()}
-    assert peak_memory(OnnxRuntime(), saved, inputs) > 0  # of what is loaded here nothing goes along
+    OnnxRuntime().prepare(candidate)
+    assert peak_memory(OnnxRuntime(), candidate, inputs) > 0  # of what is loaded here nothing goes along
 
 
 @exhaustive

@@ -35,7 +35,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from places(item, (*place, key))
 
 
-@pytest.mark.parametrize("wrong", quick([None, "x<b>"], [None, [], "x<b>", {}, -1, math.nan, {"a": [1]}]), ids=repr)
+@pytest.mark.parametrize("wrong", quick(["x<b>"], [None, [], "x<b>", {}, -1, math.nan, {"a": [1]}]), ids=repr)
 def test_any_value_of_a_result_may_be_wrong(wrong: Any, tmp_path: Path) -> None:
     for criterion in ("pins", "magnitude"):
         made_run(tmp_path, criterion=criterion, layers=2)

@@ -21,7 +21,7 @@ from prune_cli.errors import Stopped
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome
 from prune_cli.training.interrupt import StopRequest
-from tests.tiers import quick
+from tests.tiers import exhaustive, quick
 from tests.whole_runs import assert_same_end, do
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
@@ -124,11 +124,9 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
+@exhaustive
 @pytest.mark.parametrize(
-    ("precision", "first"),
-    quick([("fp32", signal.SIGHUP)], [("fp32", signal.SIGHUP), ("bf16", signal.SIGTERM)]),
-    ids=str,
-    indirect=["precision"],
+    ("precision", "first"), [("fp32", signal.SIGHUP), ("bf16", signal.SIGTERM)], ids=str, indirect=["precision"]
 )
 def test_a_hang_up_never_insists(
     first: signal.Signals, undisturbed: Outcome, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from prune_cli.tracking.rows import ending
 from prune_cli.tracking.sync import offline_runs
 from prune_cli.tracking.wandb import Wandb
 from prune_cli.tracking.workspace import GROUPS, make, workspace
+from tests.tiers import exhaustive
 from tests.tracking.wandb_server import WandbServer, serving
 
 
@@ -70,6 +71,7 @@ def test_an_online_run_is_sent_as_it_goes(
     assert [record for record in caplog.records if record.name.startswith("prune_cli")] == []
 
 
+@exhaustive
 def test_model_and_pictures_are_handed_over_when_asked(
     server: WandbServer, tmp_path: Path, result: dict[str, Any]
 ) -> None:
@@ -84,11 +86,13 @@ def test_model_and_pictures_are_handed_over_when_asked(
     assert any("figures/metric" in path for path in server.uploads)
 
 
+@exhaustive
 def test_nothing_is_handed_over_unasked(server: WandbServer, tmp_path: Path, result: dict[str, Any]) -> None:
     follow(tmp_path / "first", result)
     assert {artifact["artifactTypeName"] for artifact in server.artifacts} <= {"run_table"}
 
 
+@exhaustive
 def test_in_a_sweep_the_run_has_the_id_that_the_agent_gave_it(
     server: WandbServer, isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, result: dict[str, Any]
 ) -> None:
@@ -129,6 +133,7 @@ def test_offline_runs_are_sent_once_each(
     assert told == ["sent first", "sent before first", "sent second", "sent before first", "sent before second"]
 
 
+@exhaustive
 def test_what_cannot_be_sent_is_told_and_kept(
     offline: Path, isolated_wandb: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +160,7 @@ def test_the_workspace_groups_runs_by_task_criterion_and_sparsity() -> None:
     assert '"grouping":[{"section":"config","name":"choices.value.task"}' in said
 
 
+@exhaustive
 def test_the_workspace_and_the_report_are_saved(server: WandbServer) -> None:
     pytest.importorskip("wandb_workspaces")
     made = make("tests", None, report=True)
