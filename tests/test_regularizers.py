@@ -35,14 +35,14 @@ def reference(student: np.ndarray, teacher: np.ndarray, labels: np.ndarray, tau:
 
 
 @pytest.mark.parametrize("weight", ["adaptive", 0.0, 0.3, 1.0])
-@pytest.mark.parametrize("classes", [2, 3, 9])
-def test_same_as_the_formula(weight: float | str, classes: int) -> None:
+@pytest.mark.parametrize(("classes", "tau"), [(2, 2.0), (3, 3.0), (9, 1.5)])
+def test_same_as_the_formula(weight: float | str, classes: int, tau: float) -> None:
     generator = np.random.default_rng(classes)
     student, teacher = generator.normal(size=(2, 50, classes)) * 3
     labels = generator.integers(0, classes, 50)
-    rule = Distillation(weight=weight, temperature=2.0)
+    rule = Distillation(weight=weight, temperature=tau)
     loss = loss_of(rule, torch.tensor(student), torch.tensor(teacher), torch.tensor(labels)) / len(labels)
-    expected = reference(student, teacher, labels, 2.0, None if weight == "adaptive" else float(weight))
+    expected = reference(student, teacher, labels, tau, None if weight == "adaptive" else float(weight))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 

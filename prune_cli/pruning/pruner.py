@@ -183,10 +183,10 @@ class Pruner:
             self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
         for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
             for kind, buffer in scorer.buffers().items():
-                buffer.copy_(_restored(state[f"{kind}.{matrix.name}"], matrix))
+                buffer.copy_(state[f"{kind}.{matrix.name}"])
         for kind, tensors in self._apart() if self.mask is not None else ():
             for matrix, tensor in zip(self.matrices, tensors, strict=True):
-                tensor.copy_(_restored(state[f"{kind}.{matrix.name}"], matrix))
+                tensor.copy_(state[f"{kind}.{matrix.name}"])
 
     def _apart(self) -> Iterator[tuple[str, list[Tensor]]]:
         """What is kept of removed weights, a tensor for each matrix."""
@@ -249,8 +249,3 @@ class Pruner:
         """Zero again what the optimizer has moved of removed weights."""
         for matrix, mask in zip(self.matrices, self._held or (), strict=False):
             matrix.local().masked_fill_(mask, 0)
-
-
-def _restored(kept: Tensor, matrix: Matrix) -> Tensor:
-    """A buffer of a checkpoint; earlier versions wrote those of a weight each as one row."""
-    return matrix.seen(kept) if kept.ndim == 1 and kept.numel() == matrix.parameter.numel() else kept

@@ -276,3 +276,9 @@ def test_what_lies_in_a_checkpoint_has_these_names() -> None:
     buffers = {f"{buffer}.{name}" for buffer in ("window", "ema", "uncertainty") for name in SHAPES}
     assert set(released.state_dict()) - buffers == set(held.state_dict()) - {f"mask.{name}" for name in SHAPES}
     assert {f"mask.{name}" for name in SHAPES} <= set(held.state_dict())
+
+
+def test_the_sparsity_of_a_selection_is_kept_exactly() -> None:
+    pruner = make_pruner(make_weights(), Magnitude(), sparsity=0.123)
+    pruner.after_optimizer_step(119)
+    assert float(pruner.state_dict()["selected.sparsity"]) == 0.123

@@ -250,6 +250,16 @@ def test_oberts_own_damping_is_the_mean_curvature_while_one_gradient_is_known() 
     assert float(scorer.buffers()["damp"]) == pytest.approx(1e-5)
 
 
+def test_obert_moves_nothing_where_it_is_told_not_to() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, grads = torch.randn(4, 8, generator=generator), torch.randn(6, 4, 8, generator=generator)
+    for update in (True, False):
+        scorer, held = surgeon(weight, grads, block=8, update=update)
+        with torch.no_grad():
+            scorer.compensate(held, weight < 0, slice(0, 4))
+        assert torch.equal(held, weight) is not update
+
+
 def test_oberts_own_damping_stays_once_all_gradients_are_known() -> None:
     generator = torch.Generator().manual_seed(0)
     weight, grads = torch.randn(4, 8, generator=generator), torch.randn(6, 4, 8, generator=generator)

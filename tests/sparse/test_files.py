@@ -230,3 +230,15 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     save_file({"w": torch.ones(2)}, path, {"format": FORMAT, "version": "2"})
     with pytest.raises(BrokenFile, match=r"of version 1: 2$"):
         opened(path)
+
+
+def test_what_is_no_float32_stays_and_a_checksum_is_compared(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    write_sparse([("w", torch.zeros(4, 8)), ("positions", torch.arange(3))], path, dtype="fp16")
+    assert opened(path).tensor("positions").dtype == np.int64
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BrokenFile):
+        opened(path)
+    opened(path, verify=False)
