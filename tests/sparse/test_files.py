@@ -72,7 +72,6 @@ def test_what_is_read_is_float32_and_sizes_add_up(tmp_path: Path) -> None:
     file = opened(tmp_path / FILE)
     assert [file.tensor(name).dtype for name in ("w", "v", "dense")] == [np.float32] * 3
     assert size["dense"] == 2 * 4 * 32
-    write_sparse([("w", matrix)], tmp_path / FILE, dtype="fp16")
     alone = write_sparse([("w", matrix)], tmp_path / FILE, dtype="fp16")
     assert size["sparse"] == 2 * alone["sparse"]
 
