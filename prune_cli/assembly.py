@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli import models
 from prune_cli.compaction.structure import prunable
-from prune_cli.data.encoded import highest_token, only_label
-from prune_cli.errors import UserError
+from prune_cli.data.encoded import cut_records, highest_token, only_label
+from prune_cli.errors import UserError, shortened
 from prune_cli.marks import LARGEST
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Schedule
 from prune_cli.regularizers import Distillation
+from prune_cli.tasks.sameness import only_answer, repeated
 from prune_cli.training.evaluation import Evaluation
 from prune_cli.training.states import state_problems
 from prune_cli.training.teacher import Teacher
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
     from prune_cli.config.run_config import RunConfig
-    from prune_cli.tasks.base import Task
+    from prune_cli.tasks.base import Row, Task
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +76,12 @@ def planned(config: RunConfig, rows: int) -> Plan:
     return Plan(steps, schedule)
 
 
-def warn_of_records(task: Task, encoded: Dataset) -> None:
+def warn_of_records(task: Task, records: Mapping[str, Dataset], encoded: Dataset) -> None:
     """Say aloud what may be meant, but seldom is.
 
     Args:
         task: The task.
+        records: By split.
         encoded: The training records.
     """
     if "train" in task.evaluation_splits:
@@ -88,6 +91,56 @@ def warn_of_records(task: Task, encoded: Dataset) -> None:
         )
     if "labels" in encoded.column_names and (only := only_label(encoded)) is not None:
         log.warning("ALL TRAINING RECORDS HAVE THE SAME LABEL (%s): there is nothing to learn.", only)
+    warn_of_cut(task, encoded, "training")
+    for split in dict.fromkeys(task.evaluation_splits):
+        warn_of_one_answer(task, records[split], split)
+        if split != "train" and (count := repeated(task, records["train"], records[split])):
+            log.warning(
+                "%d of %d records of %s (%.3g%%) ARE TRAINING RECORDS TOO: metrics of them say little about others. Leave them"
+                " out of one of the two.",
+                count,
+                len(records[split]),
+                split,
+                100 * count / len(records[split]),
+            )
+
+
+def warn_of_cut(task: Task, encoded: Dataset, split: str) -> None:
+    """Say how many records lose their end.
+
+    Args:
+        task: Encoded them.
+        encoded: With a column `cut`, where the task can cut records.
+        split: Of which they are.
+    """
+    cut = cut_records(encoded)
+    if cut:
+        total = len(set(encoded["record"][:]))
+        log.warning(
+            "%d of %d %s records (%.3g%%) have more tokens than the model is given, and lose their end: raise"
+            " task.max_length (%d), or take a model with longer inputs.",
+            cut,
+            total,
+            split,
+            100 * cut / total,
+            task.max_length,
+        )
+
+
+def warn_of_one_answer(task: Task, records: Dataset, split: str) -> None:
+    """Say that one and the same is right of all records to evaluate.
+
+    Args:
+        task: The task.
+        records: With their answers.
+        split: Of which they are.
+    """
+    if (answer := only_answer(task, cast("Iterable[Row]", task.examples(records)))) is not None:
+        log.warning(
+            "ALL RECORDS OF %s HAVE THE SAME ANSWER (%s): metrics cannot tell a model that knows nothing from a good one.",
+            split,
+            shortened(answer),
+        )
 
 
 def warn_of_no_teacher(config: RunConfig, steps: int, evaluated_every: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +16,7 @@ from prune_cli.config.command import commands
 from prune_cli.files import write_text
 from prune_cli.report import figures, model_card, names, samples
 from prune_cli.runtime.compact import is_compact
+from prune_cli.tasks.sameness import only_prediction
 from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
     from prune_cli.artifacts.run_folder import RunFolder
     from prune_cli.config.identity import Contents
     from prune_cli.config.run_config import RunConfig
+    from prune_cli.tasks.base import Row
     from prune_cli.training.trainer import PruningTrainer
+
+log = logging.getLogger(__name__)
 
 
 def finish(
@@ -49,6 +55,12 @@ def finish(
         The content of result.json, and some of the predictions.
     """
     task, pruner = trainer.task, trainer.checkpoints.pruner
+    final = trainer.final_predictions()
+    first = task.evaluation_splits[0]
+    examples = trainer.evaluation.examples[first]
+    only = only_prediction(task, final[first], cast("Iterable[Row]", examples)) if final[first] else None
+    if only is not None:
+        log.warning("THE MODEL SAYS THE SAME OF ALL RECORDS (%s): it tells nothing apart.", samples.one_line(only))
     told = cast("models.Architecture | None", config.model.architecture)
     with folder.replacing(folder.model) as saved:
         model.save_pretrained(saved)
@@ -76,8 +88,9 @@ def finish(
             "primary_metric": task.primary_metric,
             "metric": last[f"eval_{task.primary_metric}"],
             "metrics": result.metrics_of(last),
-            "signatures": task.signatures(trainer.evaluation.examples[task.evaluation_splits[0]]),
+            "signatures": task.signatures(examples),
             "best_at_target": result.best_at_target(history, task.primary_metric, pruner.target_now),
+            "only_prediction": only,
             "taught_steps": None if trainer.teacher is None else trainer.teacher.taught,
             "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
             "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
@@ -110,21 +123,17 @@ def finish(
         )
         figures.layer_sparsity(summary["layers"], pictures / "layers.png", title)
     rows = [
-        {"split": split, **record, samples.RIGHT: task.right(prediction, record), "prediction": prediction}
-        for split, predictions in trainer.final_predictions().items()
+        row
+        for split, predictions in final.items()
         if predictions
-        for record, prediction in zip(trainer.evaluation.examples[split].to_list(), predictions, strict=True)
+        for row in samples.rows(task, split, trainer.evaluation.examples[split].to_list(), predictions)
     ]
     write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     shown = samples.picked(rows, samples.SHOWN)
     write_text(folder.samples, samples.as_markdown(shown, folder.path.name))
+    kept = (samples.ID, *task.inputs, samples.EXPECTED, samples.PREDICTED)
     summary["samples"] = [
-        {
-            **{name: samples.told(row[name]) for name in task.inputs},
-            "expected": samples.one_line(task.headline(task.expected(row))),
-            "predicted": samples.one_line(task.headline(row["prediction"])),
-            samples.RIGHT: row[samples.RIGHT],
-        }
+        {**{name: samples.told(row[name]) for name in kept if name in row}, samples.RIGHT: row[samples.RIGHT]}
         for row in shown
     ]
     trainer.checkpoints.history.save(folder.history)

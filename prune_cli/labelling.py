@@ -15,8 +15,9 @@ import torch
 
 from prune_cli import models
 from prune_cli.config.identity import Contents
+from prune_cli.data.asking import asked_rows, placed_rows
 from prune_cli.data.augmentation import Replacer
-from prune_cli.data.extra import AUGMENT, Extra, unanswered
+from prune_cli.data.extra import AUGMENT, Extra
 from prune_cli.data.records import Split, checked, source_of
 from prune_cli.errors import UserError
 from prune_cli.regularizers import Distillation
@@ -64,6 +65,7 @@ def with_extra(
     key = hashlib.sha256(json.dumps(said).encode()).hexdigest()
     made = remembered("extra", key, lambda: _labelled(config, task, _rows(config, task, records), tokenizer))
     log.info("%d more records, labelled by the first teacher", len(made))
+    records = records.select_columns(made.column_names)  # none of these has an id
     whole = concatenate_datasets([records.cast(made.features), made])
     whole.info.description = source_of(records)
     return whole
@@ -73,7 +75,7 @@ def _rows(config: RunConfig, task: Task, records: Dataset) -> list[Mapping[str, 
     """The extra records, without answers."""
     source = cast("Extra", config.data)
     if source.extra != AUGMENT:
-        return unanswered(Path(cast("str", source.extra)).expanduser(), task)
+        return asked_rows(task, placed_rows(task, Path(cast("str", source.extra))))
     model, tokenizer = _masked_model(config)
     replace = Replacer(model, tokenizer, replaced=source.replaced, seed=_SEED)
     rows = [{name: row[name] for name in task.inputs} for row in cast("list[dict[str, Any]]", records.to_list())]

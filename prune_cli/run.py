@@ -22,7 +22,7 @@ from rich.console import Console
 from prune_cli import assembly, models
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import Contents, contents, identity, run_name
-from prune_cli.data.records import asked
+from prune_cli.data.asking import asked_rows
 from prune_cli.finish import finish
 from prune_cli.labelling import with_extra
 from prune_cli.tasks.cache import encoded
@@ -133,7 +133,7 @@ def _run(
     plan = assembly.planned(config, len(train))
     steps = plan.steps
     evaluated_every = options.evaluated_every(steps)
-    assembly.warn_of_records(task, train)
+    assembly.warn_of_records(task, records, train)
     assembly.warn_of_no_teacher(config, steps, evaluated_every)
     folder.note(steps=steps, primary_metric=task.primary_metric)
     log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(train), steps, folder.path)
@@ -243,10 +243,14 @@ def evaluate(config: RunConfig, model_folder: Path, console: Console) -> Evaluat
     transformers.utils.logging.disable_progress_bar()
     with _saved_model(config, model_folder) as (trainer, tokenizer):
         task, records = config.data.load(trainer.task, training=False)
+        sets = Evaluation(task, records, tokenizer).sets(whole=True)
+        for split, examples in sets.items():
+            assembly.warn_of_cut(task, examples.encoded, split)
+            assembly.warn_of_one_answer(task, records[split], split)
         progress = EvaluationProgress(console)
         trainer.add_callback(progress)
         with progress.showing():
-            metrics, predictions = trainer.score(Evaluation(task, records, tokenizer).sets(whole=True))
+            metrics, predictions = trainer.score(sets)
     return Evaluated(task, metrics, {split: records[split] for split in task.evaluation_splits}, predictions)
 
 
@@ -272,7 +276,7 @@ def predict(
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     places = places or [f"record {number}" for number in range(1, len(rows) + 1)]
-    records = [dict(asked(config.task, *each)) for each in zip(rows, places, strict=True)]
+    records = asked_rows(config.task, zip(places, rows, strict=True))
     every = {name: None for record in records for name in record}  # one may have a column that another lacks
     records = [{**every, **record} for record in records]
     size = BATCHES_AT_ONCE * config.trainer.eval_batch_size

@@ -12,8 +12,9 @@ from rich.console import Console
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 from prune_cli.config.identity import contents, identity
+from prune_cli.data.asking import asked_rows, placed_rows
 from prune_cli.data.augmentation import Replacer
-from prune_cli.data.extra import Extra, unanswered
+from prune_cli.data.extra import Extra
 from prune_cli.errors import UserError
 from prune_cli.models import load_tokenizer
 from prune_cli.run import Outcome, evaluate, predict
@@ -82,23 +83,26 @@ def test_what_is_in_the_file_makes_another_run_and_not_where_it_lies(teacher: Ou
 def test_texts_alone_do_for_a_task_of_one_text(tmp_path: Path) -> None:
     task = config_of(tmp_path, "task=sst2").task
     file = written(tmp_path / "texts.jsonl", ["A fine film.", {"sentence": "A bad one.", "label": 1}])
-    assert unanswered(file, task) == [{"sentence": "A fine film."}, {"sentence": "A bad one."}]
+    assert asked_rows(task, placed_rows(task, file)) == [{"sentence": "A fine film."}, {"sentence": "A bad one."}]
 
 
 def test_unusable_records_are_told_by_their_lines(tmp_path: Path) -> None:
     task = config_of(tmp_path).task
     file = tmp_path / "texts.jsonl"
-    file.write_text('{"sentence1": "a", "sentence2": "b"}\n{\n"a"\n{"sentence1": "a"}\n' + "5\n" * 6, encoding="utf-8")
+    file.write_text('{"sentence1": "a", "sentence2": "b"}\n{\n"a"\n' + "5\n" * 7, encoding="utf-8")
     with pytest.raises(UserError) as raised:
-        unanswered(file, task)
+        placed_rows(task, file)
     told = raised.value.problems
     assert told[0].startswith(f"{file}:2: broken JSON")
-    assert told[1] == f"{file}:3: not an object with sentence1, sentence2."
-    assert told[2].startswith(f"{file}:4: no column `sentence2`")
+    assert told[1].startswith(f"{file}:3: task mrpc needs sentence1, sentence2: give a JSON object")
+    assert told[2] == f"{file}:4: not an object with sentence1, sentence2."
     assert told[-1] == f"{file}: 4 more records are unusable." and len(told) == 6
+    file.write_text('{"sentence1": "a", "sentence2": "b"}\n{"sentence1": "a"}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=f"{file}:2: no column `sentence2`"):
+        asked_rows(task, placed_rows(task, file))
     file.write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="no records"):
-        unanswered(file, task)
+        placed_rows(task, file)
 
 
 @pytest.mark.parametrize(

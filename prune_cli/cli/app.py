@@ -149,7 +149,7 @@ def predict_(
             "--file",
             "-f",
             metavar="FILE",
-            help="A file with a record a line, as JSON or plain text; - for standard input.",
+            help="A file of records, read by its ending; in .txt a text a line; - for standard input.",
         ),
     ] = None,
     output: Annotated[

@@ -98,12 +98,15 @@ def answer_of(jobs: Iterable[Job], max_drop: float, grid: Sequence[float]) -> An
     metrics: dict[float, dict[int, float]] = {}
     shares: dict[float, list[float]] = {}
     label = ""
+    alike: set[float] = set()
     for job in jobs:
         sparsity = float(_value(job.overrides, _SPARSITY))
         metrics.setdefault(sparsity, {})[job.result["seed"]] = job.result["metric"]
         if "arithmetic" in job.result:
             shares.setdefault(sparsity, []).append(job.result["arithmetic"])
         label = metric_label(job.result["primary_metric"])
+        if job.result.get("only_prediction") is not None:
+            alike.add(sparsity)
     dense = metrics.pop(0.0)
     points = [
         Point(
@@ -113,7 +116,7 @@ def answer_of(jobs: Iterable[Job], max_drop: float, grid: Sequence[float]) -> An
         )
         for sparsity, of_seed in sorted(metrics.items())
     ]
-    return Answer(max_drop=max_drop, metric=label, grid=grid, points=points)
+    return Answer(max_drop=max_drop, metric=label, grid=grid, points=points, alike=sorted(alike))
 
 
 def find(overrides: Sequence[str], config_dir: str | None) -> int:
@@ -193,7 +196,9 @@ def _read(file: Path) -> Answer:
         Point(point["sparsity"], {int(seed): drop for seed, drop in point["drops"].items()}, point.get("arithmetic"))
         for point in said["points"]
     ]
-    return Answer(max_drop=said["max_drop"], metric=said["metric"], grid=said["grid"], points=points)
+    return Answer(
+        max_drop=said["max_drop"], metric=said["metric"], grid=said["grid"], points=points, alike=said["alike"]
+    )
 
 
 def _key(override: str) -> str:

@@ -15,6 +15,7 @@ from prune_cli.config.saved import saved_run
 from prune_cli.data.records import source_of
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
+from prune_cli.report.samples import rows
 
 
 def show_evaluation(
@@ -55,9 +56,9 @@ def show_evaluation(
         write_text(
             predictions,
             "".join(
-                json.dumps({"split": split, **record, "prediction": made}, ensure_ascii=False) + "\n"
+                json.dumps(row, ensure_ascii=False) + "\n"
                 for split, answers in found.predictions.items()
-                for record, made in zip(found.records[split].to_list(), answers, strict=True)
+                for row in rows(found.task, split, found.records[split].to_list(), answers)
             ),
         )
     if as_json:

@@ -225,7 +225,7 @@ def _nearest(folder: str) -> str:
 
 def numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     """The part of result.json by which runs are compared."""
-    names = ("name", "seed", "primary_metric", "metric", "metrics", "seconds")
+    names = ("name", "seed", "primary_metric", "metric", "metrics", "only_prediction", "seconds")
     sparsity = {"sparsity": result["sparsity"]["measured"]} if "sparsity" in result else {}
     arithmetic = {"arithmetic": counted["share"]} if (counted := result.get("arithmetic")) else {}
     return {**{name: result[name] for name in names if name in result}, **sparsity, **arithmetic}

@@ -6,13 +6,12 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
 from prune_cli.cli.printer import printer
-from prune_cli.data.formats import parsed
-from prune_cli.data.records import Unreadable
+from prune_cli.data.asking import CONTEXT, STDIN, Placed, placed_rows
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
 from prune_cli.report.samples import told
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from prune_cli.config.run_config import RunConfig
     from prune_cli.tasks.base import Prediction, Task
 
-STDIN = Path("-")
-CONTEXT = "context"  # the input column that --context fills
-Placed = tuple[str, Mapping[str, Any]]
-"""Where a record stands, for messages, and the raw record."""
-
 
 def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str | None = None) -> list[Placed]:
     """The records to predict: one from the command line, or those of a file or of standard input.
@@ -33,12 +27,11 @@ def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str
     Args:
         task: Names the columns that a prediction needs.
         texts: One a column.
-        file: Has a record a line: in .jsonl a JSON object, in .txt a plain text for a task with one column, elsewhere either. "-"
-            for standard input, which is also read where there is neither file nor text.
+        file: See `placed_rows`; standard input is read where there is neither file nor text.
         context: The column `context` of every record that has none.
 
     Raises:
-        UserError: If there are too few or too many texts, or a line is no record.
+        UserError: If there are too few or too many texts, or the file cannot be used.
     """
     if context is not None and CONTEXT not in task.inputs:
         raise UserError(f"--context: task {task.name} has no context, it takes {', '.join(task.inputs)}")
@@ -55,17 +48,8 @@ def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str
             )
         return [("the text", {**dict(zip(columns, texts, strict=True)), **given})]
     if file is None and (sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()):
-        raise UserError(f"nothing to predict: give {wanted} as text, or --file FILE with a record a line")
-    name, lines = _lines(file or STDIN)
-    ending = "" if file is None else file.suffix
-    rows: list[Placed] = [
-        (f"{name}:{number}", {**given, **_row(task, columns, line, f"{name}:{number}", ending)})
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
-    if not rows:
-        raise UserError(f"{name} has no records")
-    return rows
+        raise UserError(f"nothing to predict: give {wanted} as text, or --file FILE with records")
+    return placed_rows(task, file or STDIN, given)
 
 
 def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[Prediction]:
@@ -124,30 +108,3 @@ def _parts(made: Sequence[Prediction]) -> Iterator[tuple[str, str]]:
                 yield from ((name, told(member)) for member in value)
             else:
                 yield name, "none" if value in (None, "", []) else told(value)
-
-
-def _lines(file: Path) -> tuple[str, list[str]]:
-    try:
-        if file == STDIN:
-            return "standard input", sys.stdin.read().splitlines()
-        return str(file), file.expanduser().read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8: {error}") from error
-
-
-def _row(task: Task, columns: Sequence[str], line: str, where: str, ending: str) -> Mapping[str, Any]:
-    if ending == ".txt" or (ending != ".jsonl" and not line.lstrip().startswith("{")):
-        if len(columns) != 1:
-            context = ", or one text a line and --context" if CONTEXT in columns and len(columns) == 2 else ""
-            raise UserError(
-                f"{where}: task {task.name} needs {', '.join(columns)}: give a JSON object with them{context}"
-            )
-        return {columns[0]: line}
-    row = parsed(line)
-    if isinstance(row, Unreadable):
-        raise UserError(f"{where}: {row.reason}")
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: not an object with {', '.join(columns)}")
-    return row

@@ -77,12 +77,14 @@ class Answer:
         metric: Name of the metric, for people.
         grid: Sparsities that could be the answer, rising.
         points: Those that were tried, by sparsity.
+        alike: Sparsities, 0 for dense, at which a model says the same of all records.
     """
 
     max_drop: float
     metric: str
     grid: Sequence[float]
     points: Sequence[Point]
+    alike: Sequence[float] = ()
 
     @cached_property
     def near(self) -> dict[int, bool]:
@@ -101,6 +103,9 @@ class Answer:
 
     def in_words(self) -> list[str]:
         """The answer and how sure it is, a sentence or two each."""
+        return [*self._answer(), *self._no_skill()]
+
+    def _answer(self) -> list[str]:
         best, beyond = self.best, self.beyond
         if best is None:
             assert beyond is not None
@@ -117,6 +122,15 @@ class Answer:
         else:
             said.append(f"{percent(beyond.sparsity)}% costs {_told(beyond)}, which is too much.")
         return [*said, *self._doubts(best, beyond)]
+
+    def _no_skill(self) -> list[str]:
+        if not self.alike:
+            return []
+        told = ", ".join(f"{percent(sparsity)}%" if sparsity else "dense" for sparsity in self.alike)
+        return [
+            f"At {told} a model says the same of all records, so that its metric is that of no skill, and what it costs means"
+            " nothing: train longer, with another learning rate or more records."
+        ]
 
     def _doubts(self, best: Point, beyond: Point | None) -> list[str]:
         if best.interval is None:

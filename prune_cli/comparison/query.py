@@ -41,6 +41,7 @@ def row(run: Run) -> dict[str, Any]:
         "primary_metric": result.get("primary_metric"),
         "metric": result.get("metric"),
         "best": best.get("metric"),
+        "only_prediction": result.get("only_prediction"),
         "teacher_metric": result.get("teacher_metric"),
         "removed": sparsity.get("measured"),
         "zeros": sparsity.get("zeros_in_file"),

@@ -255,6 +255,7 @@ _NEEDED: Mapping[str, Callable[[Any], bool]] = {
 _OPTIONAL: Mapping[str, Callable[[Any], bool]] = {
     "best_at_target": _or_none(lambda value: isinstance(value, dict) and _is_number(value.get("metric"))),
     "teacher_metric": _or_none(_is_number),
+    "only_prediction": _or_none(_is(str)),
     "arithmetic": _or_none(_table_of(_is_number, "dense", "left", "share")),
     "steps_per_second": _is_number,
     "peak_memory_bytes": _is_number,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import final
 
 from prune_cli.comparison.groups import Comparison, Group
+from prune_cli.errors import shortened
 from prune_cli.report.formats import percent
 from prune_cli.report.names import metric_label
 
@@ -32,7 +33,7 @@ class Difference:
         seeds: How many they share.
         difference: Mean of the metric's differences over shared seeds; over all runs where they share none.
         p: Probability of one at least as large if there were none, two-sided paired t-test, times the number of
-            comparisons left (Holm 1979); None with fewer than FEWEST shared seeds.
+            comparisons left (Holm 1979); None with fewer than FEWEST shared seeds, or where it is the same at each.
     """
 
     best: Group
@@ -67,13 +68,32 @@ def in_words(comparison: Comparison) -> list[str]:
         comparison: Of runs.
     """
     found = differences(comparison)
-    tested = [each for each in found if each.p is not None]
-    if found and not tested:
+    enough = [each for each in found if each.seeds >= FEWEST]
+    if found and not enough:
         return [
             f"No two rows of one task and sparsity share {FEWEST} seeds, so nothing says which difference is more than"
-            " noise: add seed=1,2,3 to the runs."
+            " noise: add seed=1,2,3 to the runs.",
+            *saying_the_same(comparison),
         ]
-    return [_sentence(each, comparison) for each in tested]
+    return [*(_sentence(each, comparison) for each in enough), *saying_the_same(comparison)]
+
+
+def saying_the_same(comparison: Comparison) -> list[str]:
+    """Name the rows with a model that says the same of all records, whose metric is that of no skill.
+
+    Args:
+        comparison: Of runs.
+    """
+    told = []
+    for group in comparison.groups:
+        if alike := [run for run in group.runs if run.get("only_prediction") is not None]:
+            values = " ".join(f"{key}={group.values[key]}" for key in comparison.by if group.values[key] is not None)
+            count = f"{len(alike)} of {len(group.runs)} runs" if len(group.runs) > 1 else "the run"
+            told.append(
+                f"{values or 'All'}: the model of {count} says the same of all records"
+                f" ({shortened(str(alike[0]['only_prediction']), 40)}): its metric is that of no skill."
+            )
+    return told
 
 
 def summed_up(comparison: Comparison) -> list[str]:
@@ -82,14 +102,15 @@ def summed_up(comparison: Comparison) -> list[str]:
     Args:
         comparison: Of runs.
     """
-    tested = [each for each in differences(comparison) if each.p is not None]
+    tested = [each for each in differences(comparison) if each.seeds >= FEWEST]
     if len(tested) <= FEW:
         return in_words(comparison)
     real = [each for each in tested if each.real]
     told = [_sentence(each, comparison) for each in real[:FEW]]
     more = [f"So are {len(real) - FEW} more."] if len(real) > FEW else []
     noise = len(tested) - len(real)
-    return [*told, *more, *([f"{noise} of {len(tested)} tested differences may well be noise."] if noise else [])]
+    more += [f"{noise} of {len(tested)} differences may well be noise."] if noise else []
+    return [*told, *more, *saying_the_same(comparison)]
 
 
 def _difference(best: Group, other: Group) -> Difference:
@@ -100,14 +121,14 @@ def _difference(best: Group, other: Group) -> Difference:
     return Difference(best=best, other=other, seeds=len(shared), difference=difference, p=p)
 
 
-def paired_t(pairs: Sequence[float]) -> float:
+def paired_t(pairs: Sequence[float]) -> float | None:
     """Two-sided p-value of Student's paired t-test.
 
     Args:
         pairs: Differences, at least two.
 
     Returns:
-        From 0 to 1; 1 where nothing differs.
+        From 0 to 1; None where all are the same, so that there is no deviation to measure them by.
 
     >>> round(paired_t([0.01, 0.02, 0.03]), 4)
     0.0742
@@ -117,8 +138,8 @@ def paired_t(pairs: Sequence[float]) -> float:
     count = len(pairs)
     mean = math.fsum(pairs) / count
     error = math.sqrt(math.fsum((pair - mean) ** 2 for pair in pairs) / (count - 1) / count)
-    if error < 1e-12:  # the same difference at every seed
-        return 1.0 if abs(mean) < 1e-12 else 0.0
+    if error < 1e-12:
+        return None
     return float(2 * t.sf(abs(mean) / error, count - 1))
 
 
@@ -147,8 +168,10 @@ def _sentence(each: Difference, comparison: Comparison) -> str:
     where = ", ".join(part for part in (setting, f"{percent(removed, 0)}% removed" if removed else "dense") if part)
     ours, theirs = (" ".join(f"{key}={group.values[key]}" for key in telling) for group in (each.best, each.other))
     verdict = "more than noise" if each.real else "may well be noise"
-    assert each.p is not None
-    chance = "p < 0.0001" if each.p < 0.0001 else f"p = {each.p:.2g}"
+    if each.p is None:
+        verdict, chance = "nothing says whether it is noise", "which cannot be made: it is the same at each"
+    else:
+        chance = "p < 0.0001" if each.p < 0.0001 else f"p = {each.p:.2g}"
     amount = f"{each.difference:.4f}"
     told = f"{ours} beats {theirs} by {amount}" if float(amount) else f"{ours} and {theirs} differ by less than 0.0001"
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -105,7 +106,36 @@ def _repeated(names: Sequence[str]) -> str:
 
 
 def read_csv(file: Path, columns: Mapping[str, type]) -> Split:
-    """Read a CSV file, the first line of which names the columns."""
+    """Read a CSV file, the first line of which names the columns.
+
+    The separator is a comma or, where the first line has none, a semicolon or a tab; or what a line `sep=` before it says, as
+    Excel writes one. Where blanks follow the separators of the first line, those before a cell are no part of it.
+    """
+    text = _decoded(file)
+    told = re.match(r"sep=(.)\r?\n", text)
+    text = text[told.end() :] if told else text
+    header = text.partition("\n")[0]
+    separator = told[1] if told else next((mark for mark in ",;\t" if mark in header), ",")
+    return _table(
+        file, text, columns, int(told is not None), delimiter=separator, skipinitialspace=f"{separator} " in header
+    )
+
+
+def read_tsv(file: Path, columns: Mapping[str, type]) -> Split:
+    """Read a file whose cells are parted by tabs, the first line of which names the columns.
+
+    Where its quotes are not those of CSV, as in the files of GLUE, they belong to the texts.
+    """
+    text = _decoded(file)
+    try:
+        rows = [*csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)]
+        quoted = len({len(row) for row in rows if row}) == 1
+    except csv.Error:
+        quoted = False
+    return _table(file, text, columns, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+
+
+def _decoded(file: Path) -> str:
     content = file.read_bytes()
     try:
         text = content.decode("utf-8-sig")
@@ -116,12 +146,18 @@ def read_csv(file: Path, columns: Mapping[str, type]) -> Split:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(f"{file}:{line}: a NUL, which no text has: is it UTF-16? Save the file in UTF-8.")
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a long text is no error, as in the other formats
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    return text
+
+
+def _table(file: Path, text: str, columns: Mapping[str, type], before: int = 0, **form: Any) -> Split:
+    """The rows of a text in cells, of which so many lines were read before."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, **form)
     try:
-        _refuse_repeated(file, reader.fieldnames or [])
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        _refuse_repeated(file, reader.fieldnames)
         return _numbered(file, [_typed(row, columns) for row in reader])
     except csv.Error as error:
-        raise UserError(f"{file}: broken CSV after line {reader.line_num}: {error}.") from error
+        raise UserError(f"{file}: broken CSV after line {reader.line_num + before}: {error}.") from error
 
 
 def _typed(row: Mapping[str | None, Any], columns: Mapping[str, type]) -> Any:
@@ -157,5 +193,7 @@ def _refuse_repeated(file: Path, columns: Sequence[str]) -> None:
         raise UserError(f"{file}: more than one column {repeated}: which of them is meant? Keep one.")
 
 
-TABLES: Mapping[str, Reader] = MappingProxyType({".jsonl": read_jsonl, ".parquet": read_parquet, ".csv": read_csv})
+TABLES: Mapping[str, Reader] = MappingProxyType(
+    {".jsonl": read_jsonl, ".parquet": read_parquet, ".csv": read_csv, ".tsv": read_tsv}
+)
 """Formats of records of any kind."""

@@ -27,10 +27,10 @@ _SEED = 42  # of what is held out: the same for all runs, whatever theirs
 
 @dataclass(frozen=True)
 class Local(Extra):
-    """A folder with one file a split: {train,validation,...}.{jsonl,parquet,csv}, or what else the task reads (`Task.formats`).
+    """A folder with one file a split: {train,validation,...}.{jsonl,parquet,csv,tsv}, or else what the task reads (`formats`).
 
-    A file labels.json beside them names the labels where the records do not: a list, in label order. Or one file alone, a part
-    of whose records is held out for evaluation.
+    A file labels.json beside them says what the numbers of classes in them mean: a list of names, in label order. Or one file
+    alone, a part of whose records is held out for evaluation.
 
     Attributes:
         path: The folder, or the file.
@@ -121,8 +121,11 @@ class Local(Extra):
             return checked(task, {split: self._read(task, file) for split, file in files.items()}, labels)
         whole, evaluated = self._read(task, self._path), task.evaluation_splits[0]
         held_out, rest = _parted(whole, self.holdout)
+        evaluated = evaluated if training else self._path.name
         parts = {"train": rest, evaluated: held_out} if training else {evaluated: held_out}
-        return checked(replace(task, evaluation_splits=(evaluated,)), parts, labels)
+        # A rare class may be among the held out records alone
+        learned = whole.rows if training else ()
+        return checked(replace(task, evaluation_splits=(evaluated,)), parts, labels, learned)
 
     def _read(self, task: Task, file: Path) -> Split:
         return read(task.formats[file.suffix], file, task.columns)
@@ -133,7 +136,7 @@ class Local(Extra):
 
     @property
     def _labels(self) -> Path:
-        return self._path / LABELS
+        return (self._path.parent if self._path.is_file() else self._path) / LABELS
 
     def _files(self, task: Task, split: str) -> list[Path]:
         return [file for suffix in task.formats if (file := self._path / f"{split}{suffix}").is_file()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.errors import UserError, shortened
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ID = "id"
+"""The column by which official scripts tell records; it goes along with those that have it."""
 SHOWN = 5  # problems of a split that are told one by one
 
 _TOO_LARGE = 2**63  # Arrow's whole numbers end there
@@ -46,14 +48,18 @@ class Split:
 
 
 def checked(
-    task: Task, splits: Mapping[str, Split], labels: Sequence[str] | None = None
+    task: Task,
+    splits: Mapping[str, Split],
+    labels: Sequence[str] | None = None,
+    learned: Sequence[Any] | None = None,
 ) -> tuple[Task, dict[str, Dataset]]:
-    """Turn raw records into data sets that hold the task's columns and nothing else.
+    """Turn raw records into data sets that hold the task's columns and, where records have one, their `id`.
 
     Args:
         task: Says which columns there must be and checks what is in them.
         splits: Raw records by name of the split; `train`, where it is there, settles the labels.
-        labels: Label names that came with the records, in label order.
+        labels: Label names that came with the records, in label order: they say what the numbers of the records mean.
+        learned: Raw records that settle the labels, where they are others than those of `train`.
 
     Returns:
         The task, which now knows its labels, and the data sets by name of the split.
@@ -61,8 +67,13 @@ def checked(
     Raises:
         UserError: If a record is unusable; it names the first few of every split and counts the rest.
     """
+    if labels is not None:
+        splits = {
+            name: replace(split, rows=[_named(task, row, labels) for row in split.rows])
+            for name, split in splits.items()
+        }
     training = splits.get("train", Split([], str, ""))
-    rows = [row for row in training.rows if isinstance(row, Mapping)]
+    rows = [row for row in (training.rows if learned is None else learned) if isinstance(row, Mapping)]
     task = task.fitted(rows, labels)
     datasets, problems = {}, []
     for name, split in splits.items():
@@ -113,7 +124,10 @@ def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
     reasons = {number: row.reason for number, row in enumerate(adapted) if isinstance(row, Unreadable)}
     numbers = [number for number in range(len(adapted)) if number not in reasons]
     sound = [row for row in adapted if not isinstance(row, Unreadable)]
-    dataset = Dataset.from_dict({column: [row[column] for row in sound] for column in task.columns})
+    columns = {column: [row[column] for row in sound] for column in task.columns}
+    if any(ID in row for row in sound):
+        columns[ID] = [str(row.get(ID, "")) for row in sound]
+    dataset = Dataset.from_dict(columns)
     dataset.info.description = split.origin
     if sound:
         reasons |= {numbers[position]: reason for position, reason in task.check(dataset)}
@@ -134,8 +148,16 @@ def _repeated(key: str | None, rows: Sequence[Any]) -> Iterator[tuple[int, int]]
             yield number, first[value]
 
 
+def _named(task: Task, row: Any, labels: Sequence[str]) -> Any:
+    """A row with the names of its labels in place of their numbers."""
+    try:
+        return task.named(row, labels) if isinstance(row, Mapping) else row
+    except ValueError as error:
+        return Unreadable(str(error))
+
+
 def _adapted(task: Task, row: Any) -> Mapping[str, Any] | Unreadable:
-    """The record in the task's columns, or why it cannot be used."""
+    """The record in the task's columns and, where it has one, with its id; or why it cannot be used."""
     if isinstance(row, Unreadable):
         return row
     if not isinstance(row, Mapping):
@@ -146,7 +168,7 @@ def _adapted(task: Task, row: Any) -> Mapping[str, Any] | Unreadable:
         return Unreadable(str(error))
     if reason := _row_problem(adapted, row, task.columns):
         return Unreadable(reason)
-    return adapted
+    return {**adapted, ID: row[ID]} if isinstance(row.get(ID), str | int) else adapted
 
 
 def _row_problem(row: Mapping[str, Any], raw: Mapping[str, Any], columns: Mapping[str, type]) -> str | None:

@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from prune_cli.data.records import ID
 from prune_cli.errors import shortened
+
+if TYPE_CHECKING:
+    from prune_cli.tasks.base import Task
 
 SHOWN = 10  # records
 LONGEST = 600  # characters of a value
-RIGHT = "right"  # column that tells whether a prediction is
+EXPECTED, PREDICTED, RIGHT, WHOLE = "expected", "predicted", "right", "prediction"
+"""Columns beside those of a record: what is right and what came out in a few words, whether they agree, all that came out."""
+
+
+def rows(
+    task: Task, split: str, records: Iterable[Mapping[str, Any]], predictions: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Records beside what a model made of them, both in the same words: the lines of predictions.jsonl.
+
+    Args:
+        task: Tells what is right.
+        split: Of which the records are.
+        records: With their answers.
+        predictions: One a record.
+
+    Yields:
+        `split`, `id` where the record has one, the record's own columns; what is `expected` and what was `predicted`, in a few
+        words; whether it is `right`; and the whole `prediction`.
+    """
+    for record, prediction in zip(records, predictions, strict=True):
+        named = {ID: record[ID]} if ID in record else {}
+        yield {
+            "split": split,
+            **named,
+            **task.told(record),
+            EXPECTED: task.headline(task.expected(record)),
+            PREDICTED: task.headline(prediction),
+            RIGHT: task.right(prediction, record),
+            WHOLE: prediction,
+        }
 
 
 def picked(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
@@ -40,9 +73,9 @@ def as_markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     """
     sections = [f"# {title}\n"]
     for number, row in enumerate(rows, start=1):
-        record = [f"- {name}: {told(value)}" for name, value in row.items() if name not in ("prediction", RIGHT)]
+        record = [f"- {name}: {told(value)}" for name, value in row.items() if name not in (PREDICTED, RIGHT, WHOLE)]
         verdict = "as expected" if row[RIGHT] else "other than expected"
-        section = [f"## {number}, {verdict}\n", *record, f"- **prediction**: {told(row['prediction'])}"]
+        section = [f"## {number}, {verdict}\n", *record, f"- **prediction**: {told(row[WHOLE])}"]
         sections.append("\n".join(section) + "\n")
     return "\n".join(sections)
 

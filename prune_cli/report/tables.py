@@ -54,6 +54,8 @@ def summary_table(result: Result, folder: Path) -> Table:
         "best at the target",
         "no evaluation there" if best is None else f"{metric} {best['metric']:.4f} at step {best['step']:,}",
     )
+    if (only := result.get("only_prediction")) is not None:
+        table.add_row("", Text(f"it says the same of all records ({one_line(only, 40)})", style="yellow"))
     table.add_section()
     table.add_row(
         "sparsity",
@@ -162,5 +164,7 @@ def runs_table(results: Sequence[Result]) -> Group:
             duration(result["seconds"]["total"]),
         )
     folders = [Text(f"{number:>3} {result['name']}", overflow="fold") for number, result in enumerate(results, start=1)]
+    alike = [str(number) for number, result in enumerate(results, start=1) if result.get("only_prediction") is not None]
+    warned = [Text(f"the same is predicted of all records in {', '.join(alike)}", style="yellow")] if alike else []
     meaning = "sparsity: % of the prunable weights removed, counted in the saved file; best: at\nthe target sparsity"
-    return Group(Text(", ".join(common)), table, Text(meaning, style="dim"), *folders)
+    return Group(Text(", ".join(common)), table, *warned, Text(meaning, style="dim"), *folders)

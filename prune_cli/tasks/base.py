@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from prune_cli.data.formats import TABLES
-from prune_cli.errors import Diverged
+from prune_cli.errors import Diverged, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,6 +131,18 @@ class Task(ABC):
             ValueError: If it cannot be; the message says why, without naming the record.
         """
         return {column: row[column] for column in self.columns if column in row}
+
+    def named(self, row: Row, names: Sequence[str]) -> Row:
+        """A raw record with the names of its classes in place of their numbers, which may stand in another order than the task's.
+
+        Args:
+            row: Of the hub or of a file.
+            names: What the numbers of the record mean.
+
+        Raises:
+            ValueError: If a number has no name; the message says so, without naming the record.
+        """
+        return row
 
     def labelled(self, names: Mapping[int, str]) -> Self:
         """The task with the labels of a saved model, where it has none of its own.
@@ -265,6 +277,14 @@ class Task(ABC):
             record: With its answers.
         """
 
+    def told(self, record: Row) -> Row:
+        """A record as predictions speak of it: classes by their names.
+
+        Args:
+            record: With its answers.
+        """
+        return record
+
     def answered(self, record: Row, prediction: Prediction) -> Row | None:
         """A record to learn from, of which a teacher has said what is right; the inverse of `expected`.
 
@@ -302,6 +322,24 @@ class Task(ABC):
             random: What they are drawn with.
         """
         return None
+
+
+def refuse_other_labels(task: Task, names: Sequence[str]) -> None:
+    """Refuse label names of records that the task does not know.
+
+    Args:
+        task: Knows its labels.
+        names: Those that came with the records.
+
+    Raises:
+        UserError: If there is one.
+    """
+    if unknown := [name for name in names if name not in task.labels]:
+        raise UserError(
+            f"the label names of the data are [{', '.join(names)}], and {unknown[0]} is none of task {task.name}, which has"
+            f" [{', '.join(task.labels)}]. Where both mean the same, give task.labels=[...] with the names of the data, in the"
+            " order of the task's"
+        )
 
 
 def refuse_diverged(broken: int, total: int, what: str) -> None:

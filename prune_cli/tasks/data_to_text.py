@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from abc import abstractmethod
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from prune_cli.data.records import source_of
+from prune_cli.data.records import ID
 from prune_cli.errors import UserError, shortened
 from prune_cli.heads import IGNORED
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
     from prune_cli.heads.base import Head
     from prune_cli.world.facts import Fact, World
-
-log = logging.getLogger(__name__)
 
 SOURCE, REFERENCES, TARGET = "source", "references", "target"  # columns; the last is GEM's, a lone reference
 SLOT = "{source}"  # where a prompt takes the facts
@@ -181,13 +178,17 @@ class DataToText(Task):
         return None
 
     def examples(self, records: Dataset) -> Dataset:
-        """One record for all of the same facts, with all their references, in order of first appearance."""
+        """One record for all of the same facts, with all their references and the first id, in order of first appearance."""
         from datasets import Dataset
 
         gathered: dict[str, list[str]] = {}
-        for source, references in zip(records[SOURCE][:], records[REFERENCES][:], strict=True):
+        first: dict[str, str] = {}
+        ids = records[ID][:] if ID in records.column_names else [""] * len(records)
+        for name, source, references in zip(ids, records[SOURCE][:], records[REFERENCES][:], strict=True):
             gathered.setdefault(source, []).extend(references)
-        merged = Dataset.from_dict({SOURCE: list(gathered), REFERENCES: list(gathered.values())})
+            first.setdefault(source, name)
+        columns = {SOURCE: list(gathered), REFERENCES: list(gathered.values())}
+        merged = Dataset.from_dict(columns | ({ID: list(first.values())} if ID in records.column_names else {}))
         merged.info.description = records.info.description
         return merged
 
@@ -197,7 +198,7 @@ class DataToText(Task):
         Returns:
             `source_ids`, the prompt as the tokenizer gives a text; `target_ids`, the reference and the end-of-sequence token
             (left out where the records have no references); `length`, tokens of the source and, to learn from, the target;
-            `record`. It lives in memory; nothing is cached on disk.
+            `record`; `cut`, whether its last facts are left out. It lives in memory; nothing is cached on disk.
 
         Raises:
             UserError: If the tokenizer has no end-of-sequence token, or the model takes too few tokens.
@@ -218,6 +219,7 @@ class DataToText(Task):
                 "source_ids": [sources[row] for row in owners],
                 "length": [len(sources[row]) for row in owners],
                 "record": [start + row for row in owners],
+                "cut": [start + row in encoder.cut for row in owners],
             }
             if references is not None:
                 texts = [text for row, count in enumerate(taken) for text in references[row][:count]]
@@ -227,13 +229,6 @@ class DataToText(Task):
                         length + len(ids) for length, ids in zip(columns["length"], targets, strict=True)
                     ]
             parts.append(Dataset.from_dict(columns))
-        if encoder.cut:
-            log.warning(
-                "%s: %d of %d records have more than %d tokens (the first begins %s): their last facts are left out. Raise"
-                " task.max_length, or take a model with longer inputs.",
-                source_of(records), len(encoder.cut), len(records), encoder.most,
-                shortened(repr(records[encoder.cut[0]][SOURCE])),
-            )  # fmt: skip
         return concatenate_datasets(parts)
 
     def predictions(
@@ -395,7 +390,7 @@ class _TextEncoder:
         self.end: int = end
         self.most = min(task.max_length, tokenizer.model_max_length - task.max_new_tokens)
         self.seen = 0  # records
-        self.cut: list[int] = []  # those with more tokens
+        self.cut: set[int] = set()  # those with more tokens
         # Tokenizers of encoder-decoders close every text, those of decoders none: a model writes on where it ends
         self.closes = tokenizer("a")["input_ids"][-1] == end
         # A reference goes on behind the prompt, so its first word needs the blank that byte-level tokenizers make part of a
@@ -414,7 +409,7 @@ class _TextEncoder:
             )
         prompts = [task.reading(source) for source in sources]
         rows = tokenizer(prompts, verbose=False)["input_ids"]  # quiet where more tokens come than the model takes
-        self.cut += [self.seen + number for number, row in enumerate(rows) if len(row) > most]
+        self.cut |= {self.seen + number for number, row in enumerate(rows) if len(row) > most}
         self.seen += len(rows)
         return [row if len(row) <= most else row[: most - end] + row[len(row) - end :] for row in rows]
 

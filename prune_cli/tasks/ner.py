@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +11,18 @@ from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+import regex
+
 from prune_cli.data.conll import read_conll
 from prune_cli.data.formats import TABLES, Reader
 from prune_cli.errors import UserError
 from prune_cli.heads import IGNORED
-from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
+from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged, refuse_other_labels
 from prune_cli.tasks.tags import (
     BY_TYPE,
     OUTSIDE,
+    PREFIXES,
+    UNTYPED,
     entities_of,
     entity_scores,
     label_problems,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 TOKENS, TAGS = "tokens", "ner_tags"  # columns, named as on the hub
 TEXT = "text"  # column of a plain text that a prediction is asked for
 FORMATS: Mapping[str, Reader] = MappingProxyType(
-    {ending: reader for ending, reader in TABLES.items() if ending != ".csv"}
+    {ending: reader for ending, reader in TABLES.items() if ending not in (".csv", ".tsv")}
     | dict.fromkeys((".conll", ".txt", ".bio"), read_conll)
 )
 ENTITY_TYPES: Mapping[Kind, tuple[str, ...]] = {
@@ -52,9 +55,12 @@ ENTITY_TYPES: Mapping[Kind, tuple[str, ...]] = {
 """What label sets call the kinds of things of the synthetic world; the first where the label set is read from the records."""
 METRICS = ("f1", "precision", "recall", "accuracy")
 ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
-# Words and marks of a plain text, much as corpora have them: "U.S.", "1,000", "O'Neill" and "AT&T" are one, "Ann's" is two
-WORDS = re.compile(
-    r"(?:[^\W\d_]\.){2,}|['\u2019](?:s|d|m|ll|re|ve|t)\b|[@#]?\w+(?:[-./&]\w+|[.,:]\d+|['\u2019]\w{3,})*|[^\w\s]"
+# Words and marks of a plain text, much as corpora have them: "U.S.", "1,000", "O'Neill" and "AT&T" are one, "Ann's" is two.
+# Combining marks and joiners belong to their word; so does each mark or emoji with what is joined to it.
+_IN_WORD = r"[\w\u200c\u200d]"
+WORDS = regex.compile(
+    rf"(?:[^\W\d_]\p{{M}}*\.){{2,}}|['\u2019](?:s|d|m|ll|re|ve|t)\b"
+    rf"|[@#]?\w{_IN_WORD}*(?:[-./&]\w{_IN_WORD}*|[.,:]\d+|['\u2019]\w{{3,}})*|(?!\s)\X"
 )
 
 
@@ -99,7 +105,7 @@ class TokenTagging(Task):
 
     @property
     def formats(self) -> Mapping[str, Reader]:
-        """Columns of words and tags too, and no CSV: a list does not fit into a cell."""
+        """Columns of words and tags too, and no CSV or TSV: a list does not fit into a cell."""
         return FORMATS
 
     @property
@@ -126,6 +132,14 @@ class TokenTagging(Task):
         """Number of B-X by the number of I-X."""
         inside = {label: number for label, number in self._numbers.items() if label.startswith("I-")}
         return {number: self._numbers[f"B-{label[2:]}"] for label, number in inside.items()}
+
+    def named(self, row: Row, names: Sequence[str]) -> Row:
+        """The names of the tags in place of their numbers."""
+        if not isinstance(tags := _tags_of(row), list):
+            return row
+        if wrong := [tag for tag in tags if type(tag) is int and not 0 <= tag < len(names)]:
+            raise ValueError(f"`{TAGS}` holds {wrong[0]}, and the data name {len(names)} tags, 0 to {len(names) - 1}")
+        return {**row, TAGS: [names[tag] if type(tag) is int else tag for tag in tags]}
 
     def adapt(self, row: Row) -> Row:
         """Split a plain text into words where a prediction is asked for, and turn tags into label numbers of IOB2.
@@ -184,11 +198,7 @@ class TokenTagging(Task):
         ):
             raise UserError(*problems)
         if self.labels:
-            if labels is not None and tuple(labels) != self.labels:
-                raise UserError(
-                    f"task.labels is {_listed(self.labels)}, but the label names of the data are {_listed(labels)}: "
-                    "label numbers would mean another tag. Make both the same, or set task.labels=[] to take the data's."
-                )
+            refuse_other_labels(self, [] if labels is None else [plain(name) for name in labels])
             return self
         fitted = dataclasses.replace(self, labels=_labels_of(rows) if labels is None else tuple(labels))
         if problems := list(fitted.problems()):  # a metric of a type that there is not
@@ -196,10 +206,14 @@ class TokenTagging(Task):
         return fitted
 
     def notes(self, rows: Sequence[Row]) -> list[str]:
-        """Entities that do not begin with B-X: files of IOB1 have many, others should have none."""
+        """Entities that do not begin with B-X: files of IOB1 have many, others should have none. And tags without a type."""
+        bare = {tag for row in rows if isinstance(tags := _tags_of(row), list) for tag in tags if tag in PREFIXES}
+        untyped = (
+            f"tags {', '.join(sorted(bare))} of the training records name no type: all entities are of one, {UNTYPED}"
+        )
         begun = sum(_begun_inside([self._name(tag) for tag in tags]) for row in rows if (tags := _tags_of(row)))
         read = "of the training records begin with I-X, as in IOB1: they are read as if they began with B-X"
-        return [f"{begun} entities {read}"] if begun else []
+        return [*([f"{begun} entities {read}"] if begun else []), *([untyped] if bare else [])]
 
     def _name(self, tag: Any) -> str:
         return self.labels[tag] if type(tag) is int else str(tag)
@@ -350,6 +364,10 @@ class TokenTagging(Task):
     def expected(self, record: Row) -> Prediction:
         """The entities that the tags name."""
         return self._prediction(record[TOKENS], None, record[TAGS], [1.0] * len(record[TAGS]))
+
+    def told(self, record: Row) -> Row:
+        """The names of the tags in place of their numbers."""
+        return {**record, TAGS: [self.labels[number] for number in record[TAGS]]}
 
     def answered(self, record: Row, prediction: Prediction) -> Row:
         """The tags."""

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prune_cli.data.formats import TABLES, Reader
 from prune_cli.data.records import SHOWN, source_of
 from prune_cli.data.squad_json import read_squad
 from prune_cli.errors import UserError, shortened
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
-from prune_cli.tasks.squad_metrics import answer_scores
+from prune_cli.tasks.squad_metrics import UNITS, Unit, answer_scores
 from prune_cli.world.stories import StoryTeller
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class SpanExtraction(Task):
             together with 199 others; a book by mistake would fill the memory.
         n_best: Answers over which the probability of an answer is taken, > 0.
         max_answer_length: Tokens of a predicted answer at most, > 0.
+        unit: What F1 counts: "word", between blanks, as the official scripts do; or "character", for languages without blanks.
     """
 
     null_answers: bool = False
@@ -63,6 +64,7 @@ class SpanExtraction(Task):
     max_context: int = 100_000
     n_best: int = 20
     max_answer_length: int = 30
+    unit: str = "word"
 
     def problems(self) -> Iterator[str]:
         """See `Task`."""
@@ -78,6 +80,8 @@ class SpanExtraction(Task):
             )
         if not math.isfinite(self.null_threshold):
             yield f"null_threshold={self.null_threshold}: give a finite number."
+        if self.unit not in UNITS:
+            yield f"unit={self.unit}: give {' or '.join(UNITS)}."
         if self.primary_metric not in METRICS:
             yield f"primary_metric={self.primary_metric} is no metric of {self.name}; known are {', '.join(METRICS)}."
 
@@ -155,7 +159,8 @@ class SpanExtraction(Task):
         Returns:
             What the tokenizer makes (`input_ids`, `attention_mask`, for some models `token_type_ids`), `labels` (positions of
             the answer's first and last token; left out where the records have no answers), `length` (tokens), `record` and
-            `null`, the position of the [CLS] token, 0 where there is none; unless training also `offsets`: first character and
+            `null`, the position of the [CLS] token, 0 where there is none; `cut`, whether the end of the question is left out;
+            unless training also `offsets`: first character and
             that behind the last, for one token after the other, -1 outside the text. It lives in memory; nothing is cached on
             disk.
 
@@ -189,8 +194,10 @@ class SpanExtraction(Task):
         import numpy as np
 
         size, asked, shared = self._sizes(tokenizer)
+        questions = _cut(part[QUESTION], tokenizer, asked)
+        cut = [len(kept) < len(asked.strip()) for kept, asked in zip(questions, part[QUESTION], strict=True)]
         inputs = tokenizer(
-            _cut(part[QUESTION], tokenizer, asked),
+            questions,
             part[CONTEXT],
             truncation="only_second",
             max_length=size,
@@ -206,6 +213,7 @@ class SpanExtraction(Task):
         cls = tokenizer.cls_token_id
         nulls = [row.index(cls) if cls in row else 0 for row in tokens]
         windows = {**inputs, "length": [len(row) for row in tokens], "record": [begin + owner for owner in owners]}
+        windows["cut"] = [cut[owner] for owner in owners]
         if ANSWERS in part:
             spans = [_first_span(answers) for answers in part[ANSWERS]]
             windows["labels"] = [
@@ -307,7 +315,10 @@ class SpanExtraction(Task):
 
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         answers, references = [made["answer"] for made in predictions], [known[TEXTS] for known in records[ANSWERS][:]]
-        return answer_scores(answers, references, null_answers=self.null_answers)
+        return self._scores(answers, references)
+
+    def _scores(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+        return answer_scores(answers, references, null_answers=self.null_answers, unit=cast("Unit", self.unit))
 
     def expected(self, record: Row) -> Prediction:
         """The first reference answer, "" for none."""
@@ -327,7 +338,7 @@ class SpanExtraction(Task):
     def right(self, prediction: Prediction, record: Row) -> bool:
         """Whether it is one of the reference answers, as exact match tells it."""
         references = record[ANSWERS][TEXTS]
-        return answer_scores([prediction["answer"]], [references], null_answers=self.null_answers)["exact_match"] == 1
+        return self._scores([prediction["answer"]], [references])["exact_match"] == 1
 
     def inventor(self, world: World, random: Random) -> Inventor:
         """Questions for the object of a fact amid others like it; a third is not answered where a question may have no answer."""

@@ -14,7 +14,10 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
+Unit = Literal["word", "character"]
+UNITS: tuple[Unit, ...] = ("word", "character")
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)  # of ASCII alone
 
@@ -33,7 +36,11 @@ def normalized(answer: str) -> str:
 
 
 def answer_scores(
-    answers: Sequence[str], references: Sequence[Sequence[str]], *, null_answers: bool
+    answers: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    null_answers: bool,
+    unit: Unit = "word",
 ) -> dict[str, float]:
     """Compute the mean exact match and F1 of answers, each against the reference that suits it best.
 
@@ -41,6 +48,7 @@ def answer_scores(
         answers: One a question, at least one; "" for none.
         references: Right answers of each question. Without `null_answers` there is at least one.
         null_answers: Whether a question may have no answer: the rules of v2.0, else those of v1.1.
+        unit: What F1 counts: words between blanks, as the scripts have it, or single characters, for languages without blanks.
 
     Returns:
         `exact_match` and `f1`, 0 to 1. With `null_answers` also `has_answer_exact_match` and `has_answer_f1` over the questions
@@ -50,8 +58,13 @@ def answer_scores(
 
     >>> answer_scores(["the cat", "in Paris"], [["Cat."], ["Rome", "Paris"]], null_answers=False)
     {'exact_match': 0.5, 'f1': 0.8333333333333333}
+
+    Of two characters and three, two are shared, 2 * 2 / (2 + 3):
+
+    >>> answer_scores(["伦敦"], [["伦敦市"]], null_answers=False, unit="character")
+    {'exact_match': 0.0, 'f1': 0.8}
     """
-    pairs = [_best(answer, known, null_answers) for answer, known in zip(answers, references, strict=True)]
+    pairs = [_best(answer, known, null_answers, unit) for answer, known in zip(answers, references, strict=True)]
     groups = {"": pairs}
     if null_answers:
         groups["has_answer_"] = [pair for pair, known in zip(pairs, references, strict=True) if known]
@@ -63,13 +76,18 @@ def answer_scores(
     }
 
 
-def _best(answer: str, references: Sequence[str], null_answers: bool) -> tuple[float, float]:
+def _best(answer: str, references: Sequence[str], null_answers: bool, unit: Unit) -> tuple[float, float]:
     """Best exact match and best F1 over the references."""
-    words = normalized(answer).split()
-    known = [normalized(reference).split() for reference in references]
+    words = _parts(answer, unit)
+    known = [_parts(reference, unit) for reference in references]
     if null_answers:
         known = [reference for reference in known if reference] or [[]]
     return float(words in known), max(_f1(words, reference, float(null_answers)) for reference in known)
+
+
+def _parts(answer: str, unit: Unit) -> list[str]:
+    words = normalized(answer).split()
+    return words if unit == "word" else [*"".join(words)]
 
 
 def _f1(words: Sequence[str], reference: Sequence[str], both_empty: float) -> float:

@@ -10,17 +10,20 @@ from typing import Any
 
 OUTSIDE = "O"
 BY_TYPE = ("f1", "precision", "recall")  # scores that each type of entity has, f1_PER say
+UNTYPED = "ENTITY"  # the type of entities whose tags, B and I, name none
 PREFIXES = {"B": "B", "I": "I", "S": "B", "E": "I", "U": "B", "L": "I"}  # those of IOBES and BILOU in terms of IOB2
 
 
 def plain(tag: str) -> str:
-    """A tag of IOBES or BILOU in terms of B, I and O; any other text as it is.
+    """A tag of IOBES or BILOU in terms of B, I and O, with the type ENTITY where it names none; any other text as it is.
 
-    >>> plain("S-PER"), plain("L-creative-work"), plain("O"), plain("PER")
-    ('B-PER', 'I-creative-work', 'O', 'PER')
+    >>> plain("S-PER"), plain("L-creative-work"), plain("I"), plain("O"), plain("PER")
+    ('B-PER', 'I-creative-work', 'I-ENTITY', 'O', 'PER')
     """
-    prefix, _, kind = tag.partition("-")
-    return f"{PREFIXES[prefix]}-{kind}" if kind and prefix in PREFIXES else tag
+    prefix, dash, kind = tag.partition("-")
+    if prefix not in PREFIXES or (dash and not kind):
+        return tag
+    return f"{PREFIXES[prefix]}-{kind or UNTYPED}"
 
 
 def types_of(tags: Iterable[str]) -> list[str]:

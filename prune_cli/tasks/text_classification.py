@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
 from prune_cli.errors import UserError, shortened
-from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
+from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged, refuse_other_labels
 from prune_cli.tasks.metrics import CLASS_METRICS, LOWER_IS_BETTER, SCORE_METRICS, Metric
 from prune_cli.world.sentences import Inference, SentenceMaker
 
@@ -117,12 +117,21 @@ class TextClassification(Task):
     def _known_metrics(self) -> Mapping[str, Metric]:
         return SCORE_METRICS if self._regression else CLASS_METRICS
 
+    def labelled(self, names: Mapping[int, str]) -> Self:
+        """See `Task`; a regression takes none, though transformers names its one output."""
+        return self if self._regression else super().labelled(names)
+
     def fitted(self, rows: Sequence[Row], labels: Sequence[str] | None) -> Self:
         """Take the classes from the records where they are not configured, and refuse scores that look like classes.
 
         Raises:
-            UserError: If the labels are neither a few classes nor, of a regression, numbers.
+            UserError: If the labels are neither a few classes nor, of a regression, numbers, or their names are not the task's.
         """
+        if labels is not None and self._regression:
+            raise UserError(
+                f"the data name classes, [{', '.join(labels)}], and task {self.name} learns numbers (task.labels=[]): take the"
+                " names (labels.json) away, or say task=classification"
+            )
         said = [value for row in rows if (value := row.get(self.label_column)) is not None]
         if self._regression and self.label_range is None and 0 < len(few := _few_integers(said)) <= _FEW:
             raise UserError(
@@ -131,11 +140,24 @@ class TextClassification(Task):
                 f" task.label_range=[{few[0]},{few[-1]}]."
             )
         if self.labels is not None:
+            if labels is not None and not any(map(_is_number, labels)):
+                refuse_other_labels(self, labels)
             return self
         made = replace(self, labels=tuple(labels) if labels is not None else _classes(said, self.label_column))
         if problems := list(made.problems()):
             raise UserError(*(f"task.{problem}" for problem in problems))
         return made
+
+    def named(self, row: Row, names: Sequence[str]) -> Row:
+        """The name of the class in place of its number; names that are numbers themselves are those in the records."""
+        label = row.get(self.label_column)
+        if isinstance(label, bool) or not isinstance(label, int) or label == HIDDEN or any(map(_is_number, names)):
+            return row
+        if not 0 <= label < len(names):
+            raise ValueError(
+                f"`{self.label_column}` is {label}, and the data name {len(names)} classes, 0 to {len(names) - 1}"
+            )
+        return {**row, self.label_column: names[label]}
 
     def adapt(self, row: Row) -> Row:
         """Put the number of a class in place of its name.
@@ -189,7 +211,8 @@ class TextClassification(Task):
 
         Returns:
             What the tokenizer makes (`input_ids`, `attention_mask`, for some models `token_type_ids`), `labels` (class
-            numbers, or scores as floats; left out where the records have none), `length` (tokens) and `record`.
+            numbers, or scores as floats; left out where the records have none), `length` (tokens), `record` and `cut`, whether
+            its end is left out.
         """
         from copy import deepcopy
 
@@ -220,8 +243,19 @@ class TextClassification(Task):
                 inputs["labels"] = answers if self.labels else [float(score) for score in answers]
             lengths = [len(tokens) for tokens in inputs["input_ids"]]
             numbers = range(start, start + len(lengths))
-            parts.append(Dataset.from_dict({**inputs, "length": lengths, "record": list(numbers)}))
+            longer = self._longer(part, [row for row, length in enumerate(lengths) if length == cut], cut, tokenizer)
+            flags = [row in longer for row in range(len(lengths))]
+            parts.append(Dataset.from_dict({**inputs, "length": lengths, "record": list(numbers), "cut": flags}))
         return concatenate_datasets(parts)
+
+    def _longer(self, part: Row, full: Sequence[int], cut: int, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+        """Which of the records that fill a model input are longer than it."""
+        if not full:
+            return set()
+        texts = [[part[column][row] for row in full] for column in self.text_columns]
+        encode: Any = tokenizer  # its annotations do not know `verbose`, which keeps it quiet about long texts
+        whole = encode(*texts, verbose=False)["input_ids"]
+        return {row for row, tokens in zip(full, whole, strict=True) if len(tokens) > cut}
 
     def predictions(
         self,
@@ -273,6 +307,10 @@ class TextClassification(Task):
             if self.labels
             else {"score": float(record[self.label_column])}
         )
+
+    def told(self, record: Row) -> Row:
+        """The name of the class in place of its number."""
+        return {**record, self.label_column: self.labels[record[self.label_column]]} if self.labels else record
 
     def answered(self, record: Row, prediction: Prediction) -> Row:
         """The class, or the score as far as it is in the range."""

@@ -223,13 +223,13 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
 
     def evaluate(config: Any, model: Path, console: Any) -> Any:
         asked.append((config.task.name, getattr(config.data, "path", "") or config.data.seed, model))
-        records = Dataset.from_dict({"sentence1": ["a", "b"]})
+        records = Dataset.from_dict({"sentence1": ["a", "b"], "label": [0, 1]})
         records.info.description = "here"
         return SimpleNamespace(
             task=config.task,
             metrics={"loss": 0.5, "accuracy": 0.75},
             records={"validation": records},
-            predictions={"validation": [{"label": "x"}, {"label": "y"}]},
+            predictions={"validation": [{"label": "entailment"}] * 2},
         )
 
     monkeypatch.setitem(sys.modules, "prune_cli.run", SimpleNamespace(evaluate=evaluate))
@@ -242,7 +242,9 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
     told = prune("eval", str(tmp_path), "task=rte", "data=synthetic", "--json", "--predictions", "made.jsonl")
     assert json.loads(told.out)["records"] == {"validation": 2}
     written = [json.loads(line) for line in (tmp_path / "made.jsonl").read_text().splitlines()]
-    assert written[1] == {"split": "validation", "sentence1": "b", "prediction": {"label": "y"}}
+    record = {"split": "validation", "sentence1": "b", "label": "not_entailment", "expected": "not_entailment"}
+    said = {"predicted": "entailment", "right": False, "prediction": {"label": "entailment"}}
+    assert written[1] == record | said
     (tmp_path / "ann's.jsonl").write_text('{"sentence1": "a", "sentence2": "b", "label": 0}')
     monkeypatch.setenv("WANDB_BASE_URL", "https://me:secret@example.org")  # nothing is logged
     told = prune("eval", str(tmp_path), "task=rte", str(tmp_path / "ann's.jsonl"))

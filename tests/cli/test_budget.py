@@ -129,3 +129,20 @@ def test_what_cannot_work_is_refused(words: list[str], message: str, prune: Prun
     ended = prune("frontier", *TINY, *words)
     assert ended.code == 2 and message in ended.err, ended.err
     assert not list(tmp_path.glob("runs/*/config.yaml"))
+
+
+def test_costs_of_a_model_without_skill_mean_nothing() -> None:
+    jobs = [
+        Job(
+            number=number,
+            overrides=[f"sparsity={sparsity}"],
+            status="done",
+            problems=[],
+            result={"seed": 1, "metric": 0.684, "primary_metric": "f1", "only_prediction": said},
+        )
+        for number, (sparsity, said) in enumerate([(0.0, "equivalent"), (0.9, "equivalent"), (0.95, None)])
+    ]
+    said = budget.answer_of(jobs, 0.01, [0.9, 0.95]).in_words()
+    assert said[-1].startswith(
+        "At dense, 90.0% a model says the same of all records, so that its metric is that of no skill"
+    )

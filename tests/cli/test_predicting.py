@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from prune_cli.cli.predicting import STDIN, given_rows, show_predictions
+from prune_cli.data.records import asked
 from prune_cli.errors import UserError
+from prune_cli.tasks.ner import TokenTagging
 
 
 @pytest.fixture
@@ -76,8 +80,10 @@ def test_a_context_is_that_of_every_question(glue_task: Any, tmp_path: Path) -> 
 
 def test_standard_input_is_read_where_nothing_is_given(single: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for file in (None, STDIN):
-        monkeypatch.setattr("sys.stdin", io.StringIO("a\nb\n"))
-        assert [row for _, row in given_rows(single, [], file)] == [{"sentence": "a"}, {"sentence": "b"}]
+        content = "\ufeffa\u2028still a\r\nb\x85\x0c\n".encode()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        rows = [row["sentence"] for _, row in given_rows(single, [], file)]
+        assert rows == ["a\u2028still a", "b\x85\x0c"]  # no byte order mark, and a line feed alone parts lines
 
 
 @pytest.mark.parametrize(
@@ -99,8 +105,42 @@ def test_files_that_cannot_be_read(single: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere cannot be read: No such file"):
         given_rows(single, [], tmp_path / "nowhere")
     (tmp_path / "latin").write_bytes(b"caf\xe9\n")
-    with pytest.raises(UserError, match="latin is not UTF-8"):
+    with pytest.raises(UserError, match="latin:1: not UTF-8, byte 4 of the line"):
         given_rows(single, [], tmp_path / "latin")
+    (tmp_path / "in.docx").write_bytes(b"x")
+    with pytest.raises(
+        UserError, match=r"in.docx is no file of records for task sst2: give one that ends in .jsonl, .*\.txt"
+    ):
+        given_rows(single, [], tmp_path / "in.docx")
+
+
+def test_files_are_read_as_a_run_reads_them(single: Any, glue_task: Any, tmp_path: Path) -> None:
+    """Neither header nor label of a table is predicted; nor is a word a line of a sentence."""
+    rows = [{"sentence": "good film"}, {"sentence": "bad\u2028film"}]
+    (tmp_path / "in.csv").write_text("label,sentence\n1,good film\n0,bad\u2028film\n", encoding="utf-8")
+    (tmp_path / "in.tsv").write_text("\ufeffsentence\tlabel\ngood film\t1\nbad\u2028film\t0\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
+    (tmp_path / "in.txt").write_text("\ufeffgood film\nbad\u2028film\n", encoding="utf-8")
+    for file in sorted(tmp_path.iterdir()):
+        found = [asked(single, row, where) for where, row in given_rows(single, [], file)]
+        assert found == rows, file.name
+
+    tags = TokenTagging(name="ner", labels=("O", "B-PER"))
+    for ending in (".conll", ".txt"):
+        (file := tmp_path / f"words{ending}").write_text("Ada B-PER\nlives O\n\nBob B-PER\n", encoding="utf-8")
+        assert [row["tokens"] for _, row in given_rows(tags, [], file)] == [["Ada", "lives"], ["Bob"]]
+    file.write_text("Ada lives in Rome.\n", encoding="utf-8")
+    assert given_rows(tags, [], file) == [(f"{file}:1", {"tokens": "Ada lives in Rome."})]
+
+    question = {"question": "Who?", "id": "q1", "answers": [{"text": "Ada", "answer_start": 0}]}
+    (file := tmp_path / "squad.json").write_text(
+        json.dumps({"data": [{"paragraphs": [{"context": "Ada did.", "qas": [question]}]}]}), encoding="utf-8"
+    )
+    ((_, row),) = given_rows(glue_task("squad"), [], file)
+    assert (row["question"], row["context"]) == ("Who?", "Ada did.")
 
 
 def test_json_lines_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,3 +55,34 @@ def test_broken_lines_are_told_by_their_number(file: Path):
 def test_an_empty_file_has_no_sentence(file: Path):
     file.write_text("\n\n-DOCSTART- O\n", encoding="utf-8")
     assert read_conll(file, {}).rows == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_column_of_numbers_is_no_column_of_words(file: Path, first: int, caplog: pytest.LogCaptureFixture):
+    words, tags = ["Ada", "lives", "in", "Rome", "."], ["B-PER", "O", "O", "B-LOC", "O"]
+    lines = [f"{first + n}\t{word}\tO\t{tag}" for n, (word, tag) in enumerate(zip(words, tags, strict=True))]
+    comment = "#\thttp://de.wikipedia.org/wiki/Ada\t[2009-10-17]\n"
+    file.write_text(f"{comment}{chr(10).join(lines)}\n\n{comment}{lines[0]}\n", encoding="utf-8")
+    assert read_conll(file, {}).rows == [
+        {"tokens": words, "ner_tags": tags},
+        {"tokens": ["Ada"], "ner_tags": ["B-PER"]},
+    ]
+    assert (
+        "the first of its 4 columns numbers the words of each sentence: words are read from the second" in caplog.text
+    )
+
+
+def test_words_of_several_numbers_in_conll_u(file: Path):
+    file.write_text("# text = vámonos\n1-2\tv\tO\n1\tvamos\tO\n2\tnos\tB-PER\n2.1\tx\tO\n", encoding="utf-8")
+    assert read_conll(file, {}).rows == [{"tokens": ["vamos", "nos"], "ner_tags": ["O", "B-PER"]}]
+
+
+def test_comments_are_no_words_and_words_no_comments(file: Path):
+    file.write_text("# id 7\n#nlproc B-MISC\n# O\n# text = Vitamin B\n\n# a b c\n", encoding="utf-8")
+    assert read_conll(file, {}).rows == [{"tokens": ["#nlproc", "#"], "ner_tags": ["B-MISC", "O"]}]
+
+
+def test_numbers_that_are_words_stay_words(file: Path, caplog: pytest.LogCaptureFixture):
+    file.write_text("1 CD O\n2 CD O\n\nin IN O\n1 CD O\n3 CD O\n", encoding="utf-8")
+    assert [row["tokens"] for row in read_conll(file, {}).rows] == [["1", "2"], ["in", "1", "3"]]
+    assert not caplog.records

@@ -74,7 +74,7 @@ def test_file_in_place_of_a_folder(folder: Path, glue_task):
     assert problem.startswith("data.holdout is 1, which leaves nothing to train on")
     (folder / "train.txt").touch()
     (problem,) = Local(str(folder / "train.txt")).missing(glue_task("mrpc"))
-    assert problem.endswith("is no file of records: give one that ends in .jsonl, .parquet, .csv.")
+    assert problem.endswith("is no file of records: give one that ends in .jsonl, .parquet, .csv, .tsv.")
 
 
 @pytest.mark.parametrize("holdout", [0, -0.1, 1.5, float("nan")])
@@ -96,7 +96,7 @@ def test_a_part_of_one_file_is_held_out(tmp_path: Path, glue_task):
     assert source.load(task)[1]["train"]["sentence1"][:] == train
     assert source.identity(task) != Local(str(file), holdout=0.5).identity(task)
     _, whole = Local(str(file), holdout=1).load(glue_task("mnli", text_columns=["sentence1"]), training=False)
-    assert {name: len(records) for name, records in whole.items()} == {"validation_matched": 40}
+    assert {name: len(records) for name, records in whole.items()} == {"all.csv": 40}
     file.write_text("".join(["sentence1,sentence2,label\n", *rows[:30], ",b,1\n" * 9, "c,b,7\n"]))
     assert any(f"{file}: record 40: `label` is 7" in problem for problem in load_problems(file, glue_task("mrpc")))
 
@@ -107,7 +107,7 @@ def test_scores_that_look_like_classes_are_no_matter_where_nothing_is_trained(tm
     with pytest.raises(UserError, match="is always one of 1, 2"):
         Local(str(tmp_path / "some.csv")).load(task)
     _, splits = Local(str(tmp_path / "some.csv"), holdout=1).load(task, training=False)
-    assert splits["validation"]["label"][:] == [1.0, 2.0, 1.0]
+    assert splits["some.csv"]["label"][:] == [1.0, 2.0, 1.0]
 
 
 def test_to_evaluate_no_other_file_is_needed(folder: Path, glue_task):
@@ -121,7 +121,7 @@ def test_to_evaluate_no_other_file_is_needed(folder: Path, glue_task):
 def test_folder_without_validation(folder: Path, glue_task):
     (folder / "validation.jsonl").rename(folder / "dev.jsonl")
     assert Local(str(folder)).missing(glue_task("mrpc")) == [
-        f"data.path={folder} has no validation.jsonl (or .parquet, .csv), which the task mrpc is evaluated on. "
+        f"data.path={folder} has no validation.jsonl (or .parquet, .csv, .tsv), which the task mrpc is evaluated on. "
         "Add it; there are: dev.jsonl, train.jsonl."
     ]
 
@@ -319,3 +319,109 @@ def test_a_column_twice_is_told(folder: Path, glue_task):
     (folder / "train.csv").write_text("sentence1,sentence2,label,sentence1\na,b,1,c\n")
     with pytest.raises(UserError, match=r"train\.csv: more than one column `sentence1`"):
         Local(str(folder)).load(glue_task("mrpc"))
+
+
+PAIRS = [{"sentence": "bad film", "label": 0}, {"sentence": "good film", "label": 1}]
+
+
+@pytest.mark.parametrize("name", ["labels.json", "beside one file"])
+def test_names_beside_the_records_say_what_their_numbers_mean(tmp_path: Path, glue_task, name: str):
+    """Of a model that knows negative and positive in this order, on records that name them in the other."""
+    write_jsonl(tmp_path / "validation.jsonl", PAIRS)
+    (tmp_path / "labels.json").write_text('["positive", "negative"]')
+    path = tmp_path if name == "labels.json" else tmp_path / "validation.jsonl"
+    task, splits = Local(str(path), holdout=1).load(glue_task("sst2"), training=False)
+    assert task.labels == ("negative", "positive")
+    assert next(iter(splits.values()))["label"][:] == [1, 0]
+
+
+def test_in_training_numbers_are_read_by_their_names_too(tmp_path: Path, glue_task):
+    for split in ("train", "validation"):
+        write_jsonl(tmp_path / f"{split}.jsonl", PAIRS)
+    (tmp_path / "labels.json").write_text('["positive", "negative"]')
+    for task, numbers in (
+        (glue_task("sst2"), [1, 0]),
+        (glue_task("classification", text_columns=["sentence"]), [0, 1]),
+    ):
+        fitted, splits = Local(str(tmp_path)).load(task)
+        assert splits["train"]["label"][:] == splits["validation"]["label"][:] == numbers
+        assert [fitted.labels[number] for number in numbers] == ["positive", "negative"]
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "message"),
+    [
+        (["positive", "negative", "neutral"], "sst2", "neutral is none of task sst2, which has [negative, positive]"),
+        (["negative"], "sst2", "`label` is 1, and the data name 1 classes, 0 to 0"),
+        (
+            ["negative", "positive"],
+            "regression",
+            "the data name classes, [negative, positive], and task regression learns",
+        ),
+    ],
+)
+def test_names_that_contradict_the_task_or_the_records(
+    tmp_path: Path, glue_task, names: list[str], task: str, message: str
+):
+    write_jsonl(tmp_path / "validation.jsonl", [{**row, "text": row["sentence"]} for row in PAIRS])
+    (tmp_path / "labels.json").write_text(json.dumps(names))
+    with pytest.raises(UserError) as caught:
+        Local(str(tmp_path)).load(glue_task(task), training=False)
+    assert message in str(caught.value)
+
+
+def test_names_that_are_numbers_say_nothing(tmp_path: Path, glue_task):
+    write_jsonl(tmp_path / "validation.jsonl", PAIRS)
+    (tmp_path / "labels.json").write_text('["0", "1"]')
+    _, splits = Local(str(tmp_path)).load(glue_task("sst2"), training=False)
+    assert splits["validation"]["label"][:] == [0, 1]
+
+
+TABLE = [("bad film", "neg"), ("good, film", "pos"), (' "so so" ', "neg"), ("fine\u2028film", "pos")]
+TABLES = {
+    "commas.csv": 'text,label\nbad film,neg\n"good, film",pos\n" ""so so"" ",neg\nfine\u2028film,pos\n',
+    "semicolon.csv": 'text;label\nbad film;neg\ngood, film;pos\n" ""so so"" ";neg\nfine\u2028film;pos\n',
+    "sep.csv": 'sep=;\r\ntext;label\r\nbad film;neg\r\ngood, film;pos\r\n" ""so so"" ";neg\r\nfine\u2028film;pos\r\n',
+    "spaces.csv": 'text, label\nbad film, neg\n"good, film", pos\n" ""so so"" ", neg\nfine\u2028film, pos\n',
+    "tabs.csv": 'text\tlabel\nbad film\tneg\ngood, film\tpos\n" ""so so"" "\tneg\nfine\u2028film\tpos\n',
+    "unquoted.tsv": '\ufefftext\tlabel\nbad film\tneg\ngood, film\tpos\n "so so" \tneg\nfine\u2028film\tpos\n',
+    "quoted.tsv": 'text\tlabel\nbad film\tneg\n"good, film"\tpos\n" ""so so"" "\tneg\nfine\u2028film\tpos\n',
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_as_programs_write_them(tmp_path: Path, glue_task, name: str):
+    file = tmp_path / name
+    file.write_text(TABLES[name], encoding="utf-8", newline="")
+    task, splits = Local(str(file), holdout=0.5).load(glue_task("classification"))
+    rows = [(row["text"], task.labels[row["label"]]) for part in splits.values() for row in part.to_list()]
+    assert sorted(rows) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("text", ['"bad film,neg\ngood film,pos\n', '"bad" film,neg\n'])
+def test_quotes_that_do_not_close_swallow_no_records(tmp_path: Path, glue_task, text: str):
+    file = tmp_path / "all.csv"
+    file.write_text(f"text,label\n{text}", encoding="utf-8")
+    with pytest.raises(UserError, match="broken CSV after line"):
+        Local(str(file)).load(glue_task("classification"))
+
+
+def test_a_quote_in_a_table_of_tabs_belongs_to_the_text(tmp_path: Path, glue_task):
+    file = tmp_path / "all.tsv"
+    file.write_text('text\tlabel\n"bad film\tneg\ngood "film"\tpos\nfine"\tpos\n', encoding="utf-8")
+    _, splits = Local(str(file), holdout=0.5).load(glue_task("classification"))
+    assert sorted(text for part in splits.values() for text in part["text"][:]) == ['"bad film', 'fine"', 'good "film"']
+
+
+@pytest.mark.parametrize("rare", range(0, 40, 5))
+def test_a_class_of_one_record_is_known_wherever_it_is_held_out(tmp_path: Path, glue_task, rare: int):
+    rows = [f"film {number},{'rare' if number == rare else ('neg', 'pos')[number % 2]}\n" for number in range(40)]
+    (tmp_path / "all.csv").write_text("".join(["text,label\n", *rows]))
+    task, _ = Local(str(tmp_path / "all.csv")).load(glue_task("classification"))
+    assert task.labels == ("neg", "pos", "rare")
+
+
+def test_the_id_of_a_record_goes_along(tmp_path: Path, glue_task):
+    write_jsonl(tmp_path / "validation.jsonl", [{**PAIRS[0], "id": "a7"}, {**PAIRS[1], "id": 8, "note": "x"}])
+    _, splits = Local(str(tmp_path)).load(glue_task("sst2"), training=False)
+    assert splits["validation"].to_list() == [{**PAIRS[0], "id": "a7"}, {**PAIRS[1], "id": "8"}]

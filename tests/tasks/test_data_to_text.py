@@ -426,7 +426,7 @@ def test_to_evaluate_there_is_a_row_for_each_record(tokenizers: Tokenizers):
 @pytest.mark.parametrize("training", [False, True])
 def test_records_without_references_have_no_targets(tokenizers: Tokenizers, training: bool):
     encoded = WEB.encode(without_references(ADA, "A | b | c"), tokenizers["gpt2"], training=training)
-    assert set(encoded.column_names) == {"source_ids", "length", "record"}
+    assert set(encoded.column_names) == {"source_ids", "length", "record", "cut"}
     assert encoded["record"][:] == [0, 1]
     known = WEB.encode(dataset((ADA, TEXTS[:1]), ("A | b | c", TEXTS[1:])), tokenizers["gpt2"], training=False)
     for column in encoded.column_names:  # so that a prediction sees what an evaluation saw
@@ -577,19 +577,11 @@ def test_facts_stand_in_the_prompt_as_configured(tokenizers: Tokenizers):
     assert made(fact="{object} of {subject} {predicate}").reading("{object} | is | a").startswith("a of {object} is")
 
 
-def test_records_that_are_cut_are_told(tokenizers: Tokenizers, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("training", [True, False])
+def test_records_that_are_cut_are_marked(tokenizers: Tokenizers, training: bool):
     records = dataset(("A | b | c", TEXTS[:1]), (" && ".join([ADA] * 10), TEXTS[:1]))
-    records.info.description = "train.jsonl"
-    with caplog.at_level("WARNING"):
-        made(max_length=30).encode(records, tokenizers["gpt2"], training=True)
-        told = "train.jsonl: 1 of 2 records have more than 30 tokens (the first begins 'Ada | birth place | London && Ada | occu"
-        assert told in caplog.text
-        caplog.clear()
-        made(max_length=30).encode(made().examples(records), tokenizers["gpt2"], training=False)
-        assert told in caplog.text
-        caplog.clear()
-        made(max_length=2000).encode(records, tokenizers["gpt2"], training=True)
-    assert not caplog.records
+    assert made(max_length=30).encode(records, tokenizers["gpt2"], training=training)["cut"][:] == [False, True]
+    assert made(max_length=2000).encode(records, tokenizers["gpt2"], training=training)["cut"][:] == [False, False]
 
 
 def test_without_generating_there_is_the_likelihood_alone():

@@ -146,15 +146,14 @@ def test_names_that_come_along_win_over_those_of_tags(ner_task: Build):
 
 def test_configured_labels_win(task: TokenTagging):
     assert task.fitted([{"ner_tags": ["B-other", 3]}], None) is task
-    assert task.fitted([], list(LABELS)) is task
+    assert task.fitted([], ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]) is task  # `named` goes by the names
 
 
 def test_labels_that_contradict_each_other(task: TokenTagging):
-    swapped = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     with pytest.raises(UserError) as caught:
-        task.fitted([], swapped)
-    assert "task.labels is [O, B-PER, I-PER, B-LOC, I-LOC]" in str(caught.value)
-    assert "of the data are [O, B-LOC, I-LOC, B-PER, I-PER]" in str(caught.value)
+        task.fitted([], ["O", "B-ORG", "I-ORG"])
+    assert "the label names of the data are [O, B-ORG, I-ORG], and B-ORG is none of task" in str(caught.value)
+    assert "which has [O, B-PER, I-PER, B-LOC, I-LOC]" in str(caught.value)
 
 
 def test_names_that_are_no_tags(ner_task: Build):
@@ -492,7 +491,10 @@ def test_a_folder_with_numbers_and_names_beside_them(ner_task: Build, tmp_path: 
     task, splits = Local(str(tmp_path)).load(ner_task())
     assert task.labels == tuple(names)
     assert splits["train"].to_list() == EXPECTED
-    with pytest.raises(UserError, match=r"task.labels is \[O, B-PER, I-PER, B-LOC, I-LOC\], but"):
+    known, splits = Local(str(tmp_path)).load(ner_task(labels=list(LABELS)))  # in another order
+    assert [known.labels[tag] for tag in splits["train"]["ner_tags"][0]] == ["B-PER", "I-PER", "O", "B-LOC"]
+    (tmp_path / "labels.json").write_text(json.dumps(names[:4]), encoding="utf-8")
+    with pytest.raises(UserError, match="`ner_tags` holds 4, and the data name 4 tags, 0 to 3"):
         Local(str(tmp_path)).load(ner_task(labels=list(LABELS)))
 
 
@@ -588,3 +590,30 @@ def test_real_tags_made_iob1_come_back(ner_task: Build, real_data: Path):
             older[position] = names[tag] if follows or tag == 0 else f"I-{names[tag][2:]}"
         assert task.adapt({"ner_tags": older})["ner_tags"] == tags
     assert parted > 0
+
+
+# --- words of a plain text, where marks combine and join
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("नरेन्द्र मोदी दिल्ली में", ["नरेन्द्र", "मोदी", "दिल्ली", "में"]),
+        ("Rene\u0301 lives", ["Rene\u0301", "lives"]),
+        ("\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd \u05e2\u05d5\u05dc\u05dd", None),  # vowel points
+        ("\u0e01\u0e23\u0e38\u0e07\u0e40\u0e17\u0e1e \u0e40\u0e21\u0e37\u0e2d\u0e07", None),  # Thai
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", None),  # a joiner of no width inside a word
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd \U0001f1e9\U0001f1ea", None),  # joined emoji
+    ],
+)
+def test_marks_stay_with_their_word(task: TokenTagging, text: str, words: list[str] | None):
+    assert task.adapt({"tokens": text})["tokens"] == (words or text.split(" "))
+
+
+def test_tags_without_a_type_are_of_one(ner_task: Build, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "all.conll").write_text("Ada B\nlives O\nin O\nNew B\nYork I\n\nBob B\nsleeps O\n", encoding="utf-8")
+    task, splits = Local(str(tmp_path / "all.conll"), holdout=0.5).load(ner_task())
+    assert task.labels == ("O", "B-ENTITY", "I-ENTITY")
+    assert "tags B, I of the training records name no type: all entities are of one, ENTITY" in caplog.text
+    tags = [tag for part in splits.values() for row in part["ner_tags"][:] for tag in row]
+    assert sorted(tags) == [0, 0, 0, 1, 1, 1, 2]

@@ -271,7 +271,14 @@ def test_the_nested_json_of_squad_itself(tmp_path: Path):
             (folder / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
         assert Local(str(folder)).missing(made()) == []
         loaded.append(Local(str(folder)).load(made(null_answers=True))[1]["train"].to_list())
-    assert loaded[0] == loaded[1] == [row("a cat sat", "cat", "cat"), row("a cat sat", question="who ran")]
+    assert (
+        loaded[0]
+        == loaded[1]
+        == [
+            {**row("a cat sat", "cat", "cat"), "id": "1"},
+            {**row("a cat sat", question="who ran"), "id": "2"},
+        ]
+    )
 
     asked += [{"id": "1", **asked[1]}, {"id": "3", "question": "why", "answers": ["cat"]}, "what"]
     nested["data"] += [
@@ -363,7 +370,7 @@ def test_a_tokenizer_without_offsets_is_refused():
 
 
 def test_training_keeps_no_offsets_and_prediction_needs_no_answers(tiny_tokenizer: Any):
-    inputs = {"input_ids", "token_type_ids", "attention_mask", "length", "record", "null"}
+    inputs = {"input_ids", "token_type_ids", "attention_mask", "length", "record", "null", "cut"}
     assert set(encoded(made(), tiny_tokenizer, row("a cat", "cat"), training=True).column_names) == inputs | {"labels"}
     asked = {"question": "who", "context": "a cat"}
     assert set(encoded(made(), tiny_tokenizer, asked).column_names) == inputs | {"offsets"}

@@ -13,7 +13,7 @@ LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 @pytest.mark.parametrize(
     ("tag", "expected"),
     [("O", "O"), ("B-X", "B-X"), ("S-X", "B-X"), ("U-a-b", "B-a-b"), ("E-X", "I-X"), ("L-X", "I-X"), ("Q-X", "Q-X"),
-     ("S-", "S-"), ("S", "S"), ("", "")],
+     ("S-", "S-"), ("S", "B-ENTITY"), ("I", "I-ENTITY"), ("", "")],
 )  # fmt: skip
 def test_prefixes_of_other_schemes(tag: str, expected: str):
     assert plain(tag) == expected
