@@ -193,6 +193,30 @@ def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTo
     return tokenizer
 
 
+def check_teacher(config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a first teacher to which tokens or classes mean something else, before models are loaded.
+
+    Args:
+        config: The run.
+        task: Knows its labels.
+        tokenizer: The student's.
+
+    Raises:
+        UserError: If they do.
+    """
+    folder = config.regularization.first_teacher if isinstance(config.regularization, Distillation) else None
+    if folder is None:
+        return
+    if problems := list(models.class_problems(folder, task.labels, "regularization.first_teacher")):
+        raise UserError(*problems)
+    token = models.other_token(tokenizer, models.load_tokenizer(folder))
+    if token is not None:
+        raise UserError(
+            f"regularization.first_teacher={folder} has another tokenizer than the model: {token!r} has another number there,"
+            " so that it would read other words. Give a teacher that was fine-tuned from a model with the same tokenizer"
+        )
+
+
 def model_for(
     config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: Dataset | None = None
 ) -> PreTrainedModel:

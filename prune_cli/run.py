@@ -84,13 +84,13 @@ def run(config: RunConfig, console: Console) -> Outcome:
     folder = RunFolder(config.output_dir / run_name(config, run_id))
     folder.check()
     if not config.overwrite and folder.doubt() is None:
-        return _skipped(folder)
+        return _skipped(folder, run_id)
     stop = StopRequest()
     with stop.listening(), folder.held():
         broken = folder.doubt() if folder.result.exists() else None
         finished = folder.result.exists() and broken is None
         if finished and not config.overwrite:  # by another process in the meantime
-            return _skipped(folder)
+            return _skipped(folder, run_id)
         folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), anew=finished)
         with folder.logged(console):
             if broken is not None:
@@ -107,9 +107,10 @@ def run(config: RunConfig, console: Console) -> Outcome:
                 raise
 
 
-def _skipped(folder: RunFolder) -> Outcome:
+def _skipped(folder: RunFolder, run_id: str) -> Outcome:
+    result = folder.read_result_of(run_id)
     folder.clear_checkpoints()  # of a run that was killed between its last two acts
-    return Outcome(folder.path, "skipped", folder.read_result())
+    return Outcome(folder.path, "skipped", result)
 
 
 def _run(
@@ -128,6 +129,7 @@ def _run(
 
     task, records = config.data.load(config.task)
     tokenizer = assembly.tokenizer_for(config, task, records["train"])
+    assembly.check_teacher(config, task, tokenizer)
     learned = with_extra(config, found, task, records["train"], tokenizer)
     train = encoded(task, learned, tokenizer, training=True)
     plan = assembly.planned(config, len(train))
@@ -190,6 +192,7 @@ def _run(
         checkpoint=checkpoint,
         group_by_length=options.group_by_length,
         cycles=plan.schedule.cycles(steps) if config.sparsity > 0 else (),
+        final_precision=resolved_precision(options.eval_precision, options.device),
         task=task,
         tokenizer=tokenizer,
         train=train,
@@ -294,7 +297,8 @@ def _saved_model(config: RunConfig, folder: Path) -> Iterator[tuple[TaskTrainer,
     task = config.task.labelled(cast("Mapping[int, str]", model.config.id2label))
     models.in_order(model, task.labels, f"the model of {folder}")
     with TemporaryDirectory(prefix="prune-") as scratch:  # the Trainer makes its folder, whether it writes there or not
-        arguments = config.trainer.arguments(Path(scratch), steps=1, seed=config.seed)
+        precision = resolved_precision(config.trainer.eval_precision, config.trainer.device)
+        arguments = config.trainer.arguments(Path(scratch), steps=1, seed=config.seed, precision=precision)
         yield TaskTrainer(model, arguments, task=task, tokenizer=tokenizer), tokenizer
 
 

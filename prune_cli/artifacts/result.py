@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from prune_cli.pruning.pruner import Pruner
 
 FORMAT = 1
@@ -30,6 +32,16 @@ def count_zeros(folder: Path, names: Set[str]) -> dict[str, int]:
         with safe_open(path, "pt") as file:
             zeros |= {name: int((file.get_tensor(name) == 0).sum()) for name in names & set(file.keys())}
     return zeros
+
+
+def zeros_of(model: nn.Module, names: Set[str]) -> dict[str, int]:
+    """Count the zeros of some weights of a model that was loaded again.
+
+    Args:
+        model: The model.
+        names: Weights to count.
+    """
+    return {name: int((model.get_parameter(name) == 0).sum()) for name in names}
 
 
 def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -82,7 +94,7 @@ def metrics_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
 
 
 def best_at_target(history: Sequence[Mapping[str, Any]], primary_metric: str, target: float) -> dict[str, Any] | None:
-    """The best evaluation of a model that was as sparse as the final one, to the weight.
+    """The best evaluation of a model that was as sparse as the final one, to the weight, over the same records.
 
     Args:
         history: All records of the run.
@@ -90,11 +102,15 @@ def best_at_target(history: Sequence[Mapping[str, Any]], primary_metric: str, ta
         target: Fraction removed at the end, as the records give it.
     """
     key = f"eval_{primary_metric}"
-    there = [record for record in evaluations(history, primary_metric) if record["target_sparsity"] == target]
+    known = evaluations(history, primary_metric)
+    count = known[-1]["evaluation_records"] if known else None
+    there = [
+        record for record in known if record["target_sparsity"] == target and record["evaluation_records"] == count
+    ]
     if not there:
         return None
     best = max(there, key=lambda record: record[key])
-    return {"metric": best[key], "step": best["step"], "metrics": metrics_of(best)}
+    return {"metric": best[key], "step": best["step"], "records": count, "metrics": metrics_of(best)}
 
 
 def seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -101,6 +101,23 @@ class RunFolder:
             )
         return result
 
+    def read_result_of(self, run_id: str) -> dict[str, Any]:
+        """The content of result.json, where it is that of a run.
+
+        Args:
+            run_id: The run's identity.
+
+        Raises:
+            UserError: If it is another run's, as of a folder that was copied or renamed; or see `read_result`.
+        """
+        result = self.read_result()
+        if (found := result.get("id", run_id)) != run_id:
+            raise UserError(
+                f"{self.path} holds the result of another run ({found}, and this one is {run_id}): was it copied or renamed?"
+                " Move it away, or give overwrite=true to replace it"
+            )
+        return result
+
     def broken_promises(self, result: Mapping[str, Any], *, thorough: bool = False) -> Iterator[str]:
         """Say which files are not what result.json promises.
 

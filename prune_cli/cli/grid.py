@@ -182,7 +182,7 @@ class Jobs:
                 continue
             if (end := ends.get(job.folder)) is not None:
                 self._end(job, end.status, problems=end.problems, code=end.code)
-            elif self._may_be_finished(job, done) and (result := self._finished(job)) is not None:
+            elif self._may_be_finished(job, done) and (result := self._finished(Path(job.folder))) is not None:
                 self._end(job, "skipped", result=result)
             else:
                 left[job.folder] = job
@@ -196,12 +196,13 @@ class Jobs:
         try:
             choices = choices_of(cfg.hydra, cfg)
             config = RunConfig.from_hydra(without_hydra(cfg), choices, ask_source=False)
-            folder = (config.output_dir / run_name(config, identity(config))).absolute()
+            run_id = identity(config)
+            folder = (config.output_dir / run_name(config, run_id)).absolute()
+            result = None if config.overwrite else self._finished(folder, run_id)
         except UserError as error:
             failure = failure_of(error)
             return replace(job, status="failed", problems=[*failure.problems], code=failure.code)
         job = replace(job, folder=str(folder))
-        result = None if config.overwrite else self._finished(job)
         return job if result is None else replace(job, status="skipped", result=result)
 
     def _may_be_finished(self, job: Job, done: Set[str]) -> bool:
@@ -209,10 +210,12 @@ class Jobs:
         return job.status == "held" or job.folder in done or not self._config.overwrite
 
     @staticmethod
-    def _finished(job: Job) -> dict[str, Any] | None:
-        """The numbers of a finished run."""
-        folder = RunFolder(Path(job.folder))
-        return None if folder.doubt() is not None else numbers(folder.read_result())
+    def _finished(path: Path, run_id: str | None = None) -> dict[str, Any] | None:
+        """The numbers of a finished run; a result of another run than that, where one is given, is refused."""
+        folder = RunFolder(path)
+        if folder.doubt() is not None:
+            return None
+        return numbers(folder.read_result() if run_id is None else folder.read_result_of(run_id))
 
     def _end(self, job: Job, status: Status, **changes: Any) -> None:
         replace(job, status=status, **changes).save(self._sweep.folder)

@@ -86,21 +86,40 @@ def shape_problems(
     yield from criterion.misfits(form)
 
 
+def regularization_problems(regularization: object) -> Iterator[str]:
+    """Why a regularization cannot be used: one of a user's own would be named and not asked.
+
+    Args:
+        regularization: One without problems; None where it could not be built.
+    """
+    from prune_cli.regularizers import Distillation, NoTeacher
+
+    if regularization is not None and not isinstance(regularization, Distillation | NoTeacher):
+        yield (
+            f"regularization._target_ is {type(regularization).__name__}, and a run knows {Distillation.__name__} and"
+            f" {NoTeacher.__name__} alone: choose regularization={', '.join(names('regularization', [CONF]))}"
+        )
+
+
 def teacher_problems(task: Task, model: ModelConfig, regularization: Distillation | NoTeacher) -> Iterator[str]:
-    """Why a student cannot learn from the states of its first teacher.
+    """Why a student cannot learn from its first teacher: other classes, or states of another form.
 
     Args:
         task: One without problems.
         model: One without problems, that goes with the task.
         regularization: One without problems.
     """
-    from prune_cli.models import ModelConfig, outline
+    from prune_cli.models import ModelConfig, class_problems, outline
     from prune_cli.regularizers import Distillation
     from prune_cli.training.states import state_problems
 
-    if not isinstance(regularization, Distillation) or not regularization.states:
+    if not isinstance(regularization, Distillation):
         return
     folder = regularization.first_teacher
+    if folder is not None:
+        yield from class_problems(folder, task.labels or (), "regularization.first_teacher")
+    if not regularization.states:
+        return
     student = outline(model, task.head)
     teacher = student if folder is None else outline(ModelConfig(name=folder), task.head)
     if student is not None and teacher is not None:

@@ -12,7 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.build import build, construct
-from prune_cli.config.checks import extra_problems, fit_problems, output_problems, shape_problems, teacher_problems
+from prune_cli.config.checks import (
+    extra_problems,
+    fit_problems,
+    output_problems,
+    regularization_problems,
+    shape_problems,
+    teacher_problems,
+)
 from prune_cli.config.options import GROUPS, names
 from prune_cli.config.schema import CHOICES, GENERAL, KEYS, MISSING, PARTS, TARGET, General, own
 from prune_cli.config.suggest import did_you_mean
@@ -106,6 +113,7 @@ class RunConfig:
             else:
                 _add(parts, key, lambda key=key: build(own(key, values[key]), key), problems)
         _add(parts, _BESIDE, lambda: construct(General, {key: values[key] for key in GENERAL}), problems)
+        problems += regularization_problems(parts.get("regularization"))
         trackers: dict[str, Tracker] = {}
         for name, node in parts["tracking"].trackers.items() if "tracking" in parts else ():
             _add(trackers, name, lambda name=name, node=node: build(node, f"tracking.trackers.{name}"), problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.errors import UserError
@@ -57,6 +57,26 @@ def in_order(model: PreTrainedModel, labels: Sequence[str], source: str) -> PreT
 
         model.register_forward_hook(reorder)
     return model
+
+
+def class_problems(folder: str, labels: Sequence[str], source: str) -> Iterator[str]:
+    """Why the classes of a saved model are not those of a task, before its weights are loaded.
+
+    Args:
+        folder: The model.
+        labels: The task's classes in label order, empty where there are none, or none are known yet.
+        source: What the model is called, for the message.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if labels:
+            label_order(config.id2label or {}, labels, source)
+    except UserError as error:
+        yield from error.problems
+    except (OSError, ValueError, KeyError, TypeError):  # whoever loads it tells what is wrong
+        return
 
 
 def label_order(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
+_ADAPTER = "adapter_config.json"
 
 
 @final
@@ -149,13 +150,40 @@ def folder_problems(name: str) -> Iterator[str]:
     if not folder.is_dir():
         yield "there is no such folder"
         return
-    if not (folder / _CONFIG).is_file():
+    if (folder / _ADAPTER).is_file():
+        yield f"it holds an adapter ({_ADAPTER}): merge it into its model first (`merge_and_unload` of peft), and give that"
+    elif not (folder / _CONFIG).is_file():
         beneath = sorted(str(config.parent) for config in folder.glob(f"*/{_CONFIG}"))
         yield f"it holds no model: {f'did you mean {beneath[0]}?' if beneath else f'it has no {_CONFIG}'}"
+    elif (problem := _quantized_in(folder / _CONFIG)) is not None:
+        yield problem
     elif not any(folder.glob("*.safetensors")):
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         remedy = "convert its pickled weights, which are not safe to load" if pickled else "is it the right folder?"
         yield f"it holds no weights ({_WEIGHTS}): {remedy}"
+
+
+def quantized(values: Mapping[str, Any]) -> str | None:
+    """Why weights that were quantized cannot be pruned; None for plain ones.
+
+    Args:
+        values: The content of a config.json.
+    """
+    said = values.get("quantization_config")
+    if not said:
+        return None
+    method = said.get("quant_method") if isinstance(said, dict) else None
+    return (
+        f"its weights are quantized ({method or 'quantization_config'}): give the plain weights that they were made of"
+    )
+
+
+def _quantized_in(config: Path) -> str | None:
+    try:
+        values = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # whoever loads it tells what is wrong
+        return None
+    return quantized(values) if isinstance(values, dict) else None
 
 
 def package_folder(package: str, folder: str, sha256: str | None, weights: str = _WEIGHTS) -> Path | None:

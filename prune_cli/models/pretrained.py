@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from prune_cli.errors import UserError
 from prune_cli.models.architectures import architecture_of, check_layers, readable
 from prune_cli.models.heads import auto_class
-from prune_cli.models.locations import Location, gguf_metadata
+from prune_cli.models.locations import Location, gguf_metadata, quantized
+from prune_cli.models.positions import longest_input
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -40,6 +41,8 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model; a decoder's pads on the left, and with the end where it has no padding token.
 
+    It cuts where the model has no more positions, whatever its own files say.
+
     Args:
         name: Folder or hub id.
         revision: Commit on the hub.
@@ -56,7 +59,10 @@ def load_tokenizer(
     with readable(f"the tokenizer of {name}", _REMEDY):
         tokenizer = AutoTokenizer.from_pretrained(str(name), **source)
     if gguf_file is None:
-        architecture = architecture_of(_config(name, source), architecture)
+        config = _config(name, source)
+        architecture = architecture_of(config, architecture)
+        if (longest := longest_input(config)) is not None:
+            tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
     else:
         architecture = Location(name=name, gguf_file=gguf_file).architecture() or architecture
         _complete(tokenizer, Path(name) / gguf_file)
@@ -116,10 +122,11 @@ def load_model(
             dtype=torch.float32,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=labels is not None,  # which of them may be, the next line tells
             **source,
             **unpacked,
         )
-    _refuse_other_layers(name, config, found)
+    _refuse_other_weights(name, model, head, found, fine_tuned=labels is None)
     return model
 
 
@@ -151,10 +158,30 @@ def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
     return model
 
 
-def _refuse_other_layers(name: str | Path, config: PretrainedConfig, found: Mapping[str, Any]) -> None:
-    """Refuse weights that lack a layer, or have more than the configuration, which would otherwise be made up or dropped."""
-    lacking = [key for key in found["missing_keys"] if _layer(key) is not None]
-    layers = getattr(config, "num_hidden_layers", None) or math.inf
+def _refuse_other_weights(
+    name: str | Path, model: PreTrainedModel, head: Head[Any], found: Mapping[str, Any], *, fine_tuned: bool
+) -> None:
+    """Refuse weights that lack something, or have more layers than the configuration: it would be made up or dropped.
+
+    Only a new head may be made, other than that of a language model, and a pooler, which some pre-trained models lack.
+    """
+    base = f"{model.base_model_prefix}."
+
+    whole = "AutoModelForCausalLM" in head.auto_classes.values()
+    has_head = fine_tuned and type(model).__name__ in (model.config.architectures or [])
+
+    def is_made(key: str) -> bool:
+        return not whole and ("pooler." in key or not (has_head or key.startswith(base)))
+
+    other = [key for key, *_ in found["mismatched_keys"]]
+    if wrong := [key for key in other if not is_made(key)]:
+        raise UserError(
+            f"{name} cannot be loaded: {sorted(wrong)[0]} is of another size than config.json says. {_REMEDY}"
+        )
+    if other:
+        log.warning("%s was fine-tuned for other classes: a new head is made for those of the task.", name)
+    lacking = [key for key in found["missing_keys"] if not is_made(key)]
+    layers = getattr(model.config, "num_hidden_layers", None) or math.inf
     dropped = [key for key in found["unexpected_keys"] if (_layer(key) or 0) >= layers]
     if lacking or dropped:
         which = f"lack {sorted(lacking)[0]}" if lacking else f"have {sorted(dropped)[0]} too"
@@ -197,6 +224,8 @@ def _config(name: str | Path, source: dict[str, Any], **options: Any) -> Pretrai
     with readable(str(name), _REMEDY):
         config = AutoConfig.from_pretrained(str(name), **source, **options)
     check_layers(config, str(name))
+    if (problem := quantized(vars(config))) is not None:
+        raise UserError(f"{name}: {problem}")
     return config
 
 

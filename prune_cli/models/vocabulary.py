@@ -27,3 +27,18 @@ def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> f
             else:
                 known += bool(token.strip(_MARKS))
     return unknown / (known + unknown) if known else 1.0
+
+
+def other_token(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> str | None:
+    """A token to which two tokenizers give different numbers, so that one's inputs mean something else to the other's model.
+
+    Args:
+        one: Whose tokens are looked at.
+        other: May know more tokens.
+
+    Returns:
+        The first by number; None where all have the same.
+    """
+    known = other.get_vocab()
+    different = {token: number for token, number in one.get_vocab().items() if known.get(token) != number}
+    return min(different, key=different.__getitem__) if different else None

@@ -24,8 +24,8 @@ def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str
     """Find the two-dimensional weights of the Transformer blocks, in the model's own order.
 
     A block stack is an `nn.ModuleList`, as in every architecture of transformers; embeddings inside one (the relative
-    positions of T5) are left alone. Biases and norms have one dimension; embeddings, pooler and head lie outside. A weight
-    that is shared counts once. For BERT-base that is 84,934,656 weights.
+    positions of T5) are left alone, and so are routers, which choose experts. Biases and norms have one dimension; embeddings,
+    pooler and head lie outside. A weight that is shared counts once. For BERT-base that is 84,934,656 weights.
 
     Args:
         model: Any model of transformers, or alike.
@@ -41,6 +41,7 @@ def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str
     modules = cast("Iterator[tuple[str, nn.Module]]", model.named_modules())  # its own type is partly unknown
     stacks = tuple(f"{name}." for name, module in modules if isinstance(module, nn.ModuleList))
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    embeddings |= {id(weight) for m in model.modules() if "Router" in type(m).__name__ for weight in m.parameters()}
     weights = {
         name: parameter
         for name, parameter in model.named_parameters()

@@ -50,9 +50,10 @@ def summary_table(result: Result, folder: Path) -> Table:
         table.add_row(
             "pruned" if primary else "", f"{metric_label(name)} {value:.4f}", style="bold" if primary else None
         )
+    of = f", of {best['records']:,} records" if best is not None and "records" in best else ""
     table.add_row(
         "best at the target",
-        "no evaluation there" if best is None else f"{metric} {best['metric']:.4f} at step {best['step']:,}",
+        "no evaluation there" if best is None else f"{metric} {best['metric']:.4f} at step {best['step']:,}{of}",
     )
     if (only := result.get("only_prediction")) is not None:
         table.add_row("", Text(f"it says the same of all records ({one_line(only, 40)})", style="yellow"))

@@ -41,7 +41,7 @@ class Checkpoint:
     Attributes:
         path: Its folder.
         step: Steps finished.
-        state: What belongs to the run and is no tensor: its identity (`run`), `precision`, `teacher`, `mean_loss`.
+        state: What belongs to the run and is no tensor: its identity (`run`), `step`, `precision`, `teacher`, `mean_loss`.
     """
 
     path: Path
@@ -72,6 +72,11 @@ def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
             log.warning("%s is damaged; going back to the checkpoint before it", path)
             continue
         state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        if state.get("step") != _step(path):
+            log.warning(
+                "%s is of step %s, whatever its name says; going back to the one before it", path, state.get("step")
+            )
+            continue
         if state["run"] != run_id:
             raise UserError(
                 f"{path} belongs to another run ({state['run']}, and this one is {run_id}): take it out of that folder to"
@@ -146,6 +151,7 @@ class Checkpoints:
             _save_tensors(self.teacher.weights(), filled / _TEACHER)
         state = {
             "run": self.run_id,
+            "step": step,
             "precision": self.precision,
             "teacher": None if self.teacher is None else self.teacher.state(),
             "mean_loss": dict(mean_loss),

@@ -24,7 +24,8 @@ _COUNTS = (
     "keep_checkpoints",
 )
 _POSITIVE = ("epochs", "learning_rate", "max_grad_norm")
-_AMONG = {"precision": ("auto", "fp32", "bf16"), "device": ("auto", "cpu")}
+_PRECISIONS = ("auto", "fp32", "bf16")
+_AMONG = {"precision": _PRECISIONS, "eval_precision": _PRECISIONS, "device": ("auto", "cpu")}
 
 
 @final
@@ -64,6 +65,9 @@ class TrainerConfig:
     """Batch records of similar length together: less padding."""
     precision: str = "auto"
     """fp32, bf16 (autocast), or auto: bf16 where the hardware has it."""
+    eval_precision: str = "fp32"
+    """Of the final evaluation, `prune eval` and `prune predict`: fp32, so that metrics do not depend on the machine; bf16 or
+    auto are faster. Evaluations while training are in `precision`."""
     device: str = field(default="auto", metadata=NO_RESULT)
     """auto: a GPU where there is one; cpu: never a GPU."""
 

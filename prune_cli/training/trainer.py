@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -65,6 +66,7 @@ class TaskTrainer(Trainer):
         self.task = task
         self.head = task.head
         self.tokenizer = tokenizer
+        self.in_float32 = False  # whether batches are evaluated without autocast, whatever the training's precision
         self.losses: list[
             tuple[float, int]
         ] = []  # of an evaluation: sum over the decisions of a batch, and their number
@@ -107,13 +109,24 @@ class TaskTrainer(Trainer):
     ) -> tuple[Tensor | None, Any, None]:
         """One batch of an evaluation: the plain task loss, where there are labels, and the head's predictions."""
         batch = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.accelerator.autocast():
+        with torch.no_grad(), self._float32(model) if self.in_float32 else self.accelerator.autocast():
             outputs = self.head.outputs(model, batch)
             if "labels" in batch:
                 self.losses.append((float(task_loss(self.head.decisions(outputs, batch))), self.head.count(batch)))
             if prediction_loss_only:
                 return None, None, None
             return None, self.head.predictions(model, batch, outputs, self.tokenizer), None
+
+    @staticmethod
+    @contextmanager
+    def _float32(model: nn.Module) -> Iterator[None]:
+        """Without autocast, which accelerate also puts around the model's own `forward`."""
+        wrapped = model.__dict__.pop("forward", None)
+        try:
+            yield
+        finally:
+            if wrapped is not None:
+                model.forward = wrapped
 
     def _outputs(self, examples: EvaluationSet, *, predict: bool) -> tuple[tuple[np.ndarray, ...], float]:
         """The head's predictions for a set if wanted, in the order of its batches, and the mean loss over its decisions."""
@@ -144,6 +157,7 @@ class PruningTrainer(TaskTrainer):
         checkpoint: Checkpoint | None,
         group_by_length: bool,
         cycles: Sequence[int] = (),
+        final_precision: str = "fp32",
         **task: Any,
     ) -> None:
         """Prepare.
@@ -157,6 +171,7 @@ class PruningTrainer(TaskTrainer):
             checkpoint: The one to go on from; None to begin.
             group_by_length: Fill batches with records of similar length.
             cycles: Steps at which the learning rate begins anew.
+            final_precision: Of the last evaluation, fp32 or bf16.
             task: The other arguments of TaskTrainer.
         """
         super().__init__(model, args, **task)
@@ -167,6 +182,7 @@ class PruningTrainer(TaskTrainer):
         self.checkpoint = checkpoint
         self.group_by_length = group_by_length
         self.cycles = cycles
+        self.final_precision = final_precision
         if args.gradient_checkpointing:
             for layer in model.modules():
                 if isinstance(layer, GradientCheckpointingLayer):
@@ -239,7 +255,9 @@ class PruningTrainer(TaskTrainer):
             The task's metrics and the loss of the first split, each name with the prefix; seconds; records, of how many.
         """
         began = time.monotonic()
-        sets = self.evaluation.sets(whole=self.state.global_step >= self.state.max_steps)
+        last = self.state.global_step >= self.state.max_steps
+        sets = self.evaluation.sets(whole=last)
+        self.in_float32 = last and self.final_precision == "fp32"
         metrics, self.predictions = self.score(sets)
         named = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
         named["evaluation_seconds"] = round(time.monotonic() - began, 3)
@@ -251,6 +269,7 @@ class PruningTrainer(TaskTrainer):
     def final_predictions(self) -> dict[str, list[Prediction]]:
         """The predictions of the last evaluation by split, made again where the run was killed right after it."""
         if not self.predictions:
+            self.in_float32 = self.final_precision == "fp32"
             _, self.predictions = self.score(self.evaluation.sets(whole=True))
         return self.predictions
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from prune_cli.errors import UserError
-from prune_cli.models import unknown_share
+from prune_cli.models import other_token, unknown_share
 from prune_cli.run import Outcome
 from tests.whole_runs import do
 
@@ -36,6 +36,22 @@ def test_shares(tiny_tokenizer: Callable) -> None:
     assert unknown_share(tokenizer, ["one two", "three"]) == 0
     assert unknown_share(tokenizer, ["one four five six"]) == 0.75
     assert unknown_share(tokenizer, ["four"]) == unknown_share(tokenizer, []) == 1
+
+
+def test_tokens_that_mean_something_else_are_found(tiny_tokenizer: Callable) -> None:
+    one, other = tiny_tokenizer(["two two one"]), tiny_tokenizer(["two one one one"])
+    assert other_token(one, one) is None
+    assert other_token(one, other) == "two"  # the most frequent word has the first number
+
+
+def test_a_teacher_with_another_tokenizer_is_refused_before_models_are_loaded(model: Path, tmp_path: Path) -> None:
+    vocabulary = json.loads((model / "tokenizer.json").read_text())
+    words = vocabulary["model"]["vocab"]
+    (one, first), (two, second) = [(word, number) for word, number in words.items() if number > 4][:2]
+    words.update({one: second, two: first})
+    (model / "tokenizer.json").write_text(json.dumps(vocabulary))
+    with pytest.raises(UserError, match=r"first_teacher=.* has another tokenizer than the model"):
+        do(tmp_path, "regularization=teacher", f"regularization.first_teacher={model}", "trainer.max_steps=20")
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "roberta", "t5", "deberta-v2"])

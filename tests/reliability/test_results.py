@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from prune_cli.artifacts.result import best_at_target
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome
+from tests.made_runs import made_run
 from tests.tiers import quick
 from tests.whole_runs import Killed, assert_same_end, dies, do
 
@@ -206,3 +208,22 @@ def test_what_may_be_meant_but_seldom_is_is_told_loudly(tmp_path: Path, caplog: 
     do(tmp_path / "runs", "trainer.max_steps=2", "sparsity=0", "task.evaluation_splits=[train]", data=local)
     assert "ALL TRAINING RECORDS HAVE THE SAME LABEL (0)" in caplog.text
     assert "EVALUATED ON ITS TRAINING RECORDS" in caplog.text
+
+
+def test_a_result_of_another_run_in_the_folder_is_not_this_runs(tmp_path: Path) -> None:
+    """A folder that was copied or renamed, under the name of a run that was never made."""
+    other = made_run(tmp_path, criterion="magnitude", name="copied")
+    with pytest.raises(UserError, match=r"copied holds the result of another run \(.*, and this one is 0123"):
+        RunFolder(other).read_result_of("0123")
+    known = json.loads((other / "result.json").read_text())["id"]
+    assert RunFolder(other).read_result_of(known)["id"] == known
+
+
+def test_the_best_is_chosen_among_evaluations_of_the_same_records() -> None:
+    rows = [(10, 0.9, 16, 0.5), (20, 0.95, 16, 0.9), (30, 0.7, 200, 0.9), (40, 0.6, 200, 0.9)]  # a sample, and all
+    history = [
+        {"step": step, "eval_f1": metric, "evaluation_records": count, "target_sparsity": target}
+        for step, metric, count, target in rows
+    ]
+    best = best_at_target(history, "f1", 0.9)
+    assert best == {"metric": 0.7, "step": 30, "records": 200, "metrics": {"f1": 0.7}}

@@ -58,8 +58,19 @@ def test_the_newest_are_kept_and_the_newest_is_found(checkpoints: Checkpoints) -
     found = latest(checkpoints)
     assert found is not None
     assert (found.path, found.step) == (checkpoints.folder / "checkpoint-101", 101)
-    assert found.state == {"run": RUN, "precision": "bf16", "teacher": None, "mean_loss": {"sum": 1.25, "since": 100}}
+    said = {"run": RUN, "step": 101, "precision": "bf16", "teacher": None, "mean_loss": {"sum": 1.25, "since": 100}}
+    assert found.state == said
     assert History.read(found.history) == [{"step": 9, "loss": 0.5}]
+
+
+def test_one_that_was_renamed_is_passed_over(checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture) -> None:
+    """Else a run would count steps as done that nobody has taken."""
+    save(checkpoints, 10)
+    save(checkpoints, 20)
+    (checkpoints.folder / "checkpoint-20").rename(checkpoints.folder / "checkpoint-99999")
+    found = latest(checkpoints)
+    assert found is not None and found.step == 10
+    assert "checkpoint-99999 is of step 20, whatever its name says" in caplog.text
 
 
 def test_one_of_another_run_is_refused(checkpoints: Checkpoints) -> None:
