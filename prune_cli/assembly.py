@@ -18,6 +18,7 @@ from prune_cli.marks import LARGEST
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Schedule
+from prune_cli.pruning.scope import unreached
 from prune_cli.regularizers import Distillation
 from prune_cli.tasks.sameness import only_answer, repeated
 from prune_cli.training.evaluation import Evaluation
@@ -294,6 +295,12 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
             raise UserError(*problems)
         weights = sum(map(math.prod, form.shapes.values()))
         count = config.pattern.count(form, config.sparsity)
+        if left := unreached(model):
+            log.warning(
+                "%.3g%% OF THE WEIGHTS OF THE TRANSFORMER BLOCKS ARE IN STACKS, such as experts, AND ARE NOT PRUNED: the sparsity"
+                " is that of the others alone.",
+                100 * left / (left + sum(map(math.prod, form.shapes.values()))),
+            )
         log.info("to be removed: %s of %s weights, %.4f%%", f"{count:,}", f"{weights:,}", 100 * count / weights)
     return Pruner(
         matrices,

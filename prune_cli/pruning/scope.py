@@ -38,8 +38,7 @@ def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str
     Raises:
         ValueError: If none is left.
     """
-    modules = cast("Iterator[tuple[str, nn.Module]]", model.named_modules())  # its own type is partly unknown
-    stacks = tuple(f"{name}." for name, module in modules if isinstance(module, nn.ModuleList))
+    stacks = _stacks(model)
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     embeddings |= {id(weight) for m in model.modules() if "Router" in type(m).__name__ for weight in m.parameters()}
     weights = {
@@ -66,3 +65,18 @@ def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str
         matrices.append(Matrix(name, model.get_submodule(name.rpartition(".")[0]), start))
         start += parameter.numel()
     return matrices
+
+
+def unreached(model: nn.Module) -> int:
+    """How many weights of the Transformer blocks are in tensors of three dimensions, such as stacks of experts, and not pruned.
+
+    Args:
+        model: Any model of transformers, or alike.
+    """
+    stacks = _stacks(model)
+    return sum(p.numel() for name, p in model.named_parameters() if name.startswith(stacks) and p.ndim == 3)
+
+
+def _stacks(model: nn.Module) -> tuple[str, ...]:
+    modules = cast("Iterator[tuple[str, nn.Module]]", model.named_modules())  # its own type is partly unknown
+    return tuple(f"{name}." for name, module in modules if isinstance(module, nn.ModuleList))

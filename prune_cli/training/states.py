@@ -84,7 +84,7 @@ def _into(found: list[State], head: Head[Any], batch: Batch, stack: Stack) -> Ca
 def distance(student: Sequence[State], teacher: Sequence[State]) -> Tensor:
     """How far a student's states are from its teacher's, each layer measured by the teacher's own size (SquareHead).
 
-        distance = sum over rows of the mean over layers of sum (s - t)^2 / sum t^2
+        distance = sum over rows and layers of sum (s - t)^2 / sum t^2
 
     The inner sums go over the width and over the tokens of a row that are no padding. Kurtic et al. 2023 (arXiv:2310.06927,
     section 3) normalize over a whole batch; over each row, batches add up to a larger one, whatever else is in them.
@@ -102,7 +102,7 @@ def distance(student: Sequence[State], teacher: Sequence[State]) -> Tensor:
     (tensor(1.), tensor(0.))
     """
     layers = [_ratio(mine, theirs) for mine, theirs in zip(student, teacher, strict=True)]
-    return torch.stack(layers).mean(0).sum()
+    return torch.stack(layers).sum()
 
 
 def _ratio(student: State, teacher: State) -> Tensor:

@@ -17,7 +17,7 @@ from prune_cli.heads.classification import Classification
 from prune_cli.heads.text import Text
 from prune_cli.models import folder_problems, load_finetuned, load_model
 from prune_cli.models.positions import longest_input
-from prune_cli.pruning.scope import prunable_matrices
+from prune_cli.pruning.scope import prunable_matrices, unreached
 
 WIDE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 50}
 KINDS = {"bert": "AutoModelForMaskedLM", "llama": "AutoModelForCausalLM"}
@@ -120,3 +120,4 @@ def test_routers_are_not_pruned(tmp_path: Path) -> None:
     assert len(routers) == 2
     names = {matrix.name for matrix in prunable_matrices(model)}
     assert not any(name.startswith(tuple(routers)) for name in names) and len(names) == 8
+    assert unreached(model) == 2 * 4 * 3 * 32 * 64  # layers, experts, matrices of each: told, and not pruned yet

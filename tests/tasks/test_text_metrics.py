@@ -193,3 +193,16 @@ def test_with_wordnet_there_is_meteor(monkeypatch: pytest.MonkeyPatch):
 def test_texts_without_words_score_nothing():
     scores = text_scores(["", ""], [["a b c d"], ["e"]], E2E)
     assert (scores["bleu"], scores["chrf_plus_plus"], scores["ter"], scores["rouge_l"]) == (0, pytest.approx(0), 100, 0)
+
+
+def test_references_that_lack_are_empty_lines_to_the_script_of_webnlg() -> None:
+    """GenerationEval of the WebNLG challenge 2020 fills its reference files with empty lines, and such a line has a length, 0."""
+    texts, references = ["a b c d e f", "g h i j"], [["a b c d e x", "a b c d e f y z"], ["g h i j k l m n o p q r"]]
+    filled = BLEU(force=True).corpus_score(texts, [["a b c d e x", references[1][0]], ["a b c d e f y z", ""]]).score
+    missing: Any = None
+    left_out = (
+        BLEU(force=True).corpus_score(texts, [["a b c d e x", references[1][0]], ["a b c d e f y z", missing]]).score
+    )
+    assert text_scores(texts, references, GENERATION_EVAL)["bleu"] == pytest.approx(filled)
+    assert text_scores(texts, references, E2E)["bleu"] == pytest.approx(left_out)
+    assert filled > left_out + 5  # the shorter length is the nearer one, and nothing is taken off for brevity
