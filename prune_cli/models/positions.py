@@ -28,7 +28,7 @@ def longest_input(config: PretrainedConfig) -> int | None:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             model = AutoModel.from_config(copy.deepcopy(config))
     # Code of the model's own, or sizes that cannot be: whoever loads it tells what is wrong
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError):
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, ImportError):
         return None
     tables = [
         module for name, module in model.named_modules() if isinstance(module, nn.Embedding) and _is_of_positions(name)

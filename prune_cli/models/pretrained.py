@@ -122,7 +122,7 @@ def load_model(
             dtype=torch.float32,
             use_safetensors=True,
             output_loading_info=True,
-            ignore_mismatched_sizes=labels is not None,  # which of them may be, the next line tells
+            ignore_mismatched_sizes=labels is not None and _has_other_classes(_config(name, source), labels),
             **source,
             **unpacked,
         )
@@ -156,6 +156,12 @@ def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
             " that was fine-tuned on this task"
         )
     return model
+
+
+def _has_other_classes(saved: PretrainedConfig, labels: Sequence[str]) -> bool:
+    """Whether a model was fine-tuned for another number of classes, so that its head does not fit."""
+    classifies = any(name.endswith("Classification") for name in saved.architectures or [])
+    return classifies and saved.num_labels != len(labels)
 
 
 def _refuse_other_weights(

@@ -73,7 +73,13 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     saved(tmp_path, "bert")
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
-    with pytest.raises(UserError, match=r"bert.encoder.layer.0.* is of another size than config.json says"):
+    with pytest.raises(UserError, match=r"weights and config.json are of different sizes"):
+        load_model(tmp_path, head=HEADS["bert"], labels=["a", "b"])
+    saved(tmp_path, "bert", "AutoModelForSequenceClassification", num_labels=3)
+    (tmp_path / "config.json").write_text(
+        json.dumps({**json.loads((tmp_path / "config.json").read_text()), "intermediate_size": 48})
+    )
+    with pytest.raises(UserError, match=r"bert.encoder.layer.* is of another size than config.json says"):
         load_model(tmp_path, head=HEADS["bert"], labels=["a", "b"])
 
 
