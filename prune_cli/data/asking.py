@@ -70,7 +70,7 @@ def asked_rows(task: Task, rows: Iterable[Placed]) -> list[Mapping[str, Any]]:
             found.append(asked(task, row, where))
         except UserError as error:
             problems += error.problems
-    refuse(problems, "they")
+    refuse(problems, "the records")
     return found
 
 
