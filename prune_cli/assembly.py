@@ -19,6 +19,7 @@ from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Schedule
 from prune_cli.pruning.scope import unreached
+from prune_cli.pruning.selection import InvalidScores
 from prune_cli.regularizers import Distillation
 from prune_cli.tasks.sameness import only_answer, repeated
 from prune_cli.training.evaluation import Evaluation
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_WORTH_TELLING = 0.01  # of what is not pruned, as a share
 _LOOKED_AT = 100  # records whose words a tokenizer must know
 
 
@@ -295,22 +297,25 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
             raise UserError(*problems)
         weights = sum(map(math.prod, form.shapes.values()))
         count = config.pattern.count(form, config.sparsity)
-        if left := unreached(model):
+        if (share := unreached(model)) >= _WORTH_TELLING:
             log.warning(
-                "%.3g%% OF THE WEIGHTS OF THE TRANSFORMER BLOCKS ARE IN STACKS, such as experts, AND ARE NOT PRUNED: the sparsity"
-                " is that of the others alone.",
-                100 * left / (left + sum(map(math.prod, form.shapes.values()))),
+                "%.3g%% OF THE WEIGHTS OF THE TRANSFORMER BLOCKS ARE NO MATRICES, such as kernels of convolutions, AND ARE NOT"
+                " PRUNED: the sparsity is that of the others alone.",
+                100 * share,
             )
         log.info("to be removed: %s of %s weights, %.4f%%", f"{count:,}", f"{weights:,}", 100 * count / weights)
-    return Pruner(
-        matrices,
-        criterion=config.criterion,
-        schedule=plan.schedule,
-        pattern=pattern,
-        sparsity=config.sparsity,
-        total_steps=plan.steps,
-        form=form,
-    )
+    try:
+        return Pruner(
+            matrices,
+            criterion=config.criterion,
+            schedule=plan.schedule,
+            pattern=pattern,
+            sparsity=config.sparsity,
+            total_steps=plan.steps,
+            form=form,
+        )
+    except InvalidScores as error:  # of a criterion that asks for what these matrices do not have
+        raise UserError(str(error)) from error
 
 
 def teacher_for(

@@ -65,9 +65,9 @@ def finish(
     with folder.replacing(folder.model) as saved:
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
-        zeros = result.count_zeros(saved, weights := {matrix.name for matrix in pruner.matrices})
-        if zeros.keys() < weights:  # some architectures are saved under other names than they have in memory
-            zeros = result.zeros_of(models.load_finetuned(saved, task.head), weights)
+        zeros = result.count_zeros(saved, pruner.matrices)
+        if len(zeros) < len(pruner.matrices):  # some architectures are saved under other names than they have in memory
+            zeros = result.zeros_of(models.load_finetuned(saved, task.head), pruner.matrices)
         small = None
         if pruner.pattern.structured and pruner.removed:  # whole units need not be saved to be nothing
             left = models.load_finetuned(saved, task.head)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,37 +12,43 @@ from safetensors import safe_open
 if TYPE_CHECKING:
     from torch import nn
 
+    from prune_cli.pruning.matrices import Matrix
     from prune_cli.pruning.pruner import Pruner
 
 FORMAT = 1
 """Version of the layout of result.json."""
 
 
-def count_zeros(folder: Path, names: Set[str]) -> dict[str, int]:
-    """Count the zeros of some tensors of a saved model.
+def count_zeros(folder: Path, matrices: Sequence[Matrix]) -> dict[str, int]:
+    """Count the zeros of some matrices of a saved model.
 
     Args:
         folder: Holds *.safetensors.
-        names: Tensors to count.
+        matrices: What to count.
 
     Returns:
-        Zeros by name; a tensor that is not in the files is missing.
+        Zeros by the matrices' names; one that is not in the files is missing.
     """
     zeros: dict[str, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            zeros |= {name: int((file.get_tensor(name) == 0).sum()) for name in names & set(file.keys())}
+            there = set(file.keys())
+            for name, parts in itertools.groupby(matrices, lambda matrix: matrix.parameter_name):
+                if name in there:
+                    tensor = file.get_tensor(name)
+                    zeros |= {part.name: int((part.stored(tensor) == 0).sum()) for part in parts}
     return zeros
 
 
-def zeros_of(model: nn.Module, names: Set[str]) -> dict[str, int]:
-    """Count the zeros of some weights of a model that was loaded again.
+def zeros_of(model: nn.Module, matrices: Sequence[Matrix]) -> dict[str, int]:
+    """Count the zeros of some matrices in a model that was loaded again.
 
     Args:
         model: The model.
-        names: Weights to count.
+        matrices: What to count.
     """
-    return {name: int((model.get_parameter(name) == 0).sum()) for name in names}
+    loaded = ((matrix, model.get_parameter(matrix.parameter_name)) for matrix in matrices)
+    return {matrix.name: int((matrix.stored(tensor) == 0).sum()) for matrix, tensor in loaded}
 
 
 def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -54,10 +61,10 @@ def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[dict[str, Any]]:
     return [
         {
             "name": matrix.name,
-            "shape": list(matrix.parameter.shape),
+            "shape": list(matrix.stored(matrix.parameter).shape),
             "zeros": zeros[matrix.name],
-            "weights": matrix.parameter.numel(),
-            "sparsity": zeros[matrix.name] / matrix.parameter.numel(),
+            "weights": matrix.size,
+            "sparsity": zeros[matrix.name] / matrix.size,
         }
         for matrix in pruner.matrices
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prune_cli.compaction.families import FAMILIES, AttentionNames
@@ -42,8 +43,8 @@ def prunable(
     start = 0
     for matrix in matrices:
         if matrix.name in covered:
-            kept.append(Matrix(matrix.name, matrix.module, start))
-            start += matrix.parameter.numel()
+            kept.append(replace(matrix, start=start))
+            start += matrix.size
     return (kept, _form(model, kept)) if covered else (matrices, form)
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import linear, pad
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.rnn import pad_sequence
 
+from prune_cli.errors import UserError
 from prune_cli.heads import IGNORED
 from prune_cli.heads.base import Batch, Collator, Features, Head, Stack
 from prune_cli.heads.decisions import Choice
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PAD_TO_MULTIPLE_OF = 16
 """Tokens that a model and its output layer are given in training are a multiple of it. Every batch has other lengths; for each
 new one oneDNN would keep kernels and the heap leave holes, so that a long run on a CPU would take twice the memory."""
+
+_LARGE = 100.0  # a logit that every cap would change
 
 
 @final
@@ -136,7 +139,7 @@ class Text(Head[TextOutputs]):
         """The hidden states that predict the targets; none without targets."""
         bare = _bare(model)
         matrix = cast("nn.Module", bare.get_output_embeddings())
-        layer = Vocabulary.of(matrix, dict(bare.named_buffers()).get("final_logits_bias"))  # BART's bias
+        layer = Vocabulary.of(matrix, _bias_of_its_own(bare))
         if "labels" not in batch:
             return TextOutputs(batch["source"].new_empty(0, 0), layer)
         positions: int | None = getattr(bare.config, "max_position_embeddings", None)
@@ -145,7 +148,7 @@ class Text(Head[TextOutputs]):
             inputs = {
                 "input_ids": _widened(batch["source"], positions),
                 "attention_mask": _widened(batch["source_mask"], positions),
-                "decoder_input_ids": bare.prepare_decoder_input_ids_from_labels(labels=labels),  # pyright: ignore
+                "decoder_input_ids": shifted(labels, bare),
             }
             hidden = _hidden(model, matrix, inputs)
             return TextOutputs(hidden[labels != IGNORED], layer)
@@ -183,15 +186,31 @@ class Text(Head[TextOutputs]):
 
     @torch.no_grad()
     def problem(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str | None:
-        """An architecture that changes its logits behind the output layer (soft caps, scales) would be trained on others."""
+        """An architecture that changes its logits behind the output layer (soft caps, scales) would be trained on others.
+
+        A cap leaves small logits nearly as they are, and a new model has no others, so large ones are tried too.
+        """
         end = cast("int", tokenizer.eos_token_id)
         batch = self.collator(tokenizer)([{"source_ids": [end], "target_ids": [end, end]}])
         outputs = self.outputs(model, batch)
         if model.config.is_encoder_decoder:
-            whole = model(input_ids=batch["source"], labels=batch["labels"]).logits[0]
+            inputs = {"input_ids": batch["source"], "labels": batch["labels"]}
         else:
-            whole = model(input_ids=torch.cat([batch["source"], batch["labels"]], dim=1)).logits[0, :-1]
-        if torch.allclose(outputs.layer(outputs.hidden), whole, rtol=1e-3, atol=1e-3):
+            inputs = {"input_ids": torch.cat([batch["source"], batch["labels"][:, :-1]], dim=1)}
+        layer = cast("nn.Module", model.get_output_embeddings())
+        large = torch.linspace(-_LARGE, _LARGE, outputs.layer.classes)
+        hook = layer.register_forward_hook(lambda _layer, _inputs, made: large.expand_as(cast("Tensor", made)))
+        try:
+            behind = model(**inputs).logits[0]
+        finally:
+            hook.remove()
+        bias = _bias_of_its_own(model)
+        expected = large if bias is None else large + bias
+        ours, theirs = outputs.layer(outputs.hidden), model(**inputs).logits[0]
+        if all(
+            torch.allclose(a, b, rtol=1e-3, atol=1e-3)
+            for a, b in ((ours, theirs), (expected.expand_as(behind), behind))
+        ):
             return None
         return f"{type(model).__name__} changes its logits behind the output layer, which training here would not see"
 
@@ -199,6 +218,34 @@ class Text(Head[TextOutputs]):
 def _bare(model: nn.Module) -> PreTrainedModel:
     """The model itself, where it is wrapped for several processes."""
     return cast("PreTrainedModel", model.module if isinstance(model, DistributedDataParallel) else model)
+
+
+def _bias_of_its_own(model: PreTrainedModel) -> Tensor | None:
+    """What a model adds to the logits behind its output layer, as BART does."""
+    return dict(model.named_buffers()).get("final_logits_bias")
+
+
+def shifted(labels: Tensor, model: PreTrainedModel) -> Tensor:
+    """What the decoder of an encoder-decoder reads: the labels one token later, behind the start.
+
+    Args:
+        labels: [records, tokens], with -100 behind a text.
+        model: Its own way counts, where it tells one.
+
+    Raises:
+        UserError: If it tells neither a way nor a start.
+    """
+    own = getattr(model, "prepare_decoder_input_ids_from_labels", None)
+    if own is not None:
+        return own(labels=labels)
+    told = model.config.to_dict()
+    start = told.get("decoder_start_token_id")
+    if start is None:
+        raise UserError(
+            f"{type(model).__name__} does not tell how its texts begin: set decoder_start_token_id in its config.json"
+        )
+    moved = pad(labels[:, :-1], (1, 0), value=start)
+    return moved.masked_fill(moved == IGNORED, told.get("pad_token_id") or 0)
 
 
 def _joined(source: Tensor, source_mask: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

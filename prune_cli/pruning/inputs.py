@@ -25,8 +25,13 @@ class InputSquares:
 
         Args:
             matrix: Its layer is watched for as long as it lives.
+
+        Raises:
+            InvalidScores: If the layer has other weights too, so that what it reads may be the input of those.
         """
         self._name = matrix.name
+        if not (matrix.number is None and matrix.name.endswith("weight")):
+            raise self._unknown()
         self._sums: Tensor = torch.zeros(matrix.shape[1], device=matrix.parameter.device)
         self._count = 0
         matrix.module.register_forward_pre_hook(self._read)
@@ -42,10 +47,13 @@ class InputSquares:
         if not module.training:
             return
         if not inputs or inputs[0].shape[-1] != len(self._sums):
-            raise InvalidScores(
-                f"the inputs of {self._name} cannot be told from what its layer is called with: leave it out by model.exclude,"
-                " or choose a criterion that does without inputs"
-            )
+            raise self._unknown()
         read = inputs[0].detach().reshape(-1, len(self._sums))
         self._sums += read.float().square().sum(0)
         self._count += len(read)
+
+    def _unknown(self) -> InvalidScores:
+        return InvalidScores(
+            f"the inputs of {self._name} cannot be told from what its layer is called with: leave it out by model.exclude,"
+            " or choose a criterion that does without inputs"
+        )

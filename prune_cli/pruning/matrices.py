@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, final
@@ -20,49 +21,66 @@ class Matrix:
     Its weights are looked up when they are asked for: what a module holds may be replaced, as sharding does.
 
     Attributes:
-        name: Its name in the model.
+        name: Its name in the model, followed by its number where it is one of a stack.
         module: The layer that it belongs to.
         start: Position of its first weight among all prunable weights.
+        number: Which one it is of a stack of matrices, such as those of experts; None where it is no stack.
+        inputs_first: Whether it is stored as [in, out].
     """
 
     name: str
     module: nn.Module
     start: int
+    number: int | None = None
+    inputs_first: bool = False
+
+    @property
+    def parameter_name(self) -> str:
+        """Name in the model of what holds its weights."""
+        return self.name if self.number is None else self.name.rpartition(".")[0]
 
     @property
     def parameter(self) -> nn.Parameter:
-        """The weights as the layer stores them."""
-        return cast("nn.Parameter", getattr(self.module, self.name.rpartition(".")[2]))
+        """What holds its weights: the whole stack where it is one of several."""
+        return cast("nn.Parameter", getattr(self.module, self.parameter_name.rpartition(".")[2]))
 
     @property
     def shape(self) -> tuple[int, int]:
         """Outputs and inputs."""
-        stored = self.parameter.shape
-        return (stored[1], stored[0]) if self._transposed else (stored[0], stored[1])
+        out, inner = self.local().shape
+        return out, inner
+
+    @property
+    def size(self) -> int:
+        """How many weights there are."""
+        return math.prod(self.shape)
 
     def local(self) -> Float[Tensor, "out inner"]:
         """The weights, [out, in]; a view."""
-        return self.seen(self.parameter.detach())
+        return self.of(self.parameter.detach())
 
     def gradient(self) -> Float[Tensor, "out inner"]:
-        """The gradient of the weights; a view.
-
-        Raises:
-            ValueError: If there is none.
-        """
+        """The gradient of the weights; a view. Zeros, not to be written to, where they have no part in the loss."""
         grad = self.parameter.grad
-        if grad is None:
-            raise ValueError(f"{self.name} has no gradient: it is frozen or unused; leave it out by model.exclude")
-        return self.seen(grad)
+        return self.local().new_zeros(()).expand(self.shape) if grad is None else self.of(grad)
 
-    def seen(self, stored: Tensor) -> Float[Tensor, "out inner"]:
-        """A tensor of the weights' size as [out, in]; a view.
+    def stored(self, parameter: Tensor) -> Tensor:
+        """Its part of the tensor that holds its weights, in the order in which that stores them; a view.
 
         Args:
-            stored: In the order in which the layer stores them; flat or not.
+            parameter: That tensor, or one of its shape.
         """
-        stored = stored.view(self.parameter.shape)
-        return stored.T if self._transposed else stored
+        return parameter if self.number is None else parameter[self.number]
+
+    def of(self, parameter: Tensor) -> Float[Tensor, "out inner"]:
+        """The same as [out, in]; a view. Dimensions after the first count as one, as those of heads do.
+
+        Args:
+            parameter: As `stored` takes it.
+        """
+        stored = self.stored(parameter)
+        stored = stored.view(len(stored), -1)
+        return stored.T if self.inputs_first else stored
 
     def slices(self, together: int = 1) -> Iterator[slice]:
         """Rows to handle at a time, all of them in order.
@@ -74,7 +92,3 @@ class Matrix:
         at_once = max(1, _SLICE // (inner * together)) * together if self.parameter.device.type == "cpu" else rows
         for lo in range(0, rows, at_once):
             yield slice(lo, min(lo + at_once, rows))
-
-    @property
-    def _transposed(self) -> bool:
-        return type(self.module).__name__ == "Conv1D"  # of transformers, which is not known here: GPT-2's linear layer

@@ -32,6 +32,7 @@ class Pruner:
 
     Attributes:
         masked: Whether what the mask removes is zero at this moment.
+        idle: Names of the matrices that had no part in the loss of the first step, where the criterion uses gradients.
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class Pruner:
         self.target = sparsity
         self.total_steps = total_steps
         self.form = form or Form.of(self.matrices)
-        self.prunable = sum(matrix.parameter.numel() for matrix in matrices)
+        self.prunable = sum(matrix.size for matrix in matrices)
         pruned = self.matrices if sparsity > 0 else []
         self.scorers: list[Scorer] = [criterion.scorer(matrix, schedule.delta_t) for matrix in pruned]
         self.mask: Mask | None = None
         self.masked = True
+        self.idle: list[str] = []
         needs: frozenset[str] = criterion.needs if sparsity > 0 else frozenset()
         self._gradients = bool({"gradient", "removed"} & needs)
         self._inputs = [InputSquares(matrix) for matrix in pruned] if "input" in needs else None
@@ -99,10 +101,14 @@ class Pruner:
                 seen = weight[rows] if aside is None else weight[rows] + aside[rows]
                 at = WeightRows(seen, None if grad is None else grad[rows], inputs, learning_rates[number], start)
                 scorer.observe(at, rows, step)
-            if grad is not None and aside is not None and self._held is not None:
-                grad.masked_fill_(self._held[number], 0)  # the optimizer has nothing to learn of removed weights
+            if aside is not None and self._held is not None and matrix.parameter.grad is not None:
+                matrix.gradient().masked_fill_(
+                    self._held[number], 0
+                )  # the optimizer has nothing to learn of removed weights
             if not self._looked and not all(bool(buffer.isfinite().all()) for buffer in scorer.buffers().values()):
                 raise self._culprit(matrix.name)
+        if not self._looked and self._gradients:
+            self.idle = [matrix.name for matrix in self.matrices if matrix.parameter.grad is None]
         self._looked = True
 
     def after_optimizer_step(self, step: int) -> None:
@@ -139,7 +145,7 @@ class Pruner:
 
     def zeros(self) -> list[int]:
         """Weights that are zero at this moment, matrix by matrix."""
-        counts = torch.stack([(matrix.parameter.detach() == 0).sum() for matrix in self.matrices])
+        counts = torch.stack([(matrix.local() == 0).sum() for matrix in self.matrices])
         return [int(count) for count in counts]
 
     def rows(self, matrix: int | None = None) -> Iterator[Rows]:
@@ -203,8 +209,8 @@ class Pruner:
     def _culprit(self, name: str) -> InvalidScores:
         """Why a score or an importance is no number: weights and gradients are looked at once it has happened."""
         for what, tensors in (
-            ("weights", [matrix.parameter.detach() for matrix in self.matrices]),
-            ("gradients", [grad for matrix in self.matrices if (grad := matrix.parameter.grad) is not None]),
+            ("weights", [matrix.local() for matrix in self.matrices]),
+            ("gradients", [matrix.gradient() for matrix in self.matrices]),
         ):
             if not all(bool(tensor.isfinite().all()) for tensor in tensors):
                 return Divergence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from prune_cli.pruning.pruner import Pruner
     from prune_cli.training.interrupt import StopRequest
     from prune_cli.training.teacher import Teacher
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -47,9 +50,18 @@ class PruneCallback(TrainerCallback):
     ) -> None:
         """Score: gradients are clipped, weights and learning rate are those of the step about to be taken."""
         rates = [group["lr"] for group in kwargs["optimizer"].param_groups]
+        first = not self.groups
         with _told():
             self.pruner.before_optimizer_step(
                 state.global_step, [rates[group] for group in self._groups(kwargs["optimizer"])]
+            )
+        if first and (idle := self.pruner.idle):
+            log.warning(
+                "%d of %d matrices had no part in the loss of this step, such as %s: they are the first to be removed. If the"
+                " task never uses them, leave them out by model.exclude.",
+                len(idle),
+                len(self.pruner.matrices),
+                idle[0],
             )
 
     def on_optimizer_step(
@@ -195,7 +207,7 @@ class RecordCallback(TrainerCallback):
     ) -> None:
         """Record an evaluation with the sparsity of every matrix."""
         zeros = self.pruner.zeros()
-        sizes = [matrix.parameter.numel() for matrix in self.pruner.matrices]
+        sizes = [matrix.size for matrix in self.pruner.matrices]
         layers = [round(count / size, 6) for count, size in zip(zeros, sizes, strict=True)]
         self._record(state, {**(metrics or {}), "layer_sparsity": layers}, zeros)
 

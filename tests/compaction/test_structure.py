@@ -73,7 +73,7 @@ def test_weights_inside_of_units_make_up_the_exact_count(name: str, kinds: tuple
     assert pruner.removed == sum(pruner.zeros()) == round(sparsity * pruner.prunable)
     gone, kept = [], []
     for matrix in pruner.matrices:
-        weight, first = matrix.local(), matrix.seen(before[matrix.name])
+        weight, first = matrix.local(), before[matrix.name]
         unit = torch.zeros_like(weight, dtype=torch.bool)
         for part in (
             pruner.form.structures[kind][matrix.name] for kind in kinds if matrix.name in pruner.form.structures[kind]

@@ -17,7 +17,6 @@ from prune_cli.heads.classification import Classification
 from prune_cli.heads.text import Text
 from prune_cli.models import folder_problems, load_finetuned, load_model
 from prune_cli.models.positions import longest_input
-from prune_cli.pruning.scope import prunable_matrices, unreached
 
 WIDE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 50}
 KINDS = {"bert": "AutoModelForMaskedLM", "llama": "AutoModelForCausalLM"}
@@ -117,13 +116,3 @@ def test_adapters_and_quantized_weights_are_refused(tmp_path: Path) -> None:
 )
 def test_an_input_is_as_long_as_the_table_of_positions(kind: str, options: dict[str, Any], longest: int | None) -> None:
     assert longest_input(AutoConfig.for_model(kind, max_position_embeddings=40, vocab_size=50, **options)) == longest
-
-
-def test_routers_are_not_pruned(tmp_path: Path) -> None:
-    config = AutoConfig.for_model("mixtral", **WIDE, num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2)
-    model = transformers.AutoModelForCausalLM.from_config(config)
-    routers = [name for name, module in model.named_modules() if "Router" in type(module).__name__]
-    assert len(routers) == 2
-    names = {matrix.name for matrix in prunable_matrices(model)}
-    assert not any(name.startswith(tuple(routers)) for name in names) and len(names) == 8
-    assert unreached(model) == 2 * 4 * 3 * 32 * 64  # layers, experts, matrices of each: told, and not pruned yet

@@ -17,6 +17,7 @@ from prune_cli.pruning import matrices as matrices_module
 from prune_cli.pruning.criteria import (
     Criterion,
     Magnitude,
+    Movement,
     Pins,
     Random,
     Sensitivity,
@@ -262,9 +263,19 @@ def test_scores_that_are_no_numbers_name_the_criterion(value: float) -> None:
         make_pruner(weights, OddAtSelection(gives=gives)).after_optimizer_step(119)
 
 
-def test_missing_gradient_names_the_matrix() -> None:
-    with pytest.raises(ValueError, match="a has no gradient"):
-        make_pruner(make_weights(), Pins()).before_optimizer_step(0, [0.1] * 3)
+@pytest.mark.parametrize("criterion", [Pins(), Movement()])
+def test_what_has_no_part_in_the_loss_is_named_and_goes_first(criterion: Criterion) -> None:
+    weights = make_weights()
+    pruner = make_pruner(weights, criterion)
+    for step in range(120):
+        for name, weight in weights.items():
+            weight.grad = None if name == "a" else torch.randn(weight.shape)
+        pruner.before_optimizer_step(step, [0.1] * 3)
+        pruner.after_optimizer_step(step)
+    assert pruner.idle == ["a"]
+    assert pruner.removed == round(0.9 * SIZE)
+    if isinstance(criterion, Pins):
+        assert pruner.zeros()[0] == weights["a"].numel()
 
 
 def test_what_lies_in_a_checkpoint_has_these_names() -> None:

@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
 
-from prune_cli.pruning.scope import prunable_matrices, prunable_weights
+from prune_cli.pruning.scope import prunable_matrices, prunable_weights, unreached
 
 SIZES: dict[str, Any] = {
     "hidden_size": 8,
@@ -175,3 +181,71 @@ def test_positions_count_through_the_model() -> None:
     """What the tie rule and `criterion=random` go by."""
     starts = [matrix.start for matrix in prunable_matrices(tiny("bert"))]
     assert starts[:7] == [0, 64, 128, 192, 256, 384, 512]  # four of 8 x 8, then 16 x 8 and 8 x 16, and the next layer
+
+
+MOE = SIZES | {"num_key_value_heads": 1, "head_dim": 4, "pad_token_id": 0}
+EXPERTS: dict[str, tuple[dict[str, Any], int, str, tuple[int, int]]] = {
+    "mixtral": (MOE | {"num_local_experts": 4}, 4 + 2 * 4, "mlp.experts.gate_up_proj", (32, 8)),
+    "qwen3_moe": (
+        MOE | {"num_experts": 4, "moe_intermediate_size": 16},
+        4 + 2 * 4,
+        "mlp.experts.gate_up_proj",
+        (32, 8),
+    ),
+    "qwen2_moe": (  # whose shared expert has a gate of its own
+        MOE | {"num_experts": 4, "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16},
+        4 + 2 * 4 + 3,
+        "mlp.experts.gate_up_proj",
+        (32, 8),
+    ),
+    "gpt_oss": (  # stored [in, out]
+        MOE | {"num_local_experts": 4, "layer_types": ["full_attention"] * 2},
+        4 + 2 * 4,
+        "mlp.experts.gate_up_proj",
+        (32, 8),
+    ),
+    "jetmoe": (MOE | {"num_local_experts": 4, "kv_channels": 4}, 1 + 4 * 4, "mlp.input_linear.weight", (32, 8)),
+    "xlnet": ({"d_model": 8, "n_layer": 2, "n_head": 2, "d_inner": 16, "vocab_size": 50}, 5 + 2, "rel_attn.q", (8, 8)),
+    "funnel": (
+        {
+            "d_model": 8,
+            "n_head": 2,
+            "d_head": 4,
+            "d_inner": 16,
+            "vocab_size": 50,
+            "block_sizes": [1, 1],
+            "num_decoder_layers": 0,
+        },
+        5 + 2,
+        "attention.r_kernel",
+        (8, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", EXPERTS)
+def test_experts_and_projections_of_heads_are_matrices_and_routers_are_left(kind: str) -> None:
+    """Each of the two layers: so many matrices, one of them of this shape; what holds them is written through."""
+    sizes, count, name, shape = EXPERTS[kind]
+    model = AutoModel.from_config(AutoConfig.for_model(kind, **sizes, architectures=[]))
+    matrices = prunable_matrices(model)
+    assert len(matrices) == 2 * count
+    assert not [matrix.name for matrix in matrices if "router" in matrix.name or matrix.name.endswith("gate.weight")]
+    found = [matrix for matrix in matrices if name in matrix.name]
+    assert {matrix.shape for matrix in found} == {shape}
+    for matrix in found[1:]:
+        matrix.local().zero_()
+    weights = model.state_dict()[found[0].parameter_name]
+    assert int((weights == 0).sum()) == sum(
+        matrix.size for matrix in found[1:] if matrix.parameter is found[0].parameter
+    )
+    assert unreached(model) < 0.05
+
+
+def test_kernels_of_convolutions_are_told_as_a_share() -> None:
+    model = AutoModel.from_config(AutoConfig.for_model("squeezebert", **SIZES, embedding_size=8))
+    kernels = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Conv1d))
+    assert kernels > 0
+    with pytest.raises(ValueError, match="no weight is left to prune"):
+        prunable_matrices(model)
+    assert unreached(model) == 1.0
