@@ -9,9 +9,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
+
 from prune_cli import models
 from prune_cli.artifacts import environment, result
-from prune_cli.compaction.compact import arithmetic, compact
+from prune_cli.compaction.compact import answers, arithmetic, compact
 from prune_cli.config.command import commands
 from prune_cli.files import write_text
 from prune_cli.report import figures, model_card, names, samples
@@ -20,11 +22,14 @@ from prune_cli.tasks.sameness import only_prediction
 from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.artifacts.run_folder import RunFolder
     from prune_cli.config.identity import Contents
     from prune_cli.config.run_config import RunConfig
+    from prune_cli.heads.base import Head
     from prune_cli.tasks.base import Row
     from prune_cli.training.trainer import PruningTrainer
 
@@ -70,10 +75,7 @@ def finish(
             zeros = result.zeros_of(models.load_finetuned(saved, task.head), pruner.matrices)
         small = None
         if pruner.pattern.structured and pruner.removed:  # whole units need not be saved to be nothing
-            left = models.load_finetuned(saved, task.head)
-            compact(left)
-            left.save_pretrained(saved)
-            small = "compact" if is_compact(saved) else "plain"
+            small = _made_small(saved, model, task.head)
         history = trainer.checkpoints.history.records
         last = result.evaluations(history, task.primary_metric)[-1]
         summary = {
@@ -140,6 +142,23 @@ def finish(
     ]
     trainer.checkpoints.history.save(folder.history)
     return {**summary, "promised": folder.promises()}, shown
+
+
+def _made_small(saved: Path, model: PreTrainedModel, head: Head[Any]) -> str | None:
+    """Cut out of a saved model what is empty, if what is written computes the same when it is read back.
+
+    Returns:
+        "compact" or "plain", the form of what is left; None where the model stays as it was.
+    """
+    left = models.load_finetuned(saved, head)
+    expected = answers(left)
+    compact(left)
+    left.save_pretrained(saved)
+    if torch.allclose(answers(models.load_finetuned(saved, head)), expected, rtol=1e-4, atol=1e-4):
+        return "compact" if is_compact(saved) else "plain"
+    log.warning("Without what is gone, the model computes something else when it is read back: it keeps its zeros.")
+    model.save_pretrained(saved)
+    return None
 
 
 def _repeating(config: RunConfig) -> str:

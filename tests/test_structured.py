@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,13 +12,16 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from prune_cli import finish
 from prune_cli.bench.bench import _sparsity
+from prune_cli.compaction.compact import compact
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Wanted, export
 from prune_cli.exporting.source import Source
 from prune_cli.pruning.scope import prunable_weights
 from prune_cli.run import Outcome, evaluate, predict
 from prune_cli.runtime import load_compact, load_sparse
+from prune_cli.runtime.compact import is_compact
 from prune_cli.runtime.folders import class_of
 from tests.whole_runs import config_of, do
 
@@ -84,6 +88,21 @@ def test_weights_inside_of_units_go_too(tmp_path: Path) -> None:
     result = do(tmp_path, *UNITS, "pattern.inside=0.3", "trainer.max_steps=40").result
     assert result["sparsity"]["zeros_in_file"] == round(0.6 * result["sparsity"]["prunable"])
     assert result["arithmetic"]["left"] < result["arithmetic"]["dense"]
+
+
+def test_what_computes_something_else_when_it_is_read_back_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(model: Any) -> None:
+        compact(model)
+        model.classifier.bias.data += 1
+
+    monkeypatch.setattr(finish, "compact", wrong)
+    run = do(tmp_path, *UNITS, "trainer.max_steps=20")
+    assert run.result["small"] is None
+    assert not is_compact(run.folder / "model")
+    metrics = evaluate(config_of(tmp_path, *UNITS), run.folder / "model", Console(quiet=True)).metrics
+    assert metrics == pytest.approx(run.result["metrics"], abs=1e-5)
 
 
 def test_a_decoder_without_some_of_its_layers_is_a_plain_one(tmp_path: Path) -> None:

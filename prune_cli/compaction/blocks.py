@@ -19,7 +19,7 @@ def silent_blocks(model: PreTrainedModel) -> list[str]:
         model: Of an architecture that there are rules for.
     """
     family = FAMILIES[model.config.model_type]
-    if not family.adds:
+    if not family.adds or getattr(model.config, "scale_attn_by_inverse_layer_idx", False):  # by the block's number
         return []
     names = list(family.found(model))
     ends = [names.output for names in family.attention] + [names.down for names in family.feed_forward]

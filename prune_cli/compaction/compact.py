@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from prune_cli.compaction.blocks import silent_blocks, without_blocks
 from prune_cli.compaction.changes import changes, known
 from prune_cli.compaction.families import FAMILIES
@@ -92,6 +95,21 @@ def compact(model: PreTrainedModel) -> Arithmetic:
         model.config.__dict__[KEY] = layout
     model.requires_grad_(requires_grad=False).eval()
     return Arithmetic(dense, left)
+
+
+@torch.no_grad()
+def answers(model: PreTrainedModel) -> Tensor:
+    """What a model puts out for a few words, to compare it with what it becomes.
+
+    Args:
+        model: In evaluation mode.
+
+    Returns:
+        Its first output; the shape depends on the head.
+    """
+    words = torch.linspace(0, model.config.vocab_size - 1, 12, device=model.device).long()[None]
+    inputs = {"input_ids": words} | ({"decoder_input_ids": words} if model.config.is_encoder_decoder else {})
+    return model(**inputs)[0]
 
 
 def compact_class(cls: type[PreTrainedModel]) -> type[PreTrainedModel]:

@@ -23,6 +23,7 @@ from prune_cli.exporting.readme import readme
 from prune_cli.exporting.source import Inputs, Source
 from prune_cli.extras import needed
 from prune_cli.files import put_folder, write_text
+from prune_cli.runtime.compact import load_compact
 from prune_cli.runtime.folders import first_line
 from prune_cli.runtime.sparse import FILE
 from prune_cli.sparse.writer import TORCH, write_sparse
@@ -166,8 +167,9 @@ def _filled(source: Source, wanted: Wanted, folder: Path, note: Callable[[str], 
             module = cast("torch.nn.Module", model)
             module.to(TORCH[wanted.dtype])
             model.save_pretrained(folder)
-            module.to(torch.float32)
-            found = [outputs_of(model, batch) for batch in inputs]
+            written = load_compact(folder)  # what is written counts, not what it was written from
+            cast("torch.nn.Module", written).to(torch.float32)
+            found = [outputs_of(written, batch) for batch in inputs]
         else:
             found = _graphs(source, model, inputs, folder, wanted, note)
         difference = max(_difference(a, b, batch) for a, b, batch in zip(expected, found, inputs, strict=True))

@@ -57,8 +57,8 @@ class PruneCallback(TrainerCallback):
             )
         if first and (idle := self.pruner.idle):
             log.warning(
-                "%d of %d matrices had no part in the loss of this step, such as %s: they are the first to be removed. If the"
-                " task never uses them, leave them out by model.exclude.",
+                "%d of %d matrices had no part in the loss of this step, such as %s. If the task never uses them, they are the"
+                " first to be removed: leave them out by model.exclude.",
                 len(idle),
                 len(self.pruner.matrices),
                 idle[0],

@@ -87,6 +87,20 @@ def test_a_block_with_a_bias_adds_something() -> None:
     assert silent_blocks(model) == [f"model.layers.{number}" for number in (0, 2, 3, 4)]
 
 
+def test_a_block_whose_number_scales_its_attention_keeps_its_place(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"n_embd": 32, "n_layer": 3, "n_head": 4, "bos_token_id": 1, "eos_token_id": 2}
+    config = AutoConfig.for_model("gpt2", vocab_size=120, scale_attn_by_inverse_layer_idx=True, **sizes)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for name, weight in prunable_weights(model).items():
+        (torch.nn.init.zeros_ if ".h.1." in name else torch.nn.init.normal_)(weight)
+    inputs = batch(model)
+    expected = outputs(model, inputs)
+    compact(model)
+    model.save_pretrained(tmp_path)
+    torch.testing.assert_close(outputs(load_compact(tmp_path), inputs), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_gpt2_loses_a_block_whose_biases_are_zero_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = AutoConfig.for_model(
