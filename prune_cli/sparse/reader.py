@@ -7,6 +7,7 @@ were written, and every count is compared with what it counts before anything of
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,11 +93,12 @@ class SparseFile:
             raise BrokenFile(f"{name}: {error}") from error
 
     def _matrix(self, name: str, about: Mapping[str, Any]) -> Array:
-        rows, columns = about["shape"]
+        *stack, columns = about["shape"]
+        rows = math.prod(stack)
         size = rows * columns
         kind = self.header[name + VALUES]["dtype"]
         stored = self.stored(name + VALUES).reshape(-1)
-        if min(rows, columns) < 1 or about["values"] != kind or kind not in (*FLOATS, "I8"):
+        if min(about["shape"]) < 1 or about["values"] != kind or kind not in (*FLOATS, "I8"):
             raise ValueError(f"{about} and values of type {kind}")
         positions = decode(about["positions"], self.stored(name + POSITIONS).reshape(-1), size, len(stored))
         values = _float32(stored, kind)
@@ -109,7 +111,7 @@ class SparseFile:
             values = values.astype(np.float32) * scales[positions // columns]
         matrix = np.zeros(size, dtype=np.float32)
         matrix[positions] = values
-        return matrix.reshape(rows, columns)
+        return matrix.reshape(about["shape"])
 
 
 def opened(path: str | Path, *, verify: bool = True) -> SparseFile:
@@ -158,8 +160,10 @@ def _matrices(text: str, path: str | Path) -> dict[str, Any]:
 
 
 def _is_matrix(about: Mapping[str, Any]) -> bool:
-    rows, columns = about["shape"]
-    return set(about) == {"shape", "positions", "values"} and type(rows) is int and type(columns) is int
+    shape = about["shape"]
+    return (
+        set(about) == {"shape", "positions", "values"} and len(shape) > 1 and all(type(side) is int for side in shape)
+    )
 
 
 def crc32(matrices: str, data: bytes | memoryview) -> str:

@@ -25,7 +25,7 @@ _WORTH_IT = 0.25
 def write_sparse(
     tensors: Iterable[tuple[str, Tensor]], path: Path, *, dtype: Dtype = "fp32", int8: bool = False
 ) -> dict[str, int]:
-    """Write tensors; matrices with many zeros by positions and values, the others as they are.
+    """Write tensors; matrices and stacks of matrices with many zeros by positions and values, the others as they are.
 
     Args:
         tensors: Names and values, in float32 where they are no whole numbers.
@@ -44,13 +44,13 @@ def write_sparse(
     size = {"dense": 0, "sparse": 0}
     for name, tensor in tensors:
         values = tensor.detach().cpu().contiguous()
-        if values.ndim == 2 and values.dtype == torch.float32 and (found := _sparse(values)) is not None:
+        if values.ndim >= 2 and values.dtype == torch.float32 and (found := _sparse(values)) is not None:
             positions, kept = found
             encoding, data = encode(positions, values.numel())
             parts = {name + POSITIONS: torch.from_numpy(data.copy())}
             if int8:
-                rows = torch.from_numpy(positions // values.shape[1])
-                scales = (values.abs().amax(1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+                rows = torch.from_numpy(positions // values.shape[-1])
+                scales = (values.abs().amax(-1).flatten() / 127).clamp(min=torch.finfo(torch.float32).tiny)
                 parts |= {name + VALUES: (kept / scales[rows]).round().to(torch.int8), name + SCALES: scales}
             else:
                 parts[name + VALUES] = _narrowed(kept, dtype, name)

@@ -7,14 +7,17 @@ import re
 import shutil
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from prune_cli.errors import UserError
+from prune_cli.pruning.scope import prunable_weights
 from prune_cli.runtime import load_sparse
 from prune_cli.runtime.sparse import FILE
 from prune_cli.sparse.reader import FORMAT, BrokenFile, crc32, opened
@@ -241,3 +244,27 @@ def test_what_is_no_float32_stays_and_a_checksum_is_compared(tmp_path: Path) -> 
     with pytest.raises(BrokenFile):
         opened(path)
     opened(path, verify=False)
+
+
+@pytest.mark.parametrize(
+    "kind", ["mixtral", "gpt_oss"]
+)  # a file with a matrix for each expert; one with stacks of them
+@pytest.mark.parametrize("options", [{}, {"int8": True}])
+def test_experts_are_sparse_too(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 4, "vocab_size": 20}
+    config = AutoConfig.for_model(
+        kind, **sizes, num_key_value_heads=1, intermediate_size=16, num_local_experts=3, layer_types=["full_attention"]
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    for weight in prunable_weights(model).values():
+        weight.mul_(torch.rand(weight.shape) > 0.9)
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    write_sparse(tensors.items(), tmp_path / FILE, **options)
+    assert sum("experts" in name and "bias" not in name for name in opened(tmp_path / FILE).matrices) == (
+        9 if kind == "mixtral" else 2
+    )
+    loaded = load_sparse(tmp_path).state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(loaded[name], value, rtol=0, atol=float(value.abs().max()) / 250 if options else 0)
