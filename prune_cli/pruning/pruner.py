@@ -92,6 +92,8 @@ class Pruner:
         """
         if not self.criterion.needs:
             return
+        count = len(self.scorers)
+        ramp = self.schedule.sparsity(step, self.total_steps, self.target) / self.target if count else 0.0
         for number, (matrix, scorer) in enumerate(zip(self.matrices, self.scorers, strict=False)):
             weight = matrix.local()
             grad = matrix.gradient() if self._gradients else None
@@ -99,7 +101,9 @@ class Pruner:
             aside = None if self._aside is None else self._aside[number]
             for rows, start in self._slices(matrix):
                 seen = weight[rows] if aside is None else weight[rows] + aside[rows]
-                at = WeightRows(seen, None if grad is None else grad[rows], inputs, learning_rates[number], start)
+                at = WeightRows(
+                    seen, None if grad is None else grad[rows], inputs, learning_rates[number], start, count, ramp
+                )
                 scorer.observe(at, rows, step)
             if aside is not None and self._held is not None and matrix.parameter.grad is not None:
                 matrix.gradient().masked_fill_(

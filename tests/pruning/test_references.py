@@ -116,14 +116,15 @@ def test_movement() -> None:
     agrees(Movement(), reference)
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.5])
+@pytest.mark.parametrize("penalty", [0.0, 400.0])
 def test_soft_movement(penalty: float) -> None:
     scores, first, second = np.zeros((OUT, IN)), np.zeros((OUT, IN)), np.zeros((OUT, IN))
 
     def reference(step: Step, after: np.ndarray) -> np.ndarray:
         nonlocal scores, first, second
         soft = 1 / (1 + np.exp(-scores))
-        grad = step.weight * step.grad + penalty * soft * (1 - soft)
+        ramp = 1 - (1 - min(max((step.number - 50) / 150, 0), 1)) ** 3  # from step 50 to 200 of 300
+        grad = step.weight * step.grad + penalty * ramp / (OUT * IN) * soft * (1 - soft)
         first = 0.9 * first + 0.1 * grad
         second = 0.999 * second + 0.001 * grad**2
         t = step.number + 1
@@ -131,6 +132,39 @@ def test_soft_movement(penalty: float) -> None:
         return scores
 
     agrees(SoftMovement(penalty=penalty), reference, rtol=1e-3)
+
+
+def test_the_penalty_of_soft_movement_is_that_of_its_code() -> None:
+    """The mean over matrices of each one's mean, whose lambda rises with the threshold.
+
+    After `regularization` and `schedule_threshold` of masked_run_squad.py in examples/research_projects/movement-pruning of
+    huggingface/transformers at v4.49.0, with 1,000 steps and a warm-up of 100.
+    """
+    lambdas = {0: 0, 100: 0, 200: 148, 400: 325, 600: 391, 800: 400}
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        name: nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in (("a", (2, 3)), ("b", (4, 5)))
+    }
+    pruner = Pruner(
+        matrices(weights),
+        criterion=SoftMovement(),
+        schedule=Cubic(initial=100.0, final=200.0),
+        pattern=Unstructured(),
+        sparsity=0.5,
+        total_steps=1000,
+    )
+    for step, published in lambdas.items():
+        for weight in weights.values():
+            weight.grad = torch.zeros_like(weight)
+        buffers = [scorer.buffers() for scorer in pruner.scorers]
+        scores = [buffer["scores"].normal_(generator=generator).clone().requires_grad_() for buffer in buffers]
+        for buffer in buffers:
+            buffer["first"].zero_()
+        pruner.before_optimizer_step(step, [0.1, 0.1])
+        penalty = torch.stack([score.sigmoid().norm(p=1) / score.numel() for score in scores]).mean()
+        gradients = torch.autograd.grad(penalty, scores)
+        for buffer, gradient in zip(buffers, gradients, strict=True):  # of which Adam's first moment has a tenth
+            torch.testing.assert_close(10 * buffer["first"], published * gradient, rtol=4e-3, atol=0)
 
 
 def test_wanda() -> None:

@@ -28,6 +28,10 @@ class WeightRows(NamedTuple):
     """Learning rate of the step that is about to be taken."""
     start: int
     """Position of the first weight among all prunable weights, row by row."""
+    matrices: int = 1
+    """How many matrices are scored in this step."""
+    ramp: float = 1.0
+    """How far the schedule is in this step: the sparsity that it asks for over the final one, from 0 to 1."""
 
 
 class Scorer(ABC):

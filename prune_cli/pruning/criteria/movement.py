@@ -66,13 +66,14 @@ class SoftMovement(Criterion):
 
     Scores S begin at 0 and descend by Adam, as in the published code, along
 
-        w * g + penalty * sigmoid'(S)
+        w * g + lambda / (matrices * n) * sigmoid'(S)
 
-    the gradient of the loss, straight through the mask, and of the penalty on the sum of \(\sigma(S)\). The paper keeps what is
-    above a threshold, so that the penalty decides the sparsity; here the schedule does, to the weight. Memory is 17 bytes a
-    weight: score and two moments, and what is kept of removed weights.
+    the gradient of the loss, straight through the mask, and of a penalty: lambda times the mean over all matrices of each one's
+    mean \(\sigma(S)\), n being its weights. As in that code, lambda grows with the schedule, from 0 to `penalty`. The paper
+    keeps what is above a threshold, so that the penalty decides the sparsity; here the schedule does, to the weight. Memory is
+    17 bytes a weight: score and two moments, and what is kept of removed weights.
 
-    >>> scorer = SoftMovement().scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
+    >>> scorer = SoftMovement(penalty=0.0).scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.5]]), None, 0.1, 0)
     >>> scorer.observe(at, slice(0, 1), 0)  # the first step of Adam is as long as its learning rate
     >>> scorer.importance(at, slice(0, 1))
@@ -80,13 +81,13 @@ class SoftMovement(Criterion):
 
     Attributes:
         learning_rate: Of the scores, > 0.
-        penalty: Of each weight, >= 0; as published, 400 over the number of prunable weights (5e-6 for BERT-base).
+        penalty: The lambda of the end, >= 0; 400 as published.
     """
 
     needs: ClassVar[frozenset[str]] = _NEEDS
 
     learning_rate: float = 0.01
-    penalty: float = 5e-6
+    penalty: float = 400.0
 
     def problems(self) -> Iterator[str]:
         """See `Criterion`."""
@@ -94,7 +95,7 @@ class SoftMovement(Criterion):
         if not 0 < self.learning_rate < math.inf:
             yield f"learning_rate is {self.learning_rate:g}: give a number above 0, as published 0.01"
         if not 0 <= self.penalty < math.inf:
-            yield f"penalty is {self.penalty:g}: give 0 or a number above, such as 5e-6"
+            yield f"penalty is {self.penalty:g}: give 0 or a number above, as published 400"
 
     def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
         """See `Criterion`."""
@@ -116,7 +117,8 @@ class _Learned(Scorer):
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         soft = self.scores[rows].sigmoid()
-        grad = (1 - soft).mul_(soft).mul_(self._criterion.penalty).addcmul_(at.weight, gradient(at))
+        penalty = self._criterion.penalty * at.ramp / (at.matrices * self.scores.numel())
+        grad = (1 - soft).mul_(soft).mul_(penalty).addcmul_(at.weight, gradient(at))
         first = self.first[rows].lerp_(grad, 1 - _BETA1)
         second = self.second[rows].mul_(_BETA2).addcmul_(grad, grad, value=1 - _BETA2)
         size = (second / (1 - _BETA2 ** (step + 1))).sqrt_().add_(_EPSILON)
