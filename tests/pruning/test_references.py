@@ -134,6 +134,15 @@ def test_soft_movement(penalty: float) -> None:
     agrees(SoftMovement(penalty=penalty), reference, rtol=1e-3)
 
 
+def test_a_weight_that_is_gone_makes_up_for_no_other() -> None:
+    """0.4995 in float32 in the authors' code (OBSPruningModifier of neuralmagic/sparseml); 1e-4 if the first weight could."""
+    (matrix,) = matrices({"weight": nn.Parameter(torch.tensor([[0.0, 1.0]]))})
+    scorer = Obert(block=2, gradients=1, damp=1e-4).scorer(matrix, 1)
+    at = WeightRows(matrix.local(), torch.ones(1, 2), None, 0.1, 0)
+    scorer.observe(at, slice(0, 1), 0)
+    assert scorer.importance(at, slice(0, 1)).tolist() == [[0, pytest.approx((1 + 1e-4) / 2)]]
+
+
 def test_the_penalty_of_soft_movement_is_that_of_its_code() -> None:
     """The mean over matrices of each one's mean, whose lambda rises with the threshold.
 

@@ -31,7 +31,7 @@ class Obert(Criterion):
 
         w^2 / (2 * [F^-1]_qq)                                   (equation 6)
 
-    and when the weights Q of a block are removed, the kept ones K move by F_KK^-1 F_KQ w_Q (equation 5 for all of Q at once).
+    with zeros for the gradients of weights that are zero, which make up for nothing (as in the authors' code). When the weights Q of a block are removed, the kept ones K move by F_KK^-1 F_KQ w_Q (equation 5 for all of Q at once).
     Both are computed from the m gradients by the Woodbury identity, so that no block is ever inverted. Scores change at the
     first step of each window. Memory is 4 bytes a weight for each gradient that is kept and 4 for the score: 68 with 16.
 
@@ -108,10 +108,13 @@ class _Surgeon(Scorer):
         if step % self._delta_t == 0:
             known = self.seen == len(self.gradients)  # the damping was chosen from as many gradients as there will be
             self.seen.fill_(min(step + 1, len(self.gradients)))
-            grads = self._blocks(self.gradients[: step + 1, rows])
+            weight = self._blocks(at.weight[None])[:, 0]
+            grads = (
+                self._blocks(self.gradients[: step + 1, rows]) * (weight != 0)[:, None]
+            )  # what is gone makes up for nothing
             if rows.start == 0 and not known:
-                self.damp.fill_(self._chosen(grads, self._blocks(at.weight[None])[:, 0]))
-            losses = curvature_losses(self._blocks(at.weight[None])[:, 0], grads, self.damp)
+                self.damp.fill_(self._chosen(grads, weight))
+            losses = curvature_losses(weight, grads, self.damp)
             self.scores[rows] = self._rows(losses, at.weight)
 
     def importance(self, at: WeightRows, rows: slice) -> Float[Tensor, "rows inner"]:
