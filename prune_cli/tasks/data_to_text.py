@@ -20,7 +20,7 @@ from prune_cli.tasks.linearization import (
     parts_of_triples,
     triples_in_line,
 )
-from prune_cli.tasks.text_metrics import E2E, GENERATION_EVAL, Rules, signatures, text_scores
+from prune_cli.tasks.text_metrics import DART, E2E, GENERATION_EVAL, Rules, signatures, text_scores
 from prune_cli.world.stories import StoryTeller, triple
 
 if TYPE_CHECKING:
@@ -329,6 +329,8 @@ class Dart(_Triples):
 
     Columns are `tripleset` and `annotations` (in GEM `references` and `target`).
     """
+
+    rules: ClassVar[Rules] = DART
 
     def _source(self, row: Row) -> str:
         return triples_in_line(_first(row, "tripleset", "triples", SOURCE))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, Literal, cast, final
 
 if TYPE_CHECKING:
     from nltk.corpus import WordNetCorpusReader
@@ -30,23 +31,45 @@ ROUGE_BETA = 1.2  # of COCO's scorer: recall counts a little more than precision
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How the official script of a data set reads texts before it compares them.
+    """How the official script of a data set compares texts for BLEU and TER.
 
     Attributes:
-        lowercase: BLEU does not tell capitals of ASCII apart; the scripts leave others as they are.
+        lowercase: Capitals do not count.
+        read: What becomes of a text and of its references first.
+        tokens: What BLEU parts them into then, by sacrebleu's name.
         empty_references: A text with fewer references than another has empty ones beside them for BLEU.
+        short_texts: Where all texts have fewer than four tokens, the n-grams that none is long enough for count as right in BLEU;
+            else BLEU is 0 there.
         ter_as_bleu: TER compares tokens as BLEU does: punctuation stands alone, capitals count. Else words, as tercom's default.
     """
 
     lowercase: bool
+    read: Callable[[str], str]
+    tokens: Literal["13a", "none"]
     empty_references: bool
+    short_texts: bool
     ter_as_bleu: bool
 
 
-E2E = Rules(lowercase=True, empty_references=False, ter_as_bleu=False)
-"""e2e-metrics (Dušek et al. 2018): BLEU of mteval-v13a without regard to case; it has no TER."""
-GENERATION_EVAL = Rules(lowercase=False, empty_references=True, ter_as_bleu=True)
-"""GenerationEval of the WebNLG challenge 2020, also that of DART: BLEU of multi-bleu-detok with case; TER of split tokens."""
+def _ascii_lower(text: str) -> str:
+    return text.translate(_LOWER)
+
+
+def _apart(text: str) -> str:
+    """In lower case, whatever is no letter, digit or underscore standing alone."""
+    return " ".join(re.findall(r"\w+|[^\w\s]", text.lower()))
+
+
+E2E = Rules(
+    lowercase=True, read=_ascii_lower, tokens="13a", empty_references=False, short_texts=True, ter_as_bleu=False
+)
+"""e2e-metrics (Dušek et al. 2018): BLEU of mteval-v13a without regard to the case of ASCII; it has no TER."""
+GENERATION_EVAL = Rules(
+    lowercase=False, read=str, tokens="13a", empty_references=True, short_texts=False, ter_as_bleu=True
+)
+"""GenerationEval of the WebNLG challenge 2020: BLEU of multi-bleu-detok with case; TER of split tokens."""
+DART = Rules(lowercase=True, read=_apart, tokens="none", empty_references=True, short_texts=False, ter_as_bleu=False)
+"""DART (Nan et al. 2021): BLEU of multi-bleu and TER with tercom's defaults, both over its files of tokens in lower case."""
 
 
 def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules) -> dict[str, float]:
@@ -60,7 +83,7 @@ def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]], rules
     Returns:
         Numbers from 0 to 100, the higher the better but for `ter`, which may exceed 100:
 
-        - `bleu`: BLEU of the corpus (Papineni et al. 2002) with the tokens of mteval-v13a, by sacrebleu (Post 2018).
+        - `bleu`: BLEU of the corpus (Papineni et al. 2002) with the tokens of the data set's script, by sacrebleu (Post 2018).
         - `chrf_plus_plus`: chrF++ of the corpus (Popović 2017), with the reference that suits each text best.
         - `ter`: translation edit rate of the corpus (Snover et al. 2006): edits to the nearest reference by mean words of the
           references. Lower is better.
@@ -74,10 +97,11 @@ def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]], rules
     """
     streams = list(zip_longest(*references))  # None where a text has fewer; "" would count as a reference without words
     _, chrf, edits = _metrics(rules)
+    read = [[rules.read(reference) for reference in known] for known in references]
     scores = {
         "bleu": bleu(texts, references, rules),
         "chrf_plus_plus": chrf.corpus_score(texts, streams).score,
-        "ter": ter(texts, references, edits),
+        "ter": ter([rules.read(text) for text in texts], read, edits),
         "rouge_l": rouge_l(texts, references),
     }
     if (wordnet := installed_wordnet()) is not None:
@@ -95,19 +119,23 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules
         references: At least one of each text.
         rules: Those of the data set.
 
-    Of five words the first differs, 4/5 * 3/4 * 2/3 * 1/2, since the script knows the capitals of ASCII alone:
+    Of five words the first differs, 4/5 * 3/4 * 2/3 * 1/2, since the script knows the capitals of ASCII alone; two words of six
+    are short by exp(1 - 6/2):
 
     >>> round(bleu(["É a b c d"], [["é A b c d"]], E2E), 2)
     66.87
+    >>> round(bleu(["the cat"], [["The cat sat on the mat"]], E2E), 2)
+    13.53
     """
     from sacrebleu.metrics.bleu import BLEU
 
-    def read(text: str) -> str:
-        return text.translate(_LOWER) if rules.lowercase else text
-
     lacking: Any = "" if rules.empty_references else None  # which sacrebleu takes for no reference
-    streams = [*zip_longest(*([read(text) for text in known] for known in references), fillvalue=lacking)]
-    return BLEU(force=True).corpus_score([read(text) for text in texts], streams).score
+    streams = [*zip_longest(*([rules.read(text) for text in known] for known in references), fillvalue=lacking)]
+    found = BLEU(tokenize=rules.tokens, force=True).corpus_score([rules.read(text) for text in texts], streams)
+    if rules.short_texts and found.totals[0] and not found.totals[-1]:
+        there = [math.log(share / 100) for share, total in zip(found.precisions, found.totals, strict=True) if total]
+        return 100 * found.bp * math.exp(sum(there) / len(found.totals))
+    return found.score
 
 
 def signatures(references: Sequence[Sequence[str]], rules: Rules) -> dict[str, str]:
@@ -135,7 +163,9 @@ def _metrics(rules: Rules) -> tuple[BLEU, CHRF, TER]:
     from sacrebleu.metrics.ter import TER
 
     return (
-        BLEU(lowercase=rules.lowercase, force=True),  # `force`: no warning that texts end in " ."
+        BLEU(
+            lowercase=rules.lowercase, tokenize=rules.tokens, force=True
+        ),  # `force`: no warning that texts end in " ."
         CHRF(word_order=2),
         TER(normalized=rules.ter_as_bleu, case_sensitive=rules.ter_as_bleu),
     )
