@@ -32,8 +32,9 @@ class Obert(Criterion):
         w^2 / (2 * [F^-1]_qq)                                   (equation 6)
 
     with zeros for the gradients of weights that are zero, which make up for nothing (as in the authors' code). When the
-    weights Q of a block are removed, the kept ones K move by F_KK^-1 F_KQ w_Q (equation 5 for all of Q at once). Both are computed from the m gradients by the Woodbury identity, so that no block is ever inverted. Scores change at the
-    first step of each window. Memory is 4 bytes a weight for each gradient that is kept and 4 for the score: 68 with 16.
+    weights Q of a block are removed, the kept ones K move by F_KK^-1 F_KQ w_Q (equation 5 for all of Q at once). Both are
+    computed from the m gradients by the Woodbury identity, so that no block is ever inverted. Scores change at the first step
+    of each window. Memory is 4 bytes a weight for each gradient that is kept and 4 for the score: 68 with 16.
 
     >>> scorer = Obert(block=2, gradients=1, damp=1.0).scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[1.0, 1.0]]), None, 0.1, 0)
