@@ -93,6 +93,18 @@ def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -
     assert metrics == pytest.approx(finished.result["metrics"])
 
 
+@pytest.mark.parametrize(("trained", "last"), [("fp32", "bf16"), ("bf16", "fp32")])
+def test_the_last_evaluation_is_in_the_precision_asked_for(trained: str, last: str, tmp_path: Path) -> None:
+    short = ["sparsity=0", "trainer.max_steps=2", f"trainer.precision={trained}"]
+    run = do(tmp_path, *short, f"trainer.eval_precision={last}")
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        config = config_of(tmp_path, *short, f"trainer.eval_precision={precision}")
+        losses[precision] = evaluate(config, run.folder / "model", Console(quiet=True)).metrics["loss"]
+    assert losses["fp32"] != pytest.approx(losses["bf16"], rel=1e-6)
+    assert run.result["metrics"]["loss"] == pytest.approx(losses[last], rel=1e-7)
+
+
 def test_history(finished: Outcome) -> None:
     history = history_of(finished)
     trained = [record for record in history if "loss" in record]

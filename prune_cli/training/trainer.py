@@ -66,7 +66,7 @@ class TaskTrainer(Trainer):
         self.task = task
         self.head = task.head
         self.tokenizer = tokenizer
-        self.in_float32 = False  # whether batches are evaluated without autocast, whatever the training's precision
+        self.evaluates_in: str | None = None  # fp32 or bf16; None for the precision of the training
         self.losses: list[
             tuple[float, int]
         ] = []  # of an evaluation: sum over the decisions of a batch, and their number
@@ -109,7 +109,7 @@ class TaskTrainer(Trainer):
     ) -> tuple[Tensor | None, Any, None]:
         """One batch of an evaluation: the plain task loss, where there are labels, and the head's predictions."""
         batch = self._prepare_inputs(inputs)
-        with torch.no_grad(), self._float32(model) if self.in_float32 else self.accelerator.autocast():
+        with torch.no_grad(), self._computing(model):
             outputs = self.head.outputs(model, batch)
             if "labels" in batch:
                 self.losses.append((float(task_loss(self.head.decisions(outputs, batch))), self.head.count(batch)))
@@ -117,13 +117,17 @@ class TaskTrainer(Trainer):
                 return None, None, None
             return None, self.head.predictions(model, batch, outputs, self.tokenizer), None
 
-    @staticmethod
     @contextmanager
-    def _float32(model: nn.Module) -> Iterator[None]:
-        """Without autocast, which accelerate also puts around the model's own `forward`."""
+    def _computing(self, model: nn.Module) -> Iterator[None]:
+        """In the precision of evaluations; accelerate also puts its autocast around the model's own `forward`."""
+        if self.evaluates_in is None:
+            with self.accelerator.autocast():
+                yield
+            return
         wrapped = model.__dict__.pop("forward", None)
         try:
-            yield
+            with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.evaluates_in == "bf16"):
+                yield
         finally:
             if wrapped is not None:
                 model.forward = wrapped
@@ -257,7 +261,7 @@ class PruningTrainer(TaskTrainer):
         began = time.monotonic()
         last = self.state.global_step >= self.state.max_steps
         sets = self.evaluation.sets(whole=last)
-        self.in_float32 = last and self.final_precision == "fp32"
+        self.evaluates_in = self.final_precision if last else None
         metrics, self.predictions = self.score(sets)
         named = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
         named["evaluation_seconds"] = round(time.monotonic() - began, 3)
@@ -269,7 +273,7 @@ class PruningTrainer(TaskTrainer):
     def final_predictions(self) -> dict[str, list[Prediction]]:
         """The predictions of the last evaluation by split, made again where the run was killed right after it."""
         if not self.predictions:
-            self.in_float32 = self.final_precision == "fp32"
+            self.evaluates_in = self.final_precision
             _, self.predictions = self.score(self.evaluation.sets(whole=True))
         return self.predictions
 
