@@ -67,15 +67,18 @@ def in_words(comparison: Comparison) -> list[str]:
     Args:
         comparison: Of runs.
     """
+    return [*_tested(comparison), *saying_the_same(comparison)]
+
+
+def _tested(comparison: Comparison) -> list[str]:
     found = differences(comparison)
     enough = [each for each in found if each.seeds >= FEWEST]
     if found and not enough:
         return [
             f"No two rows of one task and sparsity share {FEWEST} seeds, so nothing says which difference is more than"
-            " noise: add seed=1,2,3 to the runs.",
-            *saying_the_same(comparison),
+            " noise: add seed=1,2,3 to the runs."
         ]
-    return [*(_sentence(each, comparison) for each in enough), *saying_the_same(comparison)]
+    return [_sentence(each, comparison) for each in enough]
 
 
 def saying_the_same(comparison: Comparison) -> list[str]:
@@ -97,20 +100,23 @@ def saying_the_same(comparison: Comparison) -> list[str]:
 
 
 def summed_up(comparison: Comparison) -> list[str]:
-    """The same for a screen: the differences that are more than noise, and how many others there are.
+    """The same for a screen: a few of the differences that are more than noise, and how many others there are.
 
     Args:
         comparison: Of runs.
     """
+    alike = saying_the_same(comparison)
+    if len(alike) > FEW:
+        alike = [*alike[:FEW], f"So it is in {len(alike) - FEW} more rows."]
     tested = [each for each in differences(comparison) if each.seeds >= FEWEST]
     if len(tested) <= FEW:
-        return in_words(comparison)
+        return [*_tested(comparison), *alike]
     real = [each for each in tested if each.real]
     told = [_sentence(each, comparison) for each in real[:FEW]]
     more = [f"So are {len(real) - FEW} more."] if len(real) > FEW else []
     noise = len(tested) - len(real)
     more += [f"{noise} of {len(tested)} differences may well be noise."] if noise else []
-    return [*told, *more, *saying_the_same(comparison)]
+    return [*told, *more, *alike]
 
 
 def _difference(best: Group, other: Group) -> Difference:

@@ -198,6 +198,14 @@ def test_models_that_say_the_same_of_all_records_are_named(tmp_path: Path) -> No
     ]
 
 
+def test_many_of_them_are_counted_on_a_screen(tmp_path: Path) -> None:
+    for number in range(11):
+        made_run(tmp_path, sparsity=0.5 + number / 100, metric=0.684, only_prediction="equivalent")
+    comparison = compared(tmp_path)
+    assert summed_up(comparison)[-1] == "So it is in 3 more rows."
+    assert len(in_words(comparison)) == len(summed_up(comparison)) + 2
+
+
 def test_a_difference_is_that_of_shared_seeds(runs: Path) -> None:
     made_run(runs, seed=4, metric=0.99)  # of pins alone
     (difference,) = [each for each in differences(compared(runs)) if each.other.values["criterion"] == "magnitude"]
