@@ -97,6 +97,7 @@ def finish(
             "only_prediction": only,
             "taught_steps": None if trainer.teacher is None else trainer.teacher.taught,
             "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
+            "teacher_records": sum(len(each.records) for each in trainer.evaluation.sets(whole=False).values()),
             "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
             "layers": result.layers(pruner, zeros),
             "arithmetic": None

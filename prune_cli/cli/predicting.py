@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from prune_cli.cli.printer import printer
 from prune_cli.data.asking import CONTEXT, STDIN, Placed, placed_rows
+from prune_cli.data.records import ID
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
 from prune_cli.report.samples import told
@@ -55,6 +56,8 @@ def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str
 def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[Prediction]:
     """Predict, with a progress bar on the error stream where there is more to do than one batch.
 
+    A prediction has the `id` of its record, where that has one.
+
     Args:
         config: Names task and batch size.
         model: A folder with model and tokenizer.
@@ -68,7 +71,8 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
     ) as bar:
         shown = bar.add_task("predicting", total=len(rows))
         for part in predict(config, model, [row for _, row in rows], [place for place, _ in rows]):
-            made += part
+            asked = rows[len(made) : len(made) + len(part)]
+            made += [{ID: row[ID], **said} if ID in row else said for (_, row), said in zip(asked, part, strict=True)]
             bar.update(shown, completed=len(made))
     return made
 

@@ -147,7 +147,8 @@ def _datasets(result: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]
 
 
 def _teacher_heading(result: Mapping[str, Any]) -> str:
-    return "" if result["teacher_metric"] is None else " first, dense teacher |"
+    of = f", of {result['teacher_records']:,} records" if "teacher_records" in result else ""
+    return "" if result["teacher_metric"] is None else f" first, dense teacher{of} |"
 
 
 def _teacher_rule(result: Mapping[str, Any]) -> str:

@@ -39,7 +39,8 @@ def summary_table(result: Result, folder: Path) -> Table:
         "method", f"{choices['criterion']}, regularization {choices['regularization']}, seed {result['seed']}"
     )
     table.add_section()
-    table.add_row("dense teacher", "none" if teacher is None else f"{metric} {teacher:.4f}")
+    of = f", of {result['teacher_records']:,} records" if "teacher_records" in result else ""
+    table.add_row("dense teacher", "none" if teacher is None else f"{metric} {teacher:.4f}{of}")
     if (taught := result.get("taught_steps")) is not None:  # earlier versions did not count, plain runs have none
         told = f"{taught:,} of {result['steps']:,} steps had a teacher"
         table.add_row(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prune_cli.cli.predicting import STDIN, given_rows, show_predictions
+from prune_cli.cli.predicting import STDIN, given_rows, predictions, show_predictions
 from prune_cli.data.records import asked
 from prune_cli.errors import UserError
 from prune_cli.tasks.ner import TokenTagging
@@ -176,3 +178,14 @@ def test_a_name_twice_in_one_record_is_told(single: Any, tmp_path: Path) -> None
     file.write_text('{"sentence": "a", "sentence": "b"}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"in\.jsonl:1: `sentence` more than once in one object"):
         given_rows(single, [], file)
+
+
+def test_predictions_have_the_ids_of_their_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(*_: Any) -> Iterator[list[dict[str, Any]]]:
+        yield [{"label": "a"}, {"label": "b"}]
+        yield [{"label": "c"}]
+
+    monkeypatch.setattr("prune_cli.run.predict", parts)
+    config: Any = SimpleNamespace(trainer=SimpleNamespace(eval_batch_size=8))
+    rows = [("line 1", {"text": "x", "id": 7}), ("line 2", {"text": "y"}), ("line 3", {"text": "z", "id": "q"})]
+    assert predictions(config, Path(), rows) == [{"id": 7, "label": "a"}, {"label": "b"}, {"id": "q", "label": "c"}]

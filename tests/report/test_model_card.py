@@ -71,12 +71,12 @@ def test_the_hub_reads_the_evaluation(make_result: MakeResult, config: dict[str,
 
 
 def test_text(make_result: MakeResult, config: dict[str, Any]) -> None:
-    card = model_card(make_result(teacher_metric=0.86712), config, COMMAND)
+    card = model_card(make_result(teacher_metric=0.86712, teacher_records=200), config, COMMAND)
     for line in (
         "# mrpc-minilm-pins-s0.9-1a2b3c4d",
         "| prunable weights (matrices in the Transformer blocks) | 9,555,149 | 10,616,832 | 90.0000% |",
         "| the whole model | 9,555,149 | 22,713,986 | 42.07% |",
-        "| metric | pruned | first, dense teacher |",
+        "| metric | pruned | first, dense teacher, of 200 records |",
         "|---|---|---|",
         "| **F1** | 0.8426 | 0.8671 |",
         "| accuracy | 0.7574 | |",

@@ -26,9 +26,9 @@ def printed(table: RenderableType, width: int = 80) -> str:
 
 
 def test_summary(make_result: MakeResult) -> None:
-    text = printed(summary_table(make_result(teacher_metric=0.86712), Path("runs/mrpc-minilm")))
+    text = printed(summary_table(make_result(teacher_metric=0.86712, teacher_records=200), Path("runs/mrpc-minilm")))
     for line in (
-        r"dense teacher +F1 0\.8671",
+        r"dense teacher +F1 0\.8671, of 200 records",
         r"pruned +F1 0\.8426",
         r" accuracy 0\.7574",
         r" loss 0\.5124",
