@@ -188,7 +188,8 @@ class Text(Head[TextOutputs]):
     def problem(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str | None:
         """An architecture that changes its logits behind the output layer (soft caps, scales) would be trained on others.
 
-        A cap leaves small logits nearly as they are, and a new model has no others, so large ones are tried too.
+        A cap leaves small logits nearly as they are, and a new model has no others, so large ones are tried too. One that reads
+        what comes after a token, as XLNet does, would learn to copy it.
         """
         end = cast("int", tokenizer.eos_token_id)
         batch = self.collator(tokenizer)([{"source_ids": [end], "target_ids": [end, end]}])
@@ -207,6 +208,10 @@ class Text(Head[TextOutputs]):
         bias = _bias_of_its_own(model)
         expected = large if bias is None else large + bias
         ours, theirs = outputs.layer(outputs.hidden), model(**inputs).logits[0]
+        if not model.config.is_encoder_decoder:
+            other = torch.tensor([[end, (end + 1) % outputs.layer.classes]])
+            if not torch.allclose(model(input_ids=other).logits[0, 0], theirs[0], rtol=1e-4, atol=1e-5):
+                return f"{type(model).__name__} reads what comes after a token, and would learn to copy it: it does not write"
         if all(
             torch.allclose(a, b, rtol=1e-3, atol=1e-3)
             for a, b in ((ours, theirs), (expected.expand_as(behind), behind))

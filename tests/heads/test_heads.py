@@ -352,6 +352,12 @@ def test_classes_are_named_as_a_configuration_names_them() -> None:
     assert inputs_of({"input_ids": 1, "labels": 2}) == {"input_ids": 1}
 
 
+def test_a_decoder_that_reads_what_comes_next_is_told(tokenizer: PreTrainedTokenizerFast) -> None:
+    config = AutoConfig.for_model("xlnet", vocab_size=WORDS, d_model=16, n_layer=1, n_head=2, d_inner=32)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    assert "reads what comes after a token" in str(text_head(tokenizer, model).problem(model, tokenizer))
+
+
 def test_labels_are_shifted_as_bart_does_where_a_model_tells_no_way_of_its_own() -> None:
     bart, labels = writer("bart"), torch.tensor([[4, 5, 6, 1], [7, 1, IGNORED, IGNORED]])
     m2m = writer("m2m_100")
