@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from prune_cli.errors import UserError
@@ -87,7 +89,7 @@ def test_what_the_engine_refuses_is_told_as_the_users(call: str) -> None:
         raise InvalidScores("mend the criterion")
 
     pruner: Any = SimpleNamespace(
-        before_optimizer_step=lambda *_: None, after_optimizer_step=lambda *_: None, matrices=[]
+        before_optimizer_step=lambda *_: None, after_optimizer_step=lambda *_: None, matrices=[], idle=[]
     )
     setattr(pruner, call, refuses)
     callback = PruneCallback(pruner, StopStandIn(), log_steps=1, eval_steps=1, save_steps=1)  # type: ignore[arg-type]
@@ -97,6 +99,22 @@ def test_what_the_engine_refuses_is_told_as_the_users(call: str) -> None:
             arguments, TrainerState(), TrainerControl(), optimizer=SimpleNamespace(param_groups=[])
         )
         callback.on_optimizer_step(arguments, TrainerState(), TrainerControl())
+
+
+def test_matrices_without_a_part_in_the_loss_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    weight = nn.Parameter(torch.zeros(2, 2))
+    pruner: Any = SimpleNamespace(
+        before_optimizer_step=lambda *_: None,
+        matrices=[SimpleNamespace(parameter=weight)],
+        idle=["query_global.weight"],
+    )
+    callback = PruneCallback(pruner, StopStandIn(), log_steps=1, eval_steps=1, save_steps=1)  # type: ignore[arg-type]
+    arguments: Any = TrainingArguments("unused", use_cpu=True)
+    for _ in range(2):
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        callback.on_pre_optimizer_step(arguments, TrainerState(), TrainerControl(), optimizer=optimizer)
+    (record,) = caplog.records
+    assert "1 of 1 matrices had no part in the loss of this step, such as query_global.weight" in record.getMessage()
 
 
 def test_memory_is_given_back_between_steps_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
