@@ -37,3 +37,13 @@ def test_a_layer_that_is_called_with_something_else_is_named() -> None:
         with pytest.raises(InvalidScores, match=r"the inputs of encoder\.weight cannot be told"):
             layer(*inputs)
     assert squares.take().tolist() == [0.0, 0.0]
+
+
+def test_a_matrix_that_is_not_all_of_its_layer_is_refused_at_once() -> None:
+    """Experts are called with tokens that others read; a projection of XLNet is one of five."""
+    experts = torch.nn.Module()
+    experts.weight = torch.nn.Parameter(torch.zeros(2, 3, 4))
+    experts.q = torch.nn.Parameter(torch.zeros(4, 3))
+    for matrix in (Matrix("experts.weight.0", experts, 0, 0), Matrix("attention.q", experts, 0)):
+        with pytest.raises(InvalidScores, match=f"the inputs of {matrix.name} cannot be told"):
+            InputSquares(matrix)
