@@ -87,13 +87,18 @@ def test_a_block_with_a_bias_adds_something() -> None:
     assert silent_blocks(model) == [f"model.layers.{number}" for number in (0, 2, 3, 4)]
 
 
-def test_a_block_whose_number_scales_its_attention_keeps_its_place(tmp_path: Path) -> None:
+def gpt2_without_a_block(**options: Any) -> PreTrainedModel:
+    """A random GPT-2 of three blocks, of which the weights of the second are zero."""
     torch.manual_seed(0)
     sizes = {"n_embd": 32, "n_layer": 3, "n_head": 4, "bos_token_id": 1, "eos_token_id": 2}
-    config = AutoConfig.for_model("gpt2", vocab_size=120, scale_attn_by_inverse_layer_idx=True, **sizes)
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", vocab_size=120, **sizes, **options)).eval()
     for name, weight in prunable_weights(model).items():
         (torch.nn.init.zeros_ if ".h.1." in name else torch.nn.init.normal_)(weight)
+    return model
+
+
+def test_a_block_whose_number_scales_its_attention_keeps_its_place(tmp_path: Path) -> None:
+    model = gpt2_without_a_block(scale_attn_by_inverse_layer_idx=True)
     inputs = batch(model)
     expected = outputs(model, inputs)
     compact(model)
@@ -102,13 +107,7 @@ def test_a_block_whose_number_scales_its_attention_keeps_its_place(tmp_path: Pat
 
 
 def test_gpt2_loses_a_block_whose_biases_are_zero_too(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(
-        "gpt2", vocab_size=120, n_embd=32, n_layer=3, n_head=4, bos_token_id=1, eos_token_id=2
-    )
-    model = AutoModelForCausalLM.from_config(config).eval()
-    for name, weight in prunable_weights(model).items():
-        (torch.nn.init.zeros_ if ".h.1." in name else torch.nn.init.normal_)(weight)
+    model = gpt2_without_a_block()
     inputs = batch(model)
     expected = outputs(model, inputs)
     compact(model)
