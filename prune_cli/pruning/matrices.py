@@ -73,7 +73,7 @@ class Matrix:
         return parameter if self.number is None else parameter[self.number]
 
     def of(self, parameter: Tensor) -> Float[Tensor, "out inner"]:
-        """The same as [out, in]; a view. Dimensions after the first count as one, as those of heads do.
+        """The same as [out, in]; a view. Dimensions behind the first count as one, heads and their sizes for instance.
 
         Args:
             parameter: As `stored` takes it.

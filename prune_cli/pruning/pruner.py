@@ -106,9 +106,8 @@ class Pruner:
                 )
                 scorer.observe(at, rows, step)
             if aside is not None and self._held is not None and matrix.parameter.grad is not None:
-                matrix.gradient().masked_fill_(
-                    self._held[number], 0
-                )  # the optimizer has nothing to learn of removed weights
+                # The optimizer has nothing to learn of removed weights
+                matrix.gradient().masked_fill_(self._held[number], 0)
             if not self._looked and not all(bool(buffer.isfinite().all()) for buffer in scorer.buffers().values()):
                 raise self._culprit(matrix.name)
         if not self._looked and self._gradients:

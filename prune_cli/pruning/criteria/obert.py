@@ -110,9 +110,8 @@ class _Surgeon(Scorer):
             known = self.seen == len(self.gradients)  # the damping was chosen from as many gradients as there will be
             self.seen.fill_(min(step + 1, len(self.gradients)))
             weight = self._blocks(at.weight[None])[:, 0]
-            grads = (
-                self._blocks(self.gradients[: step + 1, rows]) * (weight != 0)[:, None]
-            )  # what is gone makes up for nothing
+            there = (weight != 0)[:, None]  # what is gone makes up for nothing
+            grads = self._blocks(self.gradients[: step + 1, rows]) * there
             if rows.start == 0 and not known:
                 self.damp.fill_(self._chosen(grads, weight))
             losses = curvature_losses(weight, grads, self.damp)
