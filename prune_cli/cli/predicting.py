@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from prune_cli.cli.printer import printer
+from prune_cli.cli.printer import printer, results_alone
 from prune_cli.data.asking import CONTEXT, STDIN, Placed, placed_rows
 from prune_cli.data.records import ID
 from prune_cli.errors import UserError
@@ -63,12 +63,16 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
         model: A folder with model and tokenizer.
         rows: What `given_rows` gave.
     """
-    from prune_cli.run import predict
+    with results_alone():
+        from prune_cli.run import predict
 
     made: list[Prediction] = []
-    with Progress(
-        console=printer(stderr=True), transient=True, disable=len(rows) <= config.trainer.eval_batch_size
-    ) as bar:
+    with (
+        results_alone(),
+        Progress(
+            console=printer(stderr=True), transient=True, disable=len(rows) <= config.trainer.eval_batch_size
+        ) as bar,
+    ):
         shown = bar.add_task("predicting", total=len(rows))
         for part in predict(config, model, [row for _, row in rows], [place for place, _ in rows]):
             asked = rows[len(made) : len(made) + len(part)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import AbstractContextManager, redirect_stdout
 
 from rich.console import Console
 
@@ -23,6 +25,11 @@ def printer(*, stderr: bool = False, highlight: bool = True, quiet: bool = False
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _ENDLESS
     return console
+
+
+def results_alone() -> AbstractContextManager[object]:
+    """What libraries print within goes to standard error: transformers prints when it is imported under WANDB_MODE=offline."""
+    return redirect_stdout(sys.stderr)
 
 
 def heading(console: Console, text: str) -> None:
