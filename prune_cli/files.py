@@ -7,16 +7,24 @@ data, the folder that names them, what promises them, its folder; and only then 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import inspect
 import os
+import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Set
+import tempfile
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TypedDict
 
+import psutil
 from filelock import FileLock, Timeout
+
+_OWN = ".prune-{pid}-{token}.tmp{suffix}"
+"""Name of what a process is filling: its number tells others whether it is still at it."""
+_LONGEST_SUFFIX = 20
 
 
 class Checksum(TypedDict):
@@ -75,25 +83,83 @@ def sync_tree(folder: Path) -> None:
     sync(folder)
 
 
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all, whoever else writes there; when this is left it is on the disk.
+
+    A symbolic link stays, and the file that it leads to is written. What is no regular file (a pipe, a device) is written
+    into, and not replaced.
+
+    Args:
+        path: The file.
+
+    Yields:
+        A file to fill, with the same ending.
+    """
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield (filled := Path(folder) / f"output{path.suffix}")
+            with filled.open("rb") as source, path.open("wb") as stream:
+                shutil.copyfileobj(source, stream)
+        return
+    path = path.resolve()
+    temporary = _own_name(path)
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+    finally:  # after Ctrl-C and on a full disk, which is not to be filled with halves
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[Path]:
+    """Fill a folder that is there whole or not at all, whoever else fills it; when this is left it is on the disk.
+
+    Args:
+        folder: Its place; what stands there is replaced. Of a symbolic link, what it leads to.
+
+    Yields:
+        An empty folder to fill.
+    """
+    folder = folder.resolve()
+    temporary = _own_name(folder)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        put_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all; when this returns it is on the disk.
 
     Args:
-        path: The file.
+        path: See `written`.
         text: Its new content, written as UTF-8.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:  # a full disk, most likely, which is not to be filled with halves
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync(path.parent)
+    with written(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path leads to a pipe, a device, or a file that this process has open."""
+    opened = path in (Path("/dev/stdout"), Path("/dev/stderr")) or path.parts[:3] == ("/", "dev", "fd")
+    return opened or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _own_name(path: Path) -> Path:
+    """A name beside a path that no other process takes; what processes that were killed have left there goes."""
+    if path.parent.is_dir():
+        for left in path.parent.glob(_OWN.format(pid="*", token="*", suffix="*")):
+            if (pid := left.name.split("-")[1]).isdecimal() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    return path.with_name(
+        _OWN.format(pid=os.getpid(), token=secrets.token_hex(4), suffix=path.suffix[:_LONGEST_SUFFIX])
+    )
 
 
 def is_held(lock: Path) -> bool:
@@ -129,10 +195,20 @@ def put_folder(temporary: Path, final: Path) -> None:
 
     Args:
         temporary: The filled folder, on the same file system.
-        final: Its place; what stands there is removed first.
+        final: Its place; what stands there is moved away, then removed.
     """
     _as_umask_has_it(temporary)
     sync_tree(temporary)
-    shutil.rmtree(final, ignore_errors=True)
-    temporary.replace(final)
+    old = _own_name(final)
+    while True:  # another process may put its own there in between
+        with contextlib.suppress(FileNotFoundError):
+            final.rename(old)
+        try:
+            temporary.replace(final)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        shutil.rmtree(old, ignore_errors=True)
     sync(final.parent)
+    shutil.rmtree(old, ignore_errors=True)

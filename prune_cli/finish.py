@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -15,15 +16,13 @@ from prune_cli import models
 from prune_cli.artifacts import environment, result
 from prune_cli.compaction.compact import answers, arithmetic, compact
 from prune_cli.config.command import commands
-from prune_cli.files import write_text
+from prune_cli.files import filled, write_text
 from prune_cli.report import figures, model_card, names, samples
 from prune_cli.runtime.compact import is_compact
 from prune_cli.tasks.sameness import only_prediction
 from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.artifacts.run_folder import RunFolder
@@ -34,6 +33,10 @@ if TYPE_CHECKING:
     from prune_cli.training.trainer import PruningTrainer
 
 log = logging.getLogger(__name__)
+
+METRIC_PICTURE, LAYERS_PICTURE = "metric.png", "layers.png"
+PICTURES = tuple(f"{Path(name).stem}{end}" for name in (METRIC_PICTURE, LAYERS_PICTURE) for end in (".png", ".svg"))
+"""Names of all files in the folder of pictures."""
 
 
 def finish(
@@ -67,7 +70,7 @@ def finish(
     if only is not None:
         log.warning("THE MODEL SAYS THE SAME OF ALL RECORDS (%s): it tells nothing apart.", samples.one_line(only))
     told = cast("models.Architecture | None", config.model.architecture)
-    with folder.replacing(folder.model) as saved:
+    with filled(folder.model) as saved:
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
         zeros = result.count_zeros(saved, pruner.matrices)
@@ -116,17 +119,17 @@ def finish(
             "machine": environment.machine(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_text(saved / "README.md", model_card.model_card(summary, config.resolved, _repeating(config)))
+        write_text(saved / "README.md", card(summary, config.resolved))
     title = names.run_title(summary)
-    with folder.replacing(folder.figures) as pictures:
+    with filled(folder.figures) as pictures:
         figures.metric_and_sparsity(
             history,
             task.primary_metric,
-            pictures / "metric.png",
+            pictures / METRIC_PICTURE,
             title,
             teacher_metric=summary["teacher_metric"],
         )
-        figures.layer_sparsity(summary["layers"], pictures / "layers.png", title)
+        figures.layer_sparsity(summary["layers"], pictures / LAYERS_PICTURE, title)
     rows = [
         row
         for split, predictions in final.items()
@@ -162,12 +165,20 @@ def _made_small(saved: Path, model: PreTrainedModel, head: Head[Any]) -> str | N
     return None
 
 
-def _repeating(config: RunConfig) -> str:
-    """The command that repeats a run, for others to read; of options that only its user has, their names."""
-    (command,) = commands([model_card.shareable(config.resolved)], lenient=True)
-    if not command.startswith("#"):
-        return command
-    chosen = " ".join(
-        f"{group}={option}" for group, option in config.choices.items() if group not in ("tracking", "experiment")
-    )
-    return f"prune run {chosen} sparsity={config.sparsity:g} seed={config.seed}  {command}"
+def card(result: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The model card of a run, with the command that repeats it; of options that only its user has, with their names.
+
+    Args:
+        result: Content of result.json.
+        config: The resolved configuration.
+    """
+    (command,) = commands([model_card.shareable(config)], lenient=True)
+    if command.startswith("#"):
+        chosen = " ".join(
+            f"{group}={option}"
+            for group, option in result["choices"].items()
+            if group not in ("tracking", "experiment")
+        )
+        target = result["sparsity"]["target"]
+        command = f"prune run {chosen} sparsity={target:g} seed={result['seed']}  {command}"
+    return model_card.model_card(result, config, command)

@@ -16,11 +16,10 @@ from rich.logging import RichHandler
 
 from prune_cli.artifacts.result import FORMAT
 from prune_cli.errors import Held, UserError
-from prune_cli.files import Checksum, checksum, is_held, put_folder, sync, write_text
+from prune_cli.files import Checksum, checksum, is_held, sync, write_text
 
 _LOCK = ".lock"
 _PATIENCE = 0.5  # seconds: a look at the lock, as `busy` takes, is over by then
-_CARD = "README.md"  # of the model; people edit it
 _FORM = {"metrics": dict, "sparsity": dict, "choices": dict, "seconds": dict, "layers": list, "steps": int}
 """What some of the values of result.json are, where it has them."""
 _AGAIN = "the same `prune run` command makes it again"
@@ -49,6 +48,7 @@ class RunFolder:
         self.predictions = path / "predictions.jsonl"
         self.samples = path / "samples.md"
         self.model = path / "model"
+        self.card = self.model / "README.md"
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"
 
@@ -140,7 +140,7 @@ class RunFolder:
 
     def promises(self) -> dict[str, Checksum]:
         """What result.json promises: the model with its tokenizer, the history, the predictions."""
-        files = [path for path in sorted(self.model.iterdir()) if path.name != _CARD]
+        files = [path for path in sorted(self.model.iterdir()) if path != self.card]  # which people edit
         return {
             path.relative_to(self.path).as_posix(): checksum(path) for path in (*files, self.history, self.predictions)
         }
@@ -244,19 +244,6 @@ class RunFolder:
     def _note_failure(self, problems: Sequence[str]) -> None:
         with contextlib.suppress(OSError):
             self.note(problems=[*problems])
-
-    @contextlib.contextmanager
-    def replacing(self, folder: Path) -> Iterator[Path]:
-        """Fill a folder beside the one named, then put it in its place, on the disk.
-
-        Args:
-            folder: One of this run's.
-        """
-        temporary = folder.with_name(f".{folder.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        yield temporary
-        put_folder(temporary, folder)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json: the run has finished."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prune_cli.bench.bench import COMPACT, latency
+from prune_cli.files import written
 from prune_cli.report.figures import LINES
 from prune_cli.report.names import metric_label
 
@@ -59,4 +60,5 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     axes.set_ylabel(f"{metric_label(result['primary_metric'])} (higher is better)", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=7, loc="best", frameon=False)
-    figure.savefig(path, dpi=200)
+    with written(path) as temporary:
+        figure.savefig(temporary, dpi=200)

@@ -160,10 +160,13 @@ def predict_(
     config_dir: ConfigDir = None,
 ) -> None:
     """Predict with a saved model: a label, a number, an answer, entities or a text."""
+    from prune_cli.cli import outputs
     from prune_cli.cli.predicting import given_rows, predictions, show_predictions
     from prune_cli.config.saved import saved_run
 
     overrides = [] if task is None else [f"task={task}"]
+    if output is not None:
+        outputs.check("--output", output := output.expanduser())
     config, model = saved_run(run.expanduser(), overrides, config_dir, records=False)
     rows = given_rows(config.task, texts or [], file, context)
     show_predictions(predictions(config, model, rows), json_lines=json_lines or not texts, output=output)
@@ -344,7 +347,7 @@ def report_(
     """Write one HTML page about runs: frontier, learning curves, layers, a table to sort and filter, predictions, commands."""
     from prune_cli.cli.reporting import write_report
 
-    write_report([path.expanduser() for path in paths], output.expanduser(), title, config_dir, printer())
+    write_report([path.expanduser() for path in paths], output.expanduser(), title, config_dir)
 
 
 @app.command("plot")
@@ -361,7 +364,7 @@ def plot_(
     from prune_cli.cli.plotting import plot
 
     paths = [path.expanduser() for path in paths]
-    plot(paths, kind, output.expanduser(), printer(), where=where or [], by=by or [])
+    plot(paths, kind, output.expanduser(), where=where or [], by=by or [])
 
 
 @app.command(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from prune_cli.cli import outputs
 from prune_cli.cli.printer import printer
 from prune_cli.config.build import build
 from prune_cli.config.options import folders, names
@@ -86,12 +86,12 @@ def show_bench(
     first = next(iter(sources.values()))
     alone = len(sources) == 1 and first.folder.name == "model"
     output = output or (first.folder.parent if alone else Path()) / "bench"
-    with _writing(output):
+    with outputs.writing("--output", output):
         output.mkdir(parents=True, exist_ok=True)
     with printer(stderr=True).status("loading") as status:
         result = bench(sources, used, quick=quick, note=lambda doing: status.update(doing))
     console.print(table(result), soft_wrap=False)  # first of all: it took minutes
-    with _writing(output):
+    with outputs.writing("--output", output):
         write_text(output / RESULT, json.dumps(result, indent=2) + "\n")
         draw(result, output / PICTURE)
     console.print(f"{output / RESULT}, {output / PICTURE}", style="dim", soft_wrap=True)
@@ -115,14 +115,6 @@ def _sources(given: Sequence[str], config_dir: str | None) -> dict[str, Source]:
         name = run.resolve().name
         sources[name if name not in sources else str(run)] = source
     return sources
-
-
-@contextmanager
-def _writing(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
 
 
 def table(result: Mapping[str, Any]) -> Group:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import typer
 
+from prune_cli.cli import outputs
 from prune_cli.cli.printer import printer, results_alone
 from prune_cli.cli.showing import metrics_table
 from prune_cli.config.overrides import spelt
 from prune_cli.config.saved import saved_run
 from prune_cli.data.records import source_of
 from prune_cli.errors import UserError
-from prune_cli.files import write_text
 from prune_cli.report.samples import rows
 
 
@@ -38,8 +38,8 @@ def show_evaluation(
     Raises:
         UserError: If model or records cannot be used.
     """
-    if predictions is not None and not predictions.absolute().parent.is_dir():
-        raise UserError(f"--predictions {predictions}: give a file in a folder that is there")
+    if predictions is not None:
+        outputs.check("--predictions", predictions)
     files = [word for word in given if "=" not in word and Path(word).expanduser().is_file()]
     if len(files) > 1:
         raise UserError(f"{' and '.join(files)}: one file at a time")
@@ -54,7 +54,8 @@ def show_evaluation(
         found = evaluate(config, model, printer(stderr=True))
     counted = {split: len(records) for split, records in found.records.items()}
     if predictions is not None:
-        write_text(
+        outputs.write(
+            "--predictions",
             predictions,
             "".join(
                 json.dumps(row, ensure_ascii=False) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,9 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Exported, Wanted, export
-from prune_cli.exporting.hub import checked_name, filled, upload
+from prune_cli.exporting.hub import checked_name, put_together, upload
 from prune_cli.exporting.source import Source
+from prune_cli.files import filled
 from prune_cli.report.formats import percent, size
 
 
@@ -106,9 +108,16 @@ def push(run: Path, repository: str, output: Path | None, console: Console, *, p
         dry_run: Send nothing.
     """
     checked_name(repository)
+    source = RunFolder(run)
     if dry_run:
         folder = output or run / "hub"
-        filled(RunFolder(run), folder)
+        if folder.exists() and not (folder.is_dir() and _same_run(source, folder)):
+            raise UserError(f"--output {folder} is there: give a folder that is not, or an empty one")
+        try:
+            with filled(folder) as temporary:
+                put_together(source, temporary)
+        except OSError as error:
+            raise UserError(f"--output {folder} cannot be written: {error.strerror}") from error
         files = [path for path in folder.rglob("*") if path.is_file()]
         whole = size(sum(path.stat().st_size for path in files))
         console.print(f"{len(files)} files ({whole}) in {folder}: what would go to {repository}", soft_wrap=True)
@@ -116,6 +125,22 @@ def push(run: Path, repository: str, output: Path | None, console: Console, *, p
     if output is not None:
         raise UserError("--output is for --dry-run: what is sent is put together elsewhere")
     with TemporaryDirectory(prefix="prune-push-") as temporary:
-        filled(RunFolder(run), Path(temporary))
+        put_together(source, Path(temporary))
         address = upload(Path(temporary), repository, private=private)
     console.print(f"sent: {address}", soft_wrap=True)
+
+
+def _same_run(source: RunFolder, folder: Path) -> bool:
+    """Whether a folder is empty, or what an earlier dry run of the same run made."""
+    if not any(folder.iterdir()):
+        return True
+    try:
+        made = json.loads((folder / source.result.name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (
+        isinstance(made, dict)
+        and "id" in made
+        and "promised" not in made
+        and made["id"] == source.read_result().get("id")
+    )

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from prune_cli.cli import outputs
 from prune_cli.comparison.pictures import FORMATS, KINDS, draw
 from prune_cli.comparison.runs import done, found
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 
 
-def plot(
-    paths: Sequence[Path], kind: str, output: Path, console: Console, *, where: Sequence[str], by: Sequence[str]
-) -> None:
+def plot(paths: Sequence[Path], kind: str, output: Path, *, where: Sequence[str], by: Sequence[str]) -> None:
     """Draw finished runs into a file.
 
     Args:
         paths: See `found`.
         kind: Of picture.
         output: The file.
-        console: Where to say so.
         where: Only runs with these values.
         by: Keys that tell groups apart.
 
@@ -33,9 +29,9 @@ def plot(
         raise UserError(f"--kind {kind} is not known{did_you_mean(kind, KINDS)} (one of {', '.join(KINDS)})")
     if output.suffix.lstrip(".") not in FORMATS:
         raise UserError(f"--output {output}: give a file that ends in {', '.join(f'.{name}' for name in FORMATS)}")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"--output {output}: there is no folder {output.parent}")
+    outputs.check("--output", output)
     runs = found(paths)
-    draw(kind, done(runs), output, where, by)
+    with outputs.writing("--output", output):
+        draw(kind, done(runs), output, where, by)
     left_out = sum(run.state != "done" for run in runs)
-    console.print(f"{output}" + (f" ({left_out} unfinished runs left out)" if left_out else ""), soft_wrap=True)
+    outputs.say(output, f"{output}" + (f" ({left_out} unfinished runs left out)" if left_out else ""))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from prune_cli.cli import outputs
 from prune_cli.cli.printer import printer, results_alone
 from prune_cli.data.asking import CONTEXT, STDIN, Placed, placed_rows
 from prune_cli.data.records import ID
 from prune_cli.errors import UserError
-from prune_cli.files import write_text
 from prune_cli.report.samples import told
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Pa
     """
     lines = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in made)
     if output is not None:
-        try:
-            write_text(output.expanduser(), lines)
-        except OSError as error:
-            raise UserError(f"--output={output} cannot be written: {error.strerror}") from error
+        outputs.write("--output", output, lines)
         printer(stderr=True).print(f"{len(made)} predictions in {output}", soft_wrap=True)
     elif json_lines:
         sys.stdout.write(lines)

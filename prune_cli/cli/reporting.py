@@ -6,23 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from prune_cli import __version__
+from prune_cli.cli import outputs
 from prune_cli.comparison.groups import compare
 from prune_cli.comparison.payload import payload
 from prune_cli.comparison.query import connect, row
 from prune_cli.comparison.runs import done, found
 from prune_cli.config.command import commands
-from prune_cli.errors import UserError
-from prune_cli.files import write_text
 from prune_cli.report.formats import size
 from prune_cli.report.html import page
 
 
-def write_report(
-    paths: Sequence[Path], output: Path, title: str | None, config_dir: str | None, console: Console
-) -> None:
+def write_report(paths: Sequence[Path], output: Path, title: str | None, config_dir: str | None) -> None:
     """Write the page.
 
     Args:
@@ -30,13 +25,11 @@ def write_report(
         output: The file.
         title: Heading of the page; made from the paths without one.
         config_dir: The folder of the user's own groups that runs were started with.
-        console: Where to say so.
 
     Raises:
         UserError: If none of the runs has finished, or the file cannot be there.
     """
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise UserError(f"--output {output}: give the name of a file in a folder that is there, such as report.html")
+    outputs.check("--output", output)
     runs = found(paths)
     done(runs)
     rows = [row(run) for run in runs]
@@ -44,5 +37,5 @@ def write_report(
     repeated = commands([run.config for run in runs], config_dir, lenient=True)
     heading = title or f"Pruning runs in {', '.join(path.resolve().name for path in paths)}"
     made = f"Made by prune-lm {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M}."
-    write_text(output, page(payload(runs, comparison, repeated), heading, made))
-    console.print(f"{len(runs)} runs in {output} ({size(output.stat().st_size)}): open it in a browser", soft_wrap=True)
+    outputs.write("--output", output, text := page(payload(runs, comparison, repeated), heading, made))
+    outputs.say(output, f"{len(runs)} runs in {output} ({size(len(text.encode()))}): open it in a browser")

@@ -15,6 +15,7 @@ from prune_cli.comparison.query import connect, row
 from prune_cli.comparison.runs import Run
 from prune_cli.comparison.ways import Line, Panel, panels, way_of
 from prune_cli.errors import UserError
+from prune_cli.files import written
 from prune_cli.report.figures import LINES
 from prune_cli.report.names import block_and_matrix, metric_label
 
@@ -71,7 +72,8 @@ def draw(kind: str, runs: Sequence[Run], path: Path, where: Sequence[str] = (), 
     with _typeset():
         figure = KINDS[kind](comparison, {str(run.path): run for run in runs})
         dated = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=_DPI, metadata=dated)
+        with written(path) as temporary:
+            figure.savefig(temporary, dpi=_DPI, metadata=dated)
 
 
 def frontier(results: Sequence[Mapping[str, Any]], path: Path) -> None:

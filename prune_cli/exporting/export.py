@@ -22,7 +22,7 @@ from prune_cli.exporting.openvino import write_openvino
 from prune_cli.exporting.readme import readme
 from prune_cli.exporting.source import Inputs, Source
 from prune_cli.extras import needed
-from prune_cli.files import put_folder, write_text
+from prune_cli.files import filled, write_text
 from prune_cli.runtime.compact import load_compact
 from prune_cli.runtime.folders import first_line
 from prune_cli.runtime.sparse import FILE
@@ -121,21 +121,22 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
         raise UserError(*problems)
     if output.exists() and not (output / NOTE).is_file() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output} is there and is no export: give another folder, or remove it")
+    if output.resolve() in (place := source.folder.resolve(), *place.parents) or place in output.resolve().parents:
+        raise UserError(
+            f"--output {output} is the folder of the model itself, or one around it or in it: give another folder"
+        )
     if wanted.format in ("onnx", "openvino"):
         more = ("openvino", "nncf") if wanted.format == "openvino" else ()
         needed(f"--format {wanted.format}", wanted.format, "onnx", "onnxscript", "onnxruntime", *more)
-    temporary = output.with_name(f".{output.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        made = _filled(source, wanted, temporary, note)
-        known_about = {
-            **asdict(wanted),
-            **{key: value for key, value in asdict(made).items() if key != "folder"},
-            "version": __version__,
-        }
-        write_text(temporary / NOTE, json.dumps(known_about, indent=2) + "\n")
-        put_folder(temporary, output)
+        with filled(output) as temporary:
+            made = _filled(source, wanted, temporary, note)
+            known_about = {
+                **asdict(wanted),
+                **{key: value for key, value in asdict(made).items() if key != "folder"},
+                "version": __version__,
+            }
+            write_text(temporary / NOTE, json.dumps(known_about, indent=2) + "\n")
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
     except SafetensorError as error:
@@ -143,8 +144,6 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
             f"--output {output} cannot be written" if "os error" in str(error) else f"{source.folder} cannot be read"
         )
         raise UserError(f"{where}: {first_line(error)}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Exported(**{**made.__dict__, "folder": output})
 
 

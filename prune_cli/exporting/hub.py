@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
+from prune_cli.finish import PICTURES, card
 from prune_cli.runtime.folders import first_line
 from prune_cli.tracking.secrets import redact, without_folders
 
@@ -19,30 +19,53 @@ _NOT_SHARED = ("promised", "samples", "config", "files")
 """Of result.json: what belongs to this machine, and texts of records, whose licences are their own."""
 
 
-def filled(run: RunFolder, folder: Path) -> None:
+def put_together(run: RunFolder, folder: Path) -> None:
     """Put together what a repository of a run holds: model card, weights, tokenizer, metrics and pictures.
+
+    Nothing but the model's files that result.json promises, and card and pictures where they are still there, is copied; and
+    of a symbolic link nothing is.
 
     Args:
         run: A finished run.
-        folder: A new or empty folder.
+        folder: An empty folder.
 
     Raises:
-        UserError: If the run has not finished, its files are not those that it wrote, or the folder has something in it.
+        UserError: If the run has not finished, or its files are not those that it wrote.
     """
     result = run.read_result()
-    if broken := list(run.broken_promises(result, thorough=True)):
+    if broken := [*run.broken_promises(result, thorough=True), *_links(run, result)]:
         raise UserError(*broken)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--output {folder} is there: give a folder that is not, or an empty one")
-    shutil.copytree(run.model, folder, dirs_exist_ok=True)
-    shutil.copytree(run.figures, folder / "figures")
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    config = result.get("config") or {}
+    for name in _of_model(result):
+        shutil.copyfile(run.path / name, folder / Path(name).name, follow_symlinks=False)
+    pictures = [path for path in sorted(run.figures.glob("*.*")) if path.name in PICTURES and _is_regular(path)]
+    for path in pictures:
+        (folder / run.figures.name).mkdir(exist_ok=True)
+        shutil.copyfile(path, folder / run.figures.name / path.name, follow_symlinks=False)
     shared: dict[str, Any] = {key: value for key, value in result.items() if key not in _NOT_SHARED}
     shared["config"] = redact(without_folders(config))
     write_text(folder / "result.json", json.dumps(shared, indent=2, default=str) + "\n")
-    card = (folder / "README.md").read_text(encoding="utf-8").rstrip()
-    pictures = "\n".join(f"![{path.stem}](figures/{path.name})\n" for path in sorted((folder / "figures").iterdir()))
-    write_text(folder / "README.md", f"{card}\n\n## Pictures\n\n{pictures}")
+    text = run.card.read_text(encoding="utf-8") if _is_regular(run.card) else card(result, config)
+    if pictures:
+        text = text.rstrip() + "\n\n## Pictures\n\n"
+        text += "\n".join(f"![{path.stem}]({run.figures.name}/{path.name})\n" for path in pictures)
+    write_text(folder / run.card.name, text)
+
+
+def _of_model(result: Mapping[str, Any]) -> list[str]:
+    """The promised files of the model."""
+    return [name for name in result["promised"] if name == f"model/{Path(name).name}"]
+
+
+def _links(run: RunFolder, result: Mapping[str, Any]) -> Iterator[str]:
+    for name in _of_model(result):
+        if not _is_regular(run.path / name):
+            yield f"{run.path / name} is a symbolic link, and what it leads to is not sent: put the file itself there"
+
+
+def _is_regular(path: Path) -> bool:
+    """Whether a path is a file, and no link to one."""
+    return path.is_file() and not path.is_symlink()
 
 
 def checked_name(repository: str) -> str:
@@ -65,7 +88,7 @@ def upload(folder: Path, repository: str, *, private: bool) -> str:
     """Send a folder to the hub; a repository that is not there is made.
 
     Args:
-        folder: What `filled` made.
+        folder: What `put_together` made.
         repository: Its name.
         private: Whether a new one is private.
 

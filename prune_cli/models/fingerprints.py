@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prune_cli.files import checksum
+from prune_cli.files import checksum, write_text
 from prune_cli.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -72,8 +71,6 @@ def _remembered(memory: Path) -> dict[str, list]:
 def _remember(memory: Path, known: dict[str, list]) -> None:
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(known), encoding="utf-8")
-        temporary.replace(memory)
+        write_text(memory, json.dumps(known))
     except OSError as error:  # a home that cannot be written costs time alone
         log.debug("%s cannot be written: %s", memory, error)

@@ -175,4 +175,4 @@ def test_whoever_does_not_see_it_is_told(report: Path, opened: Callable[[Path], 
 def test_a_file_that_cannot_be_there_is_refused(prune: Prune, tmp_path: Path) -> None:
     made_run(tmp_path / "runs")
     ended = prune("report", "runs", "--output", "nowhere/page.html")
-    assert ended.code == 2 and "--output nowhere/page.html: give the name of a file" in ended.err
+    assert ended.code == 2 and "--output nowhere/page.html: there is no folder nowhere" in ended.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,36 @@ def test_a_dry_run_writes_what_would_be_sent(run: Path, tmp_path: Path) -> None:
     assert result["metric"] == json.loads((run / "result.json").read_text())["metric"]
     assert str(run.parent) not in (tmp_path / "hub" / "result.json").read_text()
     again = _push(run, "somebody/mine", "--dry-run", "-o", tmp_path / "hub")
-    assert isinstance(again.exception, UserError)
-    assert "is there" in str(again.exception)
+    assert again.exit_code == 0, again.output
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").touch()
+    refused = _push(run, "somebody/mine", "--dry-run", "-o", other)
+    assert isinstance(refused.exception, UserError)
+    assert "is there" in str(refused.exception)
+
+
+def test_nothing_is_sent_but_what_the_run_wrote(run: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copytree(run, tmp_path / "mine"))
+    shutil.rmtree(mine / "figures")
+    (mine / "figures").symlink_to("/etc")
+    (mine / "model" / "etc").symlink_to("/etc")
+    (mine / "model" / "keys.txt").write_text("secret")
+    (mine / "model" / "README.md").unlink()
+    done = _push(mine, "somebody/mine", "--dry-run", "-o", tmp_path / "hub")
+    assert done.exit_code == 0, done.output
+    promised = {Path(name).name for name in json.loads((mine / "result.json").read_text())["promised"]}
+    assert {path.name for path in (tmp_path / "hub").iterdir()} == (
+        promised - {"history.jsonl", "predictions.jsonl"} | {"README.md", "result.json"}
+    )
+    assert "prune run task=" in (tmp_path / "hub" / "README.md").read_text()
+
+    (tmp_path / "weights").write_bytes((mine / "model" / "model.safetensors").read_bytes())
+    (mine / "model" / "model.safetensors").unlink()
+    (mine / "model" / "model.safetensors").symlink_to(tmp_path / "weights")
+    refused = _push(mine, "somebody/mine", "--dry-run", "-o", tmp_path / "hub")
+    assert isinstance(refused.exception, UserError)
+    assert "is a symbolic link" in str(refused.exception)
 
 
 def test_what_is_sent_is_the_same_folder(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

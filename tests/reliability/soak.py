@@ -193,7 +193,7 @@ def phase(folder: Path) -> str:
     [run] = runs
     if (run / "result.json").exists():
         return "tidying" if (run / "checkpoints").exists() else "after the end"
-    if (run / ".model.tmp").exists() or (run / "model").exists():
+    if any(path.is_dir() for path in run.glob(".prune-*")) or (run / "model").exists():
         return "final save"
     if any((run / "checkpoints" / ".staging").glob("*")):
         return "writing a checkpoint"

@@ -47,7 +47,7 @@ def test_the_scenarios_cross_what_matters() -> None:
 def test_phases(tmp_path: Path) -> None:
     run = tmp_path / "run"
     seen = [phase(tmp_path)]
-    for made in ("history.jsonl", "checkpoints/.staging/checkpoint-1/x", ".model.tmp/x", "result.json"):
+    for made in ("history.jsonl", "checkpoints/.staging/checkpoint-1/x", ".prune-1-a.tmp/x", "result.json"):
         (run / made).parent.mkdir(parents=True, exist_ok=True)
         (run / made).touch()
         seen.append(phase(tmp_path))
