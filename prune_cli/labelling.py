@@ -97,7 +97,9 @@ def _masked_model(config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     with models.readable(
         key, "Give the folder or hub id of a masked language model, such as google-bert/bert-base-uncased"
     ):
-        loaded = AutoModelForMaskedLM.from_pretrained(name, use_safetensors=True, output_loading_info=True)
+        loaded = AutoModelForMaskedLM.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+        )
         model, info = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
         if info["missing_keys"]:
             raise UserError(

@@ -91,7 +91,7 @@ def run(config: RunConfig, console: Console) -> Outcome:
         finished = folder.result.exists() and broken is None
         if finished and not config.overwrite:  # by another process in the meantime
             return _skipped(folder, run_id)
-        folder.begin(OmegaConf.to_yaml(OmegaConf.create(dict(config.resolved))), anew=finished)
+        folder.begin(OmegaConf.to_yaml(OmegaConf.create(redact(dict(config.resolved)))), anew=finished)
         with folder.logged(console):
             if broken is not None:
                 log.warning("%s", broken)

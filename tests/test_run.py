@@ -39,7 +39,12 @@ def precision(request: pytest.FixtureRequest) -> str:
 def finished(precision: str, tmp_path_factory: pytest.TempPathFactory, pictures: Any) -> Outcome:
     """A run that nobody disturbed."""
     with pictures():
-        return do(tmp_path_factory.mktemp("runs"), precision)
+        return do(tmp_path_factory.mktemp("runs"), precision, "tracking.project='https://me:pw@host/mine'")
+
+
+def test_no_login_is_in_any_file(finished: Outcome) -> None:
+    assert "https://[hidden]@host/mine" in (finished.folder / "config.yaml").read_text()
+    assert not [path for path in finished.folder.rglob("*") if path.is_file() and b"me:pw" in path.read_bytes()]
 
 
 def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> None:

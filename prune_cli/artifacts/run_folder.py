@@ -17,6 +17,8 @@ from rich.logging import RichHandler
 from prune_cli.artifacts.result import FORMAT
 from prune_cli.errors import Held, UserError
 from prune_cli.files import Checksum, checksum, is_held, sync, write_text
+from prune_cli.plain import from_json
+from prune_cli.tracking.secrets import redact
 
 _LOCK = ".lock"
 _PATIENCE = 0.5  # seconds: a look at the lock, as `busy` takes, is over by then
@@ -86,7 +88,7 @@ class RunFolder:
                 f"{self.path} has no result.json: the run has not finished; run the same command again to go on"
             )
         try:
-            result = json.loads(self.result.read_text(encoding="utf-8"))
+            result = from_json(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
         if (
@@ -178,7 +180,7 @@ class RunFolder:
     def noted(self) -> dict[str, Any]:
         """What was noted, of a run that has begun since; empty where nothing was."""
         try:
-            noted = json.loads(self.status.read_text(encoding="utf-8"))
+            noted = from_json(self.status.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return noted if isinstance(noted, dict) else {}
@@ -211,7 +213,7 @@ class RunFolder:
             console: The screen.
         """
         in_file = _Log(self.log, encoding="utf-8")
-        in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        in_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
         on_screen = _screen_handler(console)
         on_screen.addFilter(lambda record: record.exc_info is None)
         logger = logging.getLogger("prune_cli")
@@ -243,7 +245,7 @@ class RunFolder:
 
     def _note_failure(self, problems: Sequence[str]) -> None:
         with contextlib.suppress(OSError):
-            self.note(problems=[*problems])
+            self.note(problems=redact([*problems]))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json: the run has finished."""
@@ -252,6 +254,14 @@ class RunFolder:
     def clear_checkpoints(self) -> None:
         """Remove the checkpoints; once result.json is on the disk, nothing goes on from them."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+class _Formatter(logging.Formatter):
+    """Lines without secrets, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """What is written."""
+        return redact(super().format(record))
 
 
 class _Log(logging.FileHandler):
@@ -265,9 +275,11 @@ class _Log(logging.FileHandler):
 def _screen_handler(console: Console) -> logging.Handler:
     """What shows the log on a terminal, in colour; elsewhere a line each, which nothing wraps."""
     if console.is_terminal or console.quiet:
-        return RichHandler(console=console, show_path=False, show_level=False, log_time_format="%X")
+        shown = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%X")
+        shown.setFormatter(_Formatter())
+        return shown
     handler = logging.StreamHandler(console.file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%X"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%X"))
     return handler
 
 

@@ -26,6 +26,7 @@ from prune_cli.config.schema import GENERAL
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
+from prune_cli.plain import from_json
 from prune_cli.report.formats import percent
 from prune_cli.report.names import metric_label
 
@@ -191,7 +192,7 @@ def _so_far(answer: Answer, following: float) -> str:
 
 
 def _read(file: Path) -> Answer:
-    said = json.loads(file.read_text(encoding="utf-8"))
+    said = from_json(file.read_text(encoding="utf-8"))
     points = [
         Point(point["sparsity"], {int(seed): drop for seed, drop in point["drops"].items()}, point.get("arithmetic"))
         for point in said["points"]

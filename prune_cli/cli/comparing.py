@@ -16,7 +16,7 @@ from rich.text import Text
 
 from prune_cli.cli.printer import printer
 from prune_cli.comparison.columns import columns
-from prune_cli.comparison.forms import as_csv, as_json, as_latex, as_markdown
+from prune_cli.comparison.forms import as_cell, as_csv, as_json, as_latex, as_markdown
 from prune_cli.comparison.groups import compare
 from prune_cli.comparison.query import column_names, connect, row
 from prune_cli.comparison.runs import done, found
@@ -114,7 +114,7 @@ def _show_query(database: DuckDBPyConnection, sql: str, form: Form, console: Con
         )
     elif form == "csv":
         file = io.StringIO()
-        csv.writer(file, lineterminator="\n").writerows([names, *rows])
+        csv.writer(file, lineterminator="\n").writerows([names, *(map(as_cell, each) for each in rows)])
         console.out(file.getvalue(), end="", highlight=False)
     else:
         console.print(_table(names, rows))

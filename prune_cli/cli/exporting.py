@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from prune_cli.exporting.export import Exported, Wanted, export
 from prune_cli.exporting.hub import checked_name, put_together, upload
 from prune_cli.exporting.source import Source
 from prune_cli.files import filled
+from prune_cli.plain import from_json
 from prune_cli.report.formats import percent, size
 
 
@@ -135,7 +135,7 @@ def _same_run(source: RunFolder, folder: Path) -> bool:
     if not any(folder.iterdir()):
         return True
     try:
-        made = json.loads((folder / source.result.name).read_text(encoding="utf-8"))
+        made = from_json((folder / source.result.name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return (

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from prune_cli.errors import Diverged, UserError
+from prune_cli.tracking.secrets import redact
 
 USER = 2
 """Exit code where the user can mend it."""
@@ -82,8 +83,13 @@ def traceback_wanted() -> bool:
 def failure_of(error: BaseException) -> Failure:
     """Put an exception into words.
 
-    Notes that were added to an unforeseen one are told too; a run says there where its log is.
+    Notes that were added to an unforeseen one are told too; a run says there where its log is. Secrets are hidden.
     """
+    failure = _failure_of(error)
+    return Failure(tuple(redact(failure.problems)), failure.code)
+
+
+def _failure_of(error: BaseException) -> Failure:
     if isinstance(error, UserError):
         return Failure(error.problems, DIVERGED if isinstance(error, Diverged) else USER)
     for cause in _chain(error):

@@ -97,6 +97,8 @@ class Jobs:
         self._launcher = launcher
         self._sweep = Sweep(Path(str(config.hydra.sweep.dir)))
         self._sweep.folder.mkdir(parents=True, exist_ok=True)
+        self._given: dict[int, Sequence[str]] = {}
+        """The overrides of each job as they were given; what is written down hides secrets."""
 
     @property
     def folder(self) -> Path:
@@ -129,6 +131,7 @@ class Jobs:
         before = self.all
         first = len(before) + 1
         new = [self._plan(number, overrides) for number, overrides in enumerate(combinations, start=first)]
+        self._given |= {job.number: job.overrides for job in new}
         self._sweep.plan([*before, *new])
         return new
 
@@ -166,7 +169,7 @@ class Jobs:
         told = contextlib.nullcontext() if in_this_process(self._config.hydra) else following(self._sweep)
         try:
             with told:
-                self._launcher.launch([job.overrides for job in batch], initial_job_idx=batch[0].number - 1)
+                self._launcher.launch([self._given[job.number] for job in batch], initial_job_idx=batch[0].number - 1)
         except Exception as error:  # noqa: BLE001  # launchers raise what their libraries do; it is told by who called
             return error
         return None

@@ -21,7 +21,9 @@ from rich.text import Text
 
 from prune_cli.cli.failures import DIVERGED, PROGRAM, USER
 from prune_cli.files import is_held, write_text
+from prune_cli.plain import from_json
 from prune_cli.report.formats import duration
+from prune_cli.tracking.secrets import redact
 
 FORMAT = 1
 """Version of the layout of sweep.json."""
@@ -72,7 +74,7 @@ class Job:
 
     def save(self, folder: Path) -> None:
         """Write this down beside the other jobs of the multirun."""
-        write_text(folder / f"{self.number}.json", json.dumps(asdict(self)))
+        write_text(folder / f"{self.number}.json", json.dumps(redact(asdict(self))))
 
 
 @dataclass(frozen=True)
@@ -91,22 +93,22 @@ class Sweep:
         Args:
             jobs: All of them.
         """
-        listed = [asdict(job) for job in jobs]
+        listed = [redact(asdict(job)) for job in jobs]
         said = {"format": FORMAT, "begun": self.begun() or time.time(), "jobs": listed, "seeds": over_seeds(jobs)}
         write_text(self.folder / SWEEP, json.dumps(said, indent=2) + "\n")
 
     def begun(self) -> float | None:
         """When the jobs were written down first, in seconds since 1970; None before."""
         file = self.folder / SWEEP
-        return json.loads(file.read_text(encoding="utf-8"))["begun"] if file.is_file() else None
+        return from_json(file.read_text(encoding="utf-8"))["begun"] if file.is_file() else None
 
     def jobs(self) -> list[Job]:
         """All jobs, in their order, as far as they are now."""
         file = self.folder / SWEEP
-        planned = json.loads(file.read_text(encoding="utf-8"))["jobs"] if file.is_file() else []
+        planned = from_json(file.read_text(encoding="utf-8"))["jobs"] if file.is_file() else []
         known = {job["number"]: Job(**job) for job in planned}
         for path in self.folder.glob("[0-9]*.json"):
-            job = Job(**json.loads(path.read_text(encoding="utf-8")))
+            job = Job(**from_json(path.read_text(encoding="utf-8")))
             known[job.number] = job
         return [known[number] for number in sorted(known)]
 
@@ -128,7 +130,7 @@ class Sweep:
             overrides: Of the job.
             otherwise: Number of a new one.
         """
-        new = Job(number=otherwise, overrides=[*overrides], status="waiting", result={}, problems=[])
+        new = Job(number=otherwise, overrides=redact([*overrides]), status="waiting", result={}, problems=[])
         return next((job for job in self.jobs() if job.overrides == new.overrides), new)
 
 

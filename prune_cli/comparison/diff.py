@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -11,6 +10,7 @@ from typing import Any
 
 from prune_cli.comparison.query import flat
 from prune_cli.comparison.runs import Run
+from prune_cli.plain import from_json
 from prune_cli.report.names import metric_label, primary_first
 
 ABSENT = "(not there)"
@@ -122,6 +122,6 @@ def _predictions(one: Run, other: Run) -> Iterator[Line]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError):  # a result that a study keeps has none
         return []

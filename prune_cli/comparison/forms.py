@@ -28,8 +28,13 @@ def as_csv(comparison: Comparison, columns: Sequence[Column]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([column.key for column in columns])
-    writer.writerows([column.value(group) for column in columns] for group in comparison.groups)
+    writer.writerows([as_cell(column.value(group)) for column in columns] for group in comparison.groups)
     return file.getvalue()
+
+
+def as_cell(value: Any) -> Any:
+    """A value of a CSV file, where spreadsheets compute what begins as a formula does: a quote before a text keeps it one."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def as_json(
@@ -98,12 +103,13 @@ def as_latex(comparison: Comparison, columns: Sequence[Column]) -> str:
 
 
 def _markdown(text: str) -> str:
+    text = " ".join(text.split())
     escaped = "".join(f"\\{sign}" if sign in "\\|*_`[]" else sign for sign in text)
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def _latex_number(text: str) -> str:

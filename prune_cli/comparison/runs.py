@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.moved import moved
 from prune_cli.errors import UserError
+from prune_cli.plain import from_json, from_yaml
 
 State = Literal["done", "running", "interrupted", "failed", "broken"]
 
 _CONFIG, _RESULT, _SWEEP = "config.yaml", "result.json", "sweep.json"
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +157,7 @@ def _places(path: Path) -> Iterator[Path]:
 def _of_sweep(file: Path) -> Iterator[Path]:
     """The run folders of a multirun."""
     try:
-        jobs = json.loads(file.read_text(encoding="utf-8"))["jobs"]
+        jobs = from_json(file.read_text(encoding="utf-8"))["jobs"]
         yield from [Path(job["folder"]) for job in jobs if job["folder"]]
     except (OSError, ValueError, KeyError, TypeError):  # half-written: its runs are found where they lie
         return
@@ -169,7 +166,7 @@ def _of_sweep(file: Path) -> Iterator[Path]:
 def _kept(path: Path) -> Run | None:
     """A result that a study keeps without its run folder."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(result, dict) or not {"format", "metric"} <= result.keys() or _lacking(result):
@@ -266,7 +263,7 @@ _OPTIONAL: Mapping[str, Callable[[Any], bool]] = {
 
 def _config(folder: RunFolder) -> Mapping[str, Any]:
     try:
-        config = yaml.load(folder.config.read_text(encoding="utf-8"), Loader=_YAML)
-    except (OSError, ValueError, yaml.YAMLError):  # half-written, or somebody has edited it
+        config = from_yaml(folder.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # half-written, or somebody has edited it
         return {}
     return config if isinstance(config, dict) else {}

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_markdown
 from prune_cli.comparison.groups import compare
@@ -21,6 +19,7 @@ from prune_cli.comparison.significance import in_words
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
+from prune_cli.plain import from_yaml
 from prune_cli.tracking.secrets import redact, without_folders
 
 FILE = "study.yaml"
@@ -147,8 +146,8 @@ def study(name: str, folders: Sequence[Path]) -> Study:
         raise UserError(f"there is no study {name}{did_you_mean(name, known)} ({others})")
     path = folder / FILE
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        said = from_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise UserError(f"{path} is no YAML: {error}") from None
     if problems := list(_problems(said)):
         raise UserError(*(f"{path}: {problem}" for problem in problems))

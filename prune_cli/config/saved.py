@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -17,7 +16,10 @@ from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
 from prune_cli.config.schema import TARGET
 from prune_cli.errors import UserError
+from prune_cli.plain import from_yaml
+from prune_cli.tracking.secrets import HIDDEN
 
+_OURS = __name__.partition(".")[0]
 _KEPT = ("task", "data", "trainer")
 """Groups that an evaluation takes from the run where the overrides do not choose another option."""
 
@@ -67,6 +69,9 @@ def saved_run(
     for key in given:
         if key.partition(".")[0] in kept and "." in key:
             OmegaConf.update(saved, key, OmegaConf.select(cfg, key))
+    for group in kept:
+        _check_hidden(model.parent / "config.yaml", group, saved[group])
+        _check_class(model.parent / "config.yaml", group, saved[group], values[group])
     values |= {group: _with_class(saved[group], values[group]) for group in kept}
     # What only training needs must not refuse an evaluation: the first model and teacher may be gone.
     values |= {
@@ -82,6 +87,25 @@ def saved_run(
     ), model
 
 
+def _check_hidden(path: Path, group: str, saved: Any) -> None:
+    """Refuse a value that was hidden when the run wrote its configuration."""
+    for name, value in saved.items() if isinstance(saved, Mapping) else ():
+        if isinstance(value, str) and HIDDEN in value:
+            raise UserError(
+                f"{path} does not tell {group}.{name}, in which was a secret: give {group}.{name}=... again"
+            )
+
+
+def _check_class(path: Path, group: str, saved: Any, composed: Mapping[str, Any]) -> None:
+    """Refuse a class that a file alone names: importing it would run whatever code lies there."""
+    named = str(saved.get(TARGET, "")) if isinstance(saved, Mapping) else ""
+    if named and not named.startswith(f"{_OURS}.") and named != composed.get(TARGET):
+        raise UserError(
+            f"{path} names the class {group}.{TARGET}={named}, and no code runs because a file names it: if you know it, give"
+            f" --config-dir with the folder that has its {group}, or {group}.{TARGET}={named}"
+        )
+
+
 def _with_class(saved: Any, composed: Mapping[str, Any]) -> Any:
     """An option as a run wrote it down; older runs named no class where one is usual."""
     return {TARGET: composed[TARGET], **saved} if isinstance(saved, Mapping) else saved
@@ -92,9 +116,10 @@ def _read(path: Path) -> DictConfig:
     if not path.is_file():
         return DictConfig({})
     try:
-        config = OmegaConf.load(path)
-    except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
+        values = from_yaml(path.read_text(encoding="utf-8"))
+        config = OmegaConf.create(values) if isinstance(values, dict) else None
+    except (OSError, ValueError, OmegaConfBaseException) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, DictConfig) or "choices" not in config:
+    if config is None or "choices" not in config:
         raise UserError(f"{path} is not the configuration of a run")
     return config

@@ -53,7 +53,9 @@ class Source:
         """
         cls = class_as_saved(self.folder)
         try:
-            model = cls.from_pretrained(str(self.folder), dtype=torch.float32, use_safetensors=True)
+            model = cls.from_pretrained(
+                str(self.folder), dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise UserError(f"{self.folder} cannot be loaded: {first_line(error)}") from error
         model = cast("PreTrainedModel", model)
@@ -68,7 +70,10 @@ class Source:
     @cached_property
     def model_config(self) -> PretrainedConfig:
         """The model's configuration."""
-        return AutoConfig.from_pretrained(str(self.folder))
+        try:
+            return AutoConfig.from_pretrained(str(self.folder), trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.folder} cannot be loaded: {first_line(error)}") from error
 
     @cached_property
     def _loaded(self) -> tuple[Task, Mapping[str, Dataset]]:

@@ -70,7 +70,7 @@ def class_problems(folder: str, labels: Sequence[str], source: str) -> Iterator[
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if labels:
             label_order(config.id2label or {}, labels, source)
     except UserError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from prune_cli.data.hub import probe
 from prune_cli.errors import UserError
 from prune_cli.models.architectures import told_architecture
+from prune_cli.plain import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,7 +62,7 @@ class Location:
                 return None
             config = Path(cached)
         try:
-            return told_architecture(json.loads(config.read_text(encoding="utf-8")))
+            return told_architecture(from_json(config.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise UserError(f"{config} cannot be read: {error}") from error
 
@@ -180,7 +180,7 @@ def quantized(values: Mapping[str, Any]) -> str | None:
 
 def _quantized_in(config: Path) -> str | None:
     try:
-        values = json.loads(config.read_text(encoding="utf-8"))
+        values = from_json(config.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # whoever loads it tells what is wrong
         return None
     return quantized(values) if isinstance(values, dict) else None

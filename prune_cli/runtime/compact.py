@@ -58,7 +58,9 @@ def load_compact(folder: str | Path) -> PreTrainedModel:
     folder = Path(folder).expanduser()
     cls = class_as_saved(folder)
     try:
-        loaded = cls.from_pretrained(str(folder), use_safetensors=True, output_loading_info=True)
+        loaded = cls.from_pretrained(
+            str(folder), use_safetensors=True, output_loading_info=True, trust_remote_code=False
+        )
     except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be loaded: {first_line(error)}") from error
     model, found = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)

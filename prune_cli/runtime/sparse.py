@@ -37,7 +37,7 @@ def load_sparse(path: str | Path) -> PreTrainedModel:
     file = path / FILE if path.is_dir() else path
     cls = class_as_saved(file.parent)
     try:
-        config = AutoConfig.from_pretrained(str(file.parent))
+        config = AutoConfig.from_pretrained(str(file.parent), trust_remote_code=False)
         loaded = cls.from_pretrained(
             None, config=config, state_dict=read_tensors(file), dtype=torch.float32, output_loading_info=True
         )

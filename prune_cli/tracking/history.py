@@ -11,6 +11,7 @@ from typing import Any, final
 
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
+from prune_cli.plain import from_json
 
 
 @final
@@ -78,7 +79,7 @@ class History:
 def _parse(line: bytes, place: str) -> dict[str, Any]:
     remedy = "Delete that line to go on without the record."
     try:
-        record = json.loads(line)
+        record = from_json(line)
     except ValueError as error:
         raise UserError(f"{place} is not JSON ({error}). {remedy}") from error
     if not isinstance(record, dict) or not isinstance(record.get("step"), int):

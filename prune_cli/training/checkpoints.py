@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from prune_cli.errors import UserError
 from prune_cli.files import checksum, put_folder, sync
+from prune_cli.plain import from_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +72,7 @@ def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
         if not _whole(path):
             log.warning("%s is damaged; going back to the checkpoint before it", path)
             continue
-        state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        state = from_json((path / _STATE).read_text(encoding="utf-8"))
         if state.get("step") != _step(path):
             log.warning(
                 "%s is of step %s, whatever its name says; going back to the one before it", path, state.get("step")
@@ -194,7 +195,7 @@ def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 def _whole(path: Path) -> bool:
     """Whether all that the manifest promises is there; against torn and rotten files, not against malice."""
     try:
-        sums = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        sums = from_json((path / _MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     if not isinstance(sums, dict) or _STATE not in sums:

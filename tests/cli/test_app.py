@@ -251,7 +251,7 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
     told = prune("eval", str(tmp_path), "task=rte", str(tmp_path / "ann's.jsonl"))
     assert told.code == 0, told.err
     assert asked[-1] == ("rte", str(tmp_path / "ann's.jsonl"), tmp_path)
-    assert "a folder that is there" in prune("eval", str(tmp_path), "--predictions", "no/such").err
+    assert "there is no folder no" in prune("eval", str(tmp_path), "--predictions", "no/such").err
     assert prune("eval", "/no/such").code == 2
 
 

@@ -160,7 +160,11 @@ def test_a_run_that_begins_anew_has_not_failed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(UserError("line 3 is broken", "so is 4"), ("line 3 is broken", "so is 4")), (KeyError("x"), ("KeyError: 'x'",))],
+    [
+        (UserError("line 3 is broken", "so is 4"), ("line 3 is broken", "so is 4")),
+        (KeyError("x"), ("KeyError: 'x'",)),
+        (UserError("https://me:pw@host/x is gone"), ("https://[hidden]@host/x is gone",)),
+    ],
 )
 def test_a_run_that_fails_writes_down_why(tmp_path: Path, error: Exception, told: tuple[str, ...]) -> None:
     folder = begun(tmp_path / "run")
@@ -168,3 +172,4 @@ def test_a_run_that_fails_writes_down_why(tmp_path: Path, error: Exception, told
         raise error
     [run] = status.statuses(folder.path)
     assert (run.state, run.problems) == ("failed", told)
+    assert "pw" not in folder.log.read_text()

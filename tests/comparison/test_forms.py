@@ -51,6 +51,19 @@ def test_the_csv_round_trips(compared: Compared) -> None:
     assert [row["model"] for row in rows] == [group.values["model"] for group in comparison.groups]
 
 
+def test_no_text_is_a_formula_or_a_second_line(tmp_path: Path) -> None:
+    for number, model in enumerate(("=1+1", "@sum", "a\nb")):
+        made_run(tmp_path, model=model, metric=-0.5, name=f"run-{number}")
+    rows = [row(run) for run in found([tmp_path])]
+    comparison = compare(connect(rows), rows)
+    table = columns(comparison)
+    told = list(csv.DictReader(io.StringIO(as_csv(comparison, table))))
+    assert {row["model"] for row in told} == {"'=1+1", "'@sum", "a\nb"}
+    assert {row["mean"] for row in told} == {"-0.5"}
+    assert len(as_markdown(comparison, table).splitlines()) == 5
+    assert "a b &" in as_latex(comparison, table)
+
+
 def test_the_numbers_are_the_same_in_all_forms(compared: Compared) -> None:
     comparison, table = compared
     rows = list(csv.DictReader(io.StringIO(as_csv(comparison, table))))

@@ -61,6 +61,35 @@ def test_a_task_from_a_folder_of_the_users_need_not_be_named_again(run: Path) ->
     assert (config.task.name, config.task.max_length) == ("mine", 99)
 
 
+def test_no_class_is_imported_that_the_file_alone_names(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs_saved.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+        "from prune_cli.tasks.text_classification import TextClassification\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "theirs_saved.TextClassification"
+    saved = OmegaConf.load(run / "config.yaml")
+    OmegaConf.update(saved, "task._target_", name)
+    OmegaConf.save(saved, run / "config.yaml")
+    with pytest.raises(UserError, match=f"names the class task._target_={name}, and no code runs"):
+        saved_run(run, [])
+    assert not (tmp_path / "ran").exists()
+    config, _ = saved_run(run, [f"task._target_={name}"])
+    assert config.task.max_length == 99
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_hidden_value_is_to_be_given_again(run: Path) -> None:
+    saved = OmegaConf.load(run / "config.yaml")
+    OmegaConf.update(saved, "task.name", "https://[hidden]@host/x")
+    OmegaConf.save(saved, run / "config.yaml")
+    with pytest.raises(UserError, match=r"does not tell task\.name, in which was a secret: give task\.name="):
+        saved_run(run, [])
+    assert saved_run(run, ["task.name=mine"])[0].task.name == "mine"
+
+
 def test_what_cannot_be_evaluated_is_told(run: Path, tmp_path: Path) -> None:
     for folder, overrides, told in (
         (run, ["data.validatoin=40"], "data.validatoin is not known: did you mean data.validation?"),
@@ -81,7 +110,12 @@ def test_a_model_outside_a_run_folder_needs_a_task(run: Path, tmp_path: Path) ->
 
 
 def test_a_broken_configuration_is_told(run: Path) -> None:
-    for text, told in (("a: [", "cannot be read"), ("- a", "is not the configuration of a run")):
+    for text, told in (
+        ("a: [", "cannot be read"),
+        ("- a", "is not the configuration of a run"),
+        ("[" * 200_000 + "]" * 200_000, "nested more than 100 levels deep"),
+        ("choices: &a [1]\nb: [*a, *a]", "an alias stands there"),
+    ):
         (run / "config.yaml").write_text(text)
         with pytest.raises(UserError, match=told):
             saved_run(run, [])

@@ -117,6 +117,19 @@ def test_the_programs_of_models_in_torch(source: Sources, kind: str, form, tmp_p
     _said(program, made.folder, tmp_path)
 
 
+def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    (tmp_path / "theirs.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\nclass C: ...\n"
+    )
+    config = {"model_type": "theirs", "architectures": ["BertModel"], "auto_map": {"AutoConfig": "theirs.C"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(UserError, match="custom code"):
+        _ = Source(tmp_path, None).model_config
+    assert not (tmp_path / "ran").exists()
+
+
 def test_graphs_need_neither_torch_nor_transformers() -> None:
     script = "import sys; from prune_cli.runtime import OnnxModel; print({*sys.modules} & {'torch', 'transformers'})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -26,6 +26,7 @@ def test_other_names_stay(name: str) -> None:
         ("see ghp_" + "a" * 36, "see [hidden]"),
         ("https://me:pw@host/models", "https://[hidden]@host/models"),
         ("+model.token=abc", "+model.token=[hidden]"),
+        ("https://me:p@w@host/models?token=abc&x=1", "https://[hidden]@host/models?token=[hidden]&x=1"),
         ("model.name=some/tokenizer", "model.name=some/tokenizer"),
         ("user@host", "user@host"),
     ],
