@@ -50,7 +50,9 @@ def runtimes(chosen: Sequence[str], config_dir: str | None) -> dict[str, Runtime
     found: dict[str, Runtime] = {}
     for name in chosen or there:
         path = next(path for root in folders(config_dir) if (path := root / GROUP / f"{name}.yaml").is_file())
-        found[name] = build(yaml.safe_load(path.read_text(encoding="utf-8")), f"{GROUP}.{name}")
+        found[name] = build(
+            yaml.safe_load(path.read_text(encoding="utf-8")), f"{GROUP}.{name}", "prune_cli.bench.base.Runtime"
+        )
     return found
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from prune_cli.cli.failures import USER
 from prune_cli.cli.printer import printer
 from prune_cli.errors import UserError
-from prune_cli.tracking.sync import Synced, offline_runs, sync
+from prune_cli.tracking.sync import Synced, filled_in, offline_runs, sync
 
 _STYLES = {"sent": "green", "sent before": "yellow", "failed": "bold red"}
 
@@ -27,6 +27,7 @@ def sync_shown(paths: Sequence[Path]) -> int:
     Raises:
         UserError: If there is no offline run.
     """
+    filled_in(paths)
     runs = offline_runs(paths)
     if not runs:
         raise UserError(f"{', '.join(map(str, paths))}: no run was logged offline there (tracking=wandb does it)")

@@ -21,12 +21,13 @@ from prune_cli.errors import UserError, shortened
 from prune_cli.marks import LARGEST
 
 
-def build(node: Any, key: str) -> Any:
+def build(node: Any, key: str, base: str = "") -> Any:
     """Build the dataclass that a node names by its `_target_`, from the node's other values.
 
     Args:
         node: Plain values, resolved.
         key: Where the node stands in the configuration, for messages.
+        base: Dotted path of the class that the option has to be one of, or of the protocol that it has to follow.
 
     Returns:
         The instance.
@@ -39,7 +40,21 @@ def build(node: Any, key: str) -> Any:
     if TARGET not in node:
         raise UserError(f"{key} has no {TARGET}: name the class to build, as the YAML files of conf/{key} do")
     cls = locate(node[TARGET], f"{key}.{TARGET}")
+    if base:
+        _check_base(cls, base, f"{key}.{TARGET}={node[TARGET]}")
     return construct(cls, {name: value for name, value in node.items() if name != TARGET}, key)
+
+
+def _check_base(cls: type, base: str, told: str) -> None:
+    """Refuse a class of another group, which would fail somewhere in a run."""
+    module, _, name = base.rpartition(".")
+    wanted = getattr(importlib.import_module(module), name)
+    if getattr(wanted, "_is_protocol", False):
+        lacking = [name for name in vars(wanted) if not name.startswith("_") and not hasattr(cls, name)]
+        if lacking:
+            raise UserError(f"{told} is no {name}: it lacks {', '.join(lacking)}")
+    elif not issubclass(cls, wanted):
+        raise UserError(f"{told} is no {name}: build it on {base}")
 
 
 def construct(cls: type, values: Mapping[str, Any], key: str = "") -> Any:

@@ -21,7 +21,7 @@ from prune_cli.config.checks import (
     teacher_problems,
 )
 from prune_cli.config.options import GROUPS, names
-from prune_cli.config.schema import CHOICES, GENERAL, KEYS, MISSING, PARTS, TARGET, General, own
+from prune_cli.config.schema import BASES, CHOICES, GENERAL, KEYS, MISSING, PARTS, TARGET, TRACKER, General, own
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.paths import CONF
@@ -111,12 +111,14 @@ class RunConfig:
             if values[key] == MISSING:
                 problems.append(not_chosen(key))
             else:
-                _add(parts, key, lambda key=key: build(own(key, values[key]), key), problems)
+                _add(parts, key, lambda key=key: build(own(key, values[key]), key, BASES.get(key, "")), problems)
         _add(parts, _BESIDE, lambda: construct(General, {key: values[key] for key in GENERAL}), problems)
         problems += regularization_problems(parts.get("regularization"))
         trackers: dict[str, Tracker] = {}
         for name, node in parts["tracking"].trackers.items() if "tracking" in parts else ():
-            _add(trackers, name, lambda name=name, node=node: build(node, f"tracking.trackers.{name}"), problems)
+            _add(
+                trackers, name, lambda name=name, node=node: build(node, f"tracking.trackers.{name}", TRACKER), problems
+            )
         problems += _problems_together(parts, ask_source=ask_source, training=training)
         if writes and _BESIDE in parts:
             problems += output_problems(Path(parts[_BESIDE].output_dir).expanduser())

@@ -27,6 +27,20 @@ PARTS: dict[str, str] = {
 }
 """Groups of which every run has an option, and what they decide."""
 
+BASES: dict[str, str] = {
+    "task": "prune_cli.tasks.base.Task",
+    "model": "prune_cli.models.options.ModelConfig",
+    "criterion": "prune_cli.pruning.criteria.base.Criterion",
+    "schedule": "prune_cli.pruning.schedules.base.Schedule",
+    "pattern": "prune_cli.pruning.patterns.base.Pattern",
+    "trainer": "prune_cli.training.options.TrainerConfig",
+    "data": "prune_cli.data.base.Source",
+    "tracking": "prune_cli.tracking.options.TrackingConfig",
+}
+"""What an option of a group is; by name, since the classes bring PyTorch with them."""
+TRACKER = "prune_cli.tracking.base.Tracker"
+"""What each of `tracking.trackers` is."""
+
 TARGET = "_target_"
 """The key that names an option's class."""
 MISSING = "???"

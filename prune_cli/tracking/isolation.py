@@ -102,8 +102,8 @@ class Isolated:
             return
         self._failed.set()
         logger.warning(
-            "%s was left behind: %s. Nothing else is affected: the files in %s hold everything; `prune sync` can send what was"
-            " written there for W&B.",
+            "%s was left behind: %s. Nothing else is affected: the files in %s hold everything, from which `prune sync` can"
+            " fill in W&B.",
             self._name,
             problem,
             self._run.folder,
@@ -122,7 +122,13 @@ class Isolated:
         finally:
             self._start_is_over.set()
             if not self._abandoned.is_set():
-                self._tracker.close(failed=self._failed.is_set())
+                self._close()
+
+    def _close(self) -> None:
+        try:
+            self._tracker.close(failed=self._failed.is_set())
+        except Exception as error:  # noqa: BLE001  # as above
+            self._fail(redact(f"{type(error).__name__}: {error}"))
 
     def _serve(self) -> None:
         for record in self._run.earlier:

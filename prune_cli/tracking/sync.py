@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,9 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
+from prune_cli.plain import from_json
+from prune_cli.tracking.base import TrackedRun
+from prune_cli.tracking.history import History
+from prune_cli.tracking.isolation import Isolated
+from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
+from prune_cli.tracking.wandb import LEFT_BEHIND, Wandb
 
+_MODE = "WANDB_MODE"
+_PATIENCE = 60.0
+"""Seconds that W&B has at least to write a whole run; no training waits."""
 _OFFLINE = "offline-run-*"
 _FOLDER = re.compile(r"offline-run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
 _MARK = ".synced"
@@ -52,6 +63,50 @@ class Synced:
     run: OfflineRun
     state: Literal["sent", "sent before", "failed"]
     problem: str = ""
+
+
+def filled_in(paths: Iterable[Path]) -> int:
+    """Write anew, as offline runs, those that W&B was to follow and had to be left behind in.
+
+    Args:
+        paths: Run folders, or folders of such.
+
+    Returns:
+        How many were written.
+    """
+    count = 0
+    for path in paths:
+        for note in path.rglob(LEFT_BEHIND) if path.is_dir() else ():
+            folder = RunFolder(note.parent.parent)
+            try:
+                told = from_json(note.read_text(encoding="utf-8"))
+                told["timeout"] = max(told["timeout"], _PATIENCE)
+                run = TrackedRun(**told, folder=folder.path, anew=True, earlier=History.read(folder.history))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"{note} cannot be read ({error}): remove it, and W&B stays without this run"
+                ) from error
+            if not folder.busy():
+                count += _written_anew(folder, run)
+    return count
+
+
+def _written_anew(folder: RunFolder, run: TrackedRun) -> bool:
+    """Log a whole run offline, as if it had just been made."""
+    done = folder.doubt() is None
+    result = folder.read_result() if done else {}
+    tracker = Isolated(Wandb(), "wandb", run)
+    before = os.environ.get(_MODE)
+    os.environ[_MODE] = "offline"
+    try:
+        started = tracker.start() is not None
+        tracker.finish(ending(result, result.get("samples", [])) if done else None)
+    finally:
+        if before is None:
+            del os.environ[_MODE]
+        else:
+            os.environ[_MODE] = before
+    return started
 
 
 def offline_runs(paths: Iterable[Path]) -> list[OfflineRun]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import psutil
 
+from prune_cli.files import write_text
 from prune_cli.tracking.base import Ending, TrackedRun
 from prune_cli.tracking.rows import METRIC, STEP_METRICS, history_row
 from prune_cli.tracking.secrets import redact
@@ -26,6 +29,9 @@ _ONLINE_SHARE = 0.5
 """Part of the timeout that an online start may take; the rest is for starting offline instead."""
 _UPLOAD_SHARE = 0.8
 """Part of the timeout that the last uploads may take; the rest is for winding up."""
+HISTORY = "history.jsonl"
+LEFT_BEHIND = "wandb/left-behind.json"
+"""In a run folder: what W&B was to follow, and has not, or not all of."""
 _SWEEP = "WANDB_SWEEP_ID"
 """What an agent of a W&B sweep sets."""
 _LONGEST_TAG = 64
@@ -40,8 +46,12 @@ class Wandb:
 
     It starts a W&B service of its own and ends it, so that jobs that follow each other in one process stay apart. A W&B
     run that somebody else keeps open in the same process would be finished with it. W&B waits for its service without limit
-    when Python exits, so one that hangs is killed.
+    when Python exits, so one that hangs is killed. Where W&B was given up, `LEFT_BEHIND` says what it was to follow, for
+    `prune sync`.
     """
+
+    _latest: ClassVar[Wandb | None] = None
+    """Whose W&B's one service is."""
 
     def __post_init__(self) -> None:
         """Follow nothing yet."""
@@ -65,8 +75,12 @@ class Wandb:
             A URL, or the folder of an offline run; None where W&B is disabled.
         """
         self._tracked, self._rows, self._given_up = run, 0, False
+        self._left_behind.unlink(missing_ok=True)
         self._run = self._open(run)
         if self._run is None:
+            return None
+        if self._given_up:
+            self._let_go(self._run)
             return None
         self._run.define_metric("step", hidden=True)
         for name, axis in STEP_METRICS.items():
@@ -109,15 +123,47 @@ class Wandb:
     def close(self, *, failed: bool) -> None:
         """End the service."""
         _end_service(exit_code=int(failed))
+        if failed:
+            self._note()
 
     def abandon(self) -> bool:
         """Kill the service; what waits for it then returns."""
         self._given_up = True
+        self._note()
         return _kill_service()
 
+    def _let_go(self, opened: Run) -> None:
+        """End a run whose start ended after everybody had gone on; a later job may have a run at the same service."""
+        if Wandb._latest is self:
+            _end_service(exit_code=1)
+        else:
+            opened.finish(exit_code=1)
+
+    @property
+    def _left_behind(self) -> Path:
+        assert self._tracked is not None
+        return self._tracked.folder / LEFT_BEHIND
+
+    def _note(self) -> None:
+        """Write down what W&B has not, or not all of."""
+        run = self._tracked
+        if run is None or not (run.folder / HISTORY).is_file():
+            return
+        known = {name: value for name, value in vars(run).items() if name not in ("folder", "earlier", "anew")}
+        with contextlib.suppress(OSError):  # a full disk, most likely, of which the run itself tells
+            self._left_behind.parent.mkdir(exist_ok=True)
+            write_text(self._left_behind, json.dumps(known, default=str))
+
     def _open(self, run: TrackedRun) -> Run | None:
+        from wandb.sdk import wandb_run
+
         import wandb
 
+        if self._given_up:
+            return None
+        Wandb._latest = self
+        # Its hooks ask the service when any thread imports, say, scikit-learn: without them a dead one fails no import.
+        wandb_run.__dict__["register_post_import_hook"] = lambda *_: None
         # W&B reports its own errors to its makers when Python exits, and tries for half a minute if it cannot.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         _end_service(exit_code=1)  # one that an earlier job had to abandon

@@ -14,11 +14,14 @@ from typing import Any
 
 import psutil
 import pytest
+from wandb.sdk.lib import import_hooks
 
+import wandb
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
+from prune_cli.tracking.sync import filled_in
 from prune_cli.tracking.wandb import Wandb
 from tests.tiers import exhaustive
 
@@ -55,6 +58,12 @@ def make_tracker(tmp_path: Path) -> MakeTracker:
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the user reads; W&B's own log goes to files."""
     return [record.message for record in caplog.records if record.name.startswith("prune_cli.tracking")]
+
+
+def services() -> list[psutil.Process]:
+    """Services of W&B that live."""
+    children = psutil.Process().children()
+    return [each for each in children if each.name() == "wandb-core" and each.status() != psutil.STATUS_ZOMBIE]
 
 
 def history(records: list[Any]) -> list[dict[str, Any]]:
@@ -295,6 +304,35 @@ def test_a_start_that_hangs_is_left_behind(
     worker.join(10)
 
 
+def test_a_start_that_ends_too_late_leaves_nothing_and_is_filled_in(
+    isolated_wandb: pytest.MonkeyPatch,
+    make_tracker: MakeTracker,
+    tmp_path: Path,
+    wandb_records: ReadRun,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    init, woken = wandb.init, threading.Event()
+    isolated_wandb.setenv("WANDB_MODE", "offline")
+    isolated_wandb.setattr("wandb.init", lambda **options: woken.wait(60) and init(**options))
+    isolated_wandb.setattr("prune_cli.tracking.isolation._GRACE", 0.1)
+    isolated_wandb.setattr("prune_cli.tracking.wandb._kill_service", lambda: False)  # as where it is not there yet
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "history.jsonl").write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "loss": 0.5}\n')
+    tracker = make_tracker(timeout=0.5)
+    assert tracker.start() is None
+    (worker,) = [thread for thread in threading.enumerate() if thread.name == "tracker wandb"]
+    woken.set()
+    worker.join(60)
+    assert not worker.is_alive()
+    assert services() == []
+    assert not import_hooks._post_import_hooks
+    assert len(told(caplog)) == 1
+
+    assert filled_in([tmp_path]) == 1
+    assert [row["train/loss"] for row in history(wandb_records(tmp_path / "first"))] == [1.0, 0.5]
+    assert filled_in([tmp_path]) == 0
+
+
 def test_a_record_that_cannot_be_logged_ends_the_tracking_only(
     isolated_wandb: pytest.MonkeyPatch,
     make_tracker: MakeTracker,
@@ -324,7 +362,7 @@ def test_a_service_that_hangs_holds_nothing_up(
 ) -> None:
     tracker = make_tracker(timeout=30.0)
     tracker.start()
-    (service,) = [child for child in psutil.Process().children() if child.name() == "wandb-core"]
+    (service,) = services()
     service.send_signal(signal.SIGSTOP)
     for step in range(1000):
         tracker.log({"step": step, "loss": 1.0})
