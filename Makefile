@@ -12,7 +12,7 @@ ARGS ?=
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 WANDB_MODE=offline TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all mutants lint format type docs soak reference check-studies check-hub bench clean
+.PHONY: help install demo test test-all mutants lint format type docs soak reference check-studies check-hub check-models bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ check-studies: $(STAMP) ## see whether the tables of every study are what its re
 
 check-hub: $(STAMP) ## load every task's records from the Hugging Face hub (ARGS="squad conll2003" for some); needs a network
 	$(BIN)/python -m tests.check_hub $(ARGS)
+
+check-models: $(STAMP) ## prune each model of a folder for eight steps, ARGS="MODELS RECORDS"; writes docs/models.md (minutes)
+	$(TEST_ENV) $(BIN)/python -m tests.check_models $(ARGS)
 
 bench: $(STAMP) ## run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
