@@ -107,6 +107,7 @@ def finish(
             if (counted := arithmetic(model)) is None
             else {**asdict(counted), "share": counted.share},
             "steps": last["step"],
+            "kept_step": trainer.kept_step,
             "epochs": last["epoch"],
             "precision": trainer.checkpoints.precision,
             "seconds": result.seconds(history),

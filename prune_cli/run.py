@@ -31,8 +31,15 @@ from prune_cli.tracking.history import History
 from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
-from prune_cli.training.callbacks import PruneCallback, RecordCallback, TeacherCallback, TrimCallback
+from prune_cli.training.callbacks import (
+    PatienceCallback,
+    PruneCallback,
+    RecordCallback,
+    TeacherCallback,
+    TrimCallback,
+)
 from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint, newest_step
+from prune_cli.training.endings import BestWeights, Patience
 from prune_cli.training.evaluation import Evaluation, EvaluationSet
 from prune_cli.training.hardware import resolved_precision
 from prune_cli.training.interrupt import StopRequest
@@ -154,6 +161,8 @@ def _run(
     teacher = assembly.teacher_for(config, task, model, arguments, tokenizer, evaluation)
 
     history = History(folder.history)
+    best = BestWeights(pruner) if options.keep == "best" else None
+    patience = None if options.patience is None else Patience(history, task.primary_metric, options.patience)
     checkpoints = Checkpoints(
         folder.checkpoints,
         keep=options.keep_checkpoints,
@@ -162,6 +171,7 @@ def _run(
         pruner=pruner,
         teacher=teacher,
         history=history,
+        best=best,
     )
     if checkpoint is not None:
         checkpoints.restore(checkpoint)
@@ -180,6 +190,7 @@ def _run(
         ),
         *([] if teacher is None else [TeacherCallback(teacher, task.primary_metric)]),
         RecordCallback(pruner, teacher, sinks, seconds_before=earlier[-1]["seconds"] if earlier else 0.0),
+        *([] if patience is None else [PatienceCallback(patience)]),
         progress.callback(),
         TrimCallback(),
     ]
@@ -193,6 +204,8 @@ def _run(
         group_by_length=options.group_by_length,
         cycles=plan.schedule.cycles(steps) if config.sparsity > 0 else (),
         final_precision=resolved_precision(options.eval_precision, options.device),
+        best=best,
+        patience=patience,
         task=task,
         tokenizer=tokenizer,
         train=train,
@@ -204,7 +217,7 @@ def _run(
         with stop.put_off():
             with progress.showing():
                 trainer.learn()
-            if trainer.state.global_step < steps:
+            if not trainer.finished:
                 stop.obey()  # the callback stopped it, with a checkpoint
             finished, picked = finish(config, found, run_id, folder, trainer, model, tokenizer)
             folder.finish(finished)

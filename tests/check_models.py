@@ -57,7 +57,17 @@ def checked(model: Path, records: Path) -> Checked:
         size = ["trainer.max_steps=8", "trainer.batch_size=8", "trainer.eval_steps=8", "trainer.device=cpu"]
         short = ["task.max_new_tokens=4", "task.beams=1"] if task == "web_nlg" else []
         source = [f"data.path={records / task}", "data=local"]
-        command = [sys.executable, "-m", "prune_cli", "run", f"task={task}", f"model.name='{model}'", *source, *size, *short]
+        command = [
+            sys.executable,
+            "-m",
+            "prune_cli",
+            "run",
+            f"task={task}",
+            f"model.name='{model}'",
+            *source,
+            *size,
+            *short,
+        ]
         rest = [f"sparsity={SPARSITY}", "schedule.delta_t=1", "tracking=none", f"output_dir={folder}"]
         ended = subprocess.run([*command, *rest], capture_output=True, text=True, check=False)
         said = " ".join(ended.stderr.split("Error:")[-1].split())

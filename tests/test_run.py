@@ -209,6 +209,50 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert_same_end(finished, do(tmp_path, precision))
 
 
+BEST = ("task=stsb", "trainer.keep=best", "trainer.eval_steps=5", "schedule.final=30")
+
+
+def test_the_best_weights_are_kept_with_all_their_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = do(tmp_path / "whole", *BEST)
+    result = outcome.result
+    assert result["kept_step"] < result["steps"] == 60
+    assert (result["best_at_target"]["step"], result["metric"]) == (
+        result["kept_step"],
+        result["best_at_target"]["metric"],
+    )
+    assert sum(int((t == 0).sum()) for n, t in weights_of(outcome).items() if ".layer." in n and t.ndim == 2) == 14_746
+    assert f"those of step {result['kept_step']}" in (outcome.folder / "model" / "README.md").read_text()
+    last = do(tmp_path / "last", *BEST, "trainer.keep=last")
+    assert last.result["metric"] < result["metric"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", dies(RunFolder.finish, 1))
+        with pytest.raises(Killed):
+            do(tmp_path / "killed", *BEST)
+    assert_same_end(outcome, do(tmp_path / "killed", *BEST))
+
+
+def test_a_dense_run_stops_where_it_gets_no_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = (
+        "sparsity=0",
+        "trainer.patience=2",
+        "trainer.max_steps=200",
+        "trainer.eval_steps=5",
+        "trainer.save_steps=5",
+    )
+    outcome = do(tmp_path / "whole", *wanted)
+    metrics = [record["eval_f1"] for record in history_of(outcome) if "eval_f1" in record]
+    assert outcome.result["steps"] < 200
+    assert max(metrics[:-3]) >= max(metrics[-3:])  # the last is evaluated once more, as every last step is
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", dies(RunFolder.finish, 1))
+        with pytest.raises(Killed):
+            do(tmp_path / "killed", *wanted)
+    assert_same_end(outcome, do(tmp_path / "killed", *wanted))
+    with pytest.raises(UserError, match=r"trainer\.patience=2 is for dense runs"):
+        config_of(tmp_path, "trainer.patience=2")
+
+
 def test_logging_evaluating_and_saving_do_not_change_training(tmp_path: Path) -> None:
     often = ["trainer.log_steps=1", "trainer.eval_steps=1", "trainer.save_steps=1"]
     rarely = ["trainer.log_steps=60", "trainer.eval_steps=60", "trainer.save_steps=60"]

@@ -169,6 +169,11 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: 
     known = pruned and not parts["schedule"].in_epochs  # what an epoch is, only the records tell
     if known and (steps := parts["trainer"].max_steps) is not None:
         yield from parts["schedule"].misfits(steps)
+    if {"trainer", _BESIDE} <= parts.keys() and parts["trainer"].patience is not None and parts[_BESIDE].sparsity > 0:
+        yield (
+            f"trainer.patience={parts['trainer'].patience} is for dense runs (sparsity=0): a pruned one has all its zeros at"
+            " its last step alone. Leave it out, or take trainer.keep=best"
+        )
     unfit = list(fit_problems(parts["task"], parts["model"])) if {"task", "model"} <= parts.keys() else []
     yield from unfit
     if {"task", "model", "criterion", "pattern", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0 and not unfit:

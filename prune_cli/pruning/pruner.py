@@ -142,6 +142,11 @@ class Pruner:
         return 0 if self.mask is None else self.mask.removed
 
     @property
+    def complete(self) -> bool:
+        """Whether the weights are masked, and as many of them as at the end."""
+        return self.masked and (self.target == 0 or (self._selected is not None and self._selected[0] == self.target))
+
+    @property
     def target_now(self) -> float:
         """Fraction of the prunable weights that the last selection removed."""
         return self.removed / self.prunable

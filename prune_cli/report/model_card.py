@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from prune_cli.report.formats import percent, size
-from prune_cli.report.names import metric_label, primary_first
+from prune_cli.report.names import metric_label, primary_first, way
 from prune_cli.tracking.secrets import redact, without_folders
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
@@ -45,9 +45,8 @@ def model_card(result: Mapping[str, Any], config: Mapping[str, Any], command: st
 
 # {result["name"]}
 
-{_origin(config)}, fine-tuned on `{choices["task"]}` and pruned \
-while fine-tuning with prune-lm: criterion `{choices["criterion"]}`, schedule `{choices["schedule"]}`, pattern \
-`{choices["pattern"]}`, regularization `{choices["regularization"]}`, seed {result["seed"]}.
+{_origin(config)}, fine-tuned on `{choices["task"]}` {_method(result)}, regularization \
+`{choices["regularization"]}`, seed {result["seed"]}.
 
 ## Sparsity
 
@@ -60,9 +59,9 @@ Sparsity is the fraction removed: the weights that are exactly zero, counted in 
 
 ## Evaluation
 
-On the validation records of the task, after {result["steps"]:,} optimizer steps:
+On the validation records of the task, after {result["steps"]:,} optimizer steps{_kept(result)}:
 
-| metric | pruned |{_teacher_heading(result)}
+| metric | {way(result)} |{_teacher_heading(result)}
 |---|---|{_teacher_rule(result)}
 {_metric_rows(result)}
 {_signatures(result)}
@@ -91,6 +90,22 @@ That makes this configuration (paths are shortened to their last part):
 {yaml.safe_dump(shareable(_of_model(config)), sort_keys=False).rstrip()}
 ```
 """
+
+
+def _method(result: Mapping[str, Any]) -> str:
+    choices = result["choices"]
+    if way(result) == "dense":
+        return "with prune-lm, and not pruned"
+    return (
+        f"and pruned while fine-tuning with prune-lm: criterion `{choices['criterion']}`, schedule `{choices['schedule']}`,"
+        f" pattern `{choices['pattern']}`"
+    )
+
+
+def _kept(result: Mapping[str, Any]) -> str:
+    step = result.get("kept_step", result["steps"])
+    chosen = f" (the weights are those of step {step:,}, chosen on these very records as the best)"
+    return "" if step == result["steps"] else chosen
 
 
 def _header(result: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

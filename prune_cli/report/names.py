@@ -26,6 +26,15 @@ _BLOCK = re.compile(r"^(?P<stack>.*?)\.(?P<block>\d+)\.(?P<matrix>.+?)(?:\.weigh
 _FILLERS = {"self", "dense"}
 
 
+def way(result: Mapping[str, Any]) -> str:
+    """What a run made of the model, in one word.
+
+    Args:
+        result: Content of result.json.
+    """
+    return "pruned" if result["sparsity"]["target"] > 0 else "dense"
+
+
 def metric_label(name: str) -> str:
     """What a metric is called in a figure or a table.
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.report.formats import duration, percent, size
-from prune_cli.report.names import block_and_matrix, metric_label, primary_first
+from prune_cli.report.names import block_and_matrix, metric_label, primary_first, way
 from prune_cli.report.samples import one_line
 
 Result = Mapping[str, Any]
@@ -49,13 +49,15 @@ def summary_table(result: Result, folder: Path) -> Table:
     for name, value in primary_first(result["metrics"], result["primary_metric"]).items():
         primary = name == result["primary_metric"]
         table.add_row(
-            "pruned" if primary else "", f"{metric_label(name)} {value:.4f}", style="bold" if primary else None
+            way(result) if primary else "", f"{metric_label(name)} {value:.4f}", style="bold" if primary else None
         )
     of = f", of {best['records']:,} records" if best is not None and "records" in best else ""
     table.add_row(
         "best at the target",
         "no evaluation there" if best is None else f"{metric} {best['metric']:.4f} at step {best['step']:,}{of}",
     )
+    if (kept := result.get("kept_step", result["steps"])) != result["steps"]:
+        table.add_row("kept", f"the weights of step {kept:,}, the best on the validation records (trainer.keep=best)")
     if (only := result.get("only_prediction")) is not None:
         table.add_row("", Text(f"it says the same of all records ({one_line(only, 40)})", style="yellow"))
     table.add_section()

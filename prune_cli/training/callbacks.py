@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from prune_cli.pruning.pruner import Pruner
+    from prune_cli.training.endings import Patience
     from prune_cli.training.interrupt import StopRequest
     from prune_cli.training.teacher import Teacher
 
@@ -158,6 +159,29 @@ class TeacherCallback(TrainerCallback):
         assert metrics is not None
         model: PreTrainedModel = kwargs["model"]
         self.teacher.consider(model, metrics[f"eval_{self.primary_metric}"])
+
+
+@final
+class PatienceCallback(TrainerCallback):
+    """Ends a run that gets no better; it comes behind what keeps the history."""
+
+    def __init__(self, patience: Patience) -> None:
+        """Prepare.
+
+        Args:
+            patience: Tells when it is over.
+        """
+        self.patience = patience
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Ask."""
+        if self.patience.over and state.global_step < state.max_steps:
+            log.info(
+                "step %d: %d evaluations without a better metric end the run",
+                state.global_step,
+                self.patience.evaluations,
+            )
+            control.should_training_stop = True
 
 
 @final

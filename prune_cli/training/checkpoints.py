@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from prune_cli.pruning.pruner import Pruner
     from prune_cli.tracking.history import History
+    from prune_cli.training.endings import BestWeights
     from prune_cli.training.teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ _MANIFEST = "manifest.json"
 _STATE = "run.json"
 _PRUNER = "pruner.safetensors"
 _TEACHER = "teacher.safetensors"
+_BEST = "best.safetensors"
 _HISTORY = "history.jsonl"
 
 
@@ -101,7 +103,7 @@ class Checkpoints:
     """The checkpoints of one run: model, optimizer, learning rate and random states by the Trainer; the rest by us.
 
     A weight costs 12 bytes (itself and two moments of Adam), a prunable one 12 more (8 without uncertainty, none for a
-    criterion that is not smoothed), and 4 more a weight while a former student teaches.
+    criterion that is not smoothed), 4 more a weight while a former student teaches, and 4 more where the best are kept.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Checkpoints:
         pruner: Pruner,
         teacher: Teacher | None,
         history: History,
+        best: BestWeights | None = None,
     ) -> None:
         """Name what is saved.
 
@@ -125,6 +128,7 @@ class Checkpoints:
             pruner: Its averages, mask and cutoff are saved.
             teacher: Its weights and best metric are saved; None without one.
             history: Its records are saved, so that a resumed run has them whatever becomes of history.jsonl.
+            best: Its weights are saved; None where the last are kept.
         """
         self.folder = folder
         self.staging_folder = folder / ".staging"
@@ -134,6 +138,7 @@ class Checkpoints:
         self.pruner = pruner
         self.teacher = teacher
         self.history = history
+        self.best = best
 
     @contextlib.contextmanager
     def staging(self, step: int, mean_loss: Mapping[str, float]) -> Iterator[Path]:
@@ -157,6 +162,9 @@ class Checkpoints:
             "teacher": None if self.teacher is None else self.teacher.state(),
             "mean_loss": dict(mean_loss),
         }
+        if self.best is not None and self.best.step is not None:
+            _save_tensors(self.best.weights(), filled / _BEST)
+            state["best"] = self.best.state()
         (filled / _STATE).write_text(json.dumps(state), encoding="utf-8")
         self.history.save(filled / _HISTORY)
         sums = {path.name: checksum(path) for path in sorted(filled.iterdir())}
@@ -177,6 +185,8 @@ class Checkpoints:
         self.pruner.load_state_dict(load_file(checkpoint.path / _PRUNER))
         if self.teacher is not None:
             self.teacher.load(checkpoint.state["teacher"], load_file(checkpoint.path / _TEACHER))
+        if self.best is not None and "best" in checkpoint.state:
+            self.best.load(checkpoint.state["best"], load_file(checkpoint.path / _BEST))
 
 
 def _step(path: Path) -> int:

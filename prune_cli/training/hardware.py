@@ -9,8 +9,10 @@ def on_gpu(device: str) -> bool:
     """Whether a run is computed on an accelerator.
 
     Args:
-        device: "cpu", or "auto" for a GPU where there is one.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
     """
+    if device == "cuda":
+        return torch.cuda.is_available()
     return device == "auto" and torch.accelerator.is_available()
 
 
@@ -18,7 +20,7 @@ def bf16_in_hardware(device: str) -> bool:
     """Whether the processor or GPU multiplies bfloat16 by itself; emulated, it is slower than float32.
 
     Args:
-        device: "cpu", or "auto" for a GPU where there is one.
+        device: See `on_gpu`.
     """
     if on_gpu(device):
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -31,7 +33,7 @@ def resolved_precision(precision: str, device: str) -> str:
 
     Args:
         precision: auto, fp32 or bf16.
-        device: "cpu", or "auto" for a GPU where there is one.
+        device: See `on_gpu`.
     """
     if precision == "auto":
         return "bf16" if bf16_in_hardware(device) else "fp32"

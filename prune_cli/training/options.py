@@ -25,7 +25,17 @@ _COUNTS = (
 )
 _POSITIVE = ("epochs", "learning_rate", "max_grad_norm")
 _PRECISIONS = ("auto", "fp32", "bf16")
-_AMONG = {"precision": _PRECISIONS, "eval_precision": _PRECISIONS, "device": ("auto", "cpu")}
+_SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+"""Shapes of the learning rate, and what the Trainer calls them."""
+_AMONG = {
+    "precision": _PRECISIONS,
+    "eval_precision": _PRECISIONS,
+    "device": ("auto", "cpu", "cuda"),
+    "learning_rate_schedule": tuple(_SCHEDULES),
+    "keep": ("last", "best"),
+}
+_RAREST = 10
+"""Steps between two evaluations at least, where they are given as a fraction: each may take as long as some ten steps."""
 
 
 @final
@@ -49,12 +59,20 @@ class TrainerConfig:
     """Peak learning rate of AdamW, > 0."""
     warmup: float = 0.1
     """Learning-rate warm-up: a fraction of the run below 1, steps from 1 on."""
+    learning_rate_schedule: str = "linear"
+    """After the warm-up: linear or cosine to nothing at the last step, or constant."""
     weight_decay: float = 0.0
     """Decoupled weight decay, >= 0."""
     max_grad_norm: float = 1.0
     """Gradient norm is clipped at this value before scoring, > 0."""
     eval_steps: int | float = 50
-    """Evaluate every so many steps (at the next step with masked weights): a fraction of the run below 1, steps from 1 on."""
+    """Evaluate every so many steps (at the next step with masked weights): steps from 1 on, or a fraction of the run below 1,
+    which means ten steps at least."""
+    keep: str = "last"
+    """Which weights are saved: those of the last step, or of the best evaluation that had the final number of zeros. The best
+    is chosen on the validation records; of a task that evaluates a part of them while training, among such evaluations."""
+    patience: int | None = None
+    """Stop a dense run (sparsity=0) after so many evaluations in a row without a better metric, > 0; null to take all steps."""
     save_steps: int = field(default=200, metadata=NO_RESULT)
     """Write a checkpoint every so many steps (at the next step with masked weights), > 0."""
     log_steps: int = field(default=10, metadata=NO_RESULT)
@@ -69,7 +87,7 @@ class TrainerConfig:
     """Of the final evaluation, `prune eval` and `prune predict`: fp32, so that metrics do not depend on the machine; bf16 or
     auto are faster. Evaluations while training are in `precision`."""
     device: str = field(default="auto", metadata=NO_RESULT)
-    """auto: a GPU where there is one; cpu: never a GPU."""
+    """auto: a GPU where there is one; cpu: never a GPU; cuda: a GPU, or no run."""
 
     def problems(self) -> Iterator[str]:
         """What is wrong with steps, batches and learning rate; each message begins with the field."""
@@ -89,9 +107,16 @@ class TrainerConfig:
         ):
             yield f"eval_steps is {self.eval_steps:g}: give a fraction of the run above 0 and below 1, or a whole number of steps"
         yield from self._warmup_problems()
+        if self.patience is not None and self.patience < 1:
+            yield f"patience is {self.patience}: give a whole number of evaluations from 1 on, or null"
         for name, known in _AMONG.items():
             if (value := getattr(self, name)) not in known:
                 yield f"{name} is {value}: give {', '.join(known[:-1])} or {known[-1]}"
+        if self.device == "cuda":
+            from prune_cli.training.hardware import on_gpu
+
+            if not on_gpu(self.device):
+                yield "device is cuda, and PyTorch finds no GPU here: give device=auto or cpu, or see `prune doctor`"
 
     def _warmup_problems(self) -> Iterator[str]:
         warmup = self.warmup
@@ -106,7 +131,7 @@ class TrainerConfig:
         Args:
             steps: Optimizer steps of the run, > 0.
         """
-        return max(1, steps_of(float(self.eval_steps), steps))
+        return max(_RAREST if self.eval_steps < 1 else 1, steps_of(float(self.eval_steps), steps))
 
     def arguments(self, folder: Path, *, steps: int, seed: int, precision: str | None = None) -> TrainingArguments:
         """Make the Trainer's arguments; logging, evaluating and saving are left to the callbacks.
@@ -136,6 +161,7 @@ class TrainerConfig:
                 activation_checkpointing=self.activation_checkpointing,
                 learning_rate=self.learning_rate,
                 warmup_steps=self.warmup,
+                lr_scheduler_type=_SCHEDULES[self.learning_rate_schedule],
                 weight_decay=self.weight_decay,
                 max_grad_norm=self.max_grad_norm,
                 bf16=(precision or resolved_precision(self.precision, self.device)) == "bf16",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback, Trainer, TrainerState
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import SchedulerType
 
 from prune_cli.errors import Diverged
 from prune_cli.heads.decisions import task_loss
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
 
     from prune_cli.tasks.base import Prediction, Task
     from prune_cli.training.checkpoints import Checkpoint, Checkpoints
+    from prune_cli.training.endings import BestWeights, Patience
     from prune_cli.training.evaluation import Evaluation, EvaluationSet
     from prune_cli.training.teacher import Teacher
+
+log = logging.getLogger(__name__)
 
 
 class TaskTrainer(Trainer):
@@ -162,6 +168,8 @@ class PruningTrainer(TaskTrainer):
         group_by_length: bool,
         cycles: Sequence[int] = (),
         final_precision: str = "fp32",
+        best: BestWeights | None = None,
+        patience: Patience | None = None,
         **task: Any,
     ) -> None:
         """Prepare.
@@ -176,6 +184,8 @@ class PruningTrainer(TaskTrainer):
             group_by_length: Fill batches with records of similar length.
             cycles: Steps at which the learning rate begins anew.
             final_precision: Of the last evaluation, fp32 or bf16.
+            best: Has the weights that are kept in place of the last; None to keep the last.
+            patience: Ends the run before its last step; None to take all.
             task: The other arguments of TaskTrainer.
         """
         super().__init__(model, args, **task)
@@ -187,6 +197,9 @@ class PruningTrainer(TaskTrainer):
         self.group_by_length = group_by_length
         self.cycles = cycles
         self.final_precision = final_precision
+        self.best = best
+        self.patience = patience
+        self.closing = False  # nothing that is evaluated now is looked at for the best
         if args.gradient_checkpointing:
             for layer in model.modules():
                 if isinstance(layer, GradientCheckpointingLayer):
@@ -195,21 +208,56 @@ class PruningTrainer(TaskTrainer):
         self.rows = 0  # of all batches of a step
 
     def learn(self) -> None:
-        """Train up to the last step, from the checkpoint where there is one, or until the callbacks stop it."""
+        """Train up to the last step, from the checkpoint where there is one, or until the callbacks stop it.
+
+        A run that needs no more steps ends earlier, and the step is its last. Weights that are kept in place of the last ones
+        are put back, and evaluated.
+        """
+        over = self.patience is not None and self.patience.over  # as it was when the checkpoint was written
         if self.checkpoint is None:
             self.train()
-        elif self.checkpoint.step < self.args.max_steps:
+        elif self.checkpoint.step < self.args.max_steps and not over:
             self.train(resume_from_checkpoint=str(self.checkpoint.path))
         else:  # resumed at its end the Trainer would take one step more
             self._load_from_checkpoint(str(self.checkpoint.path))
-            self.state.global_step = self.checkpoint.step
+            self.state = TrainerState.load_from_json(str(self.checkpoint.path / TRAINER_STATE_NAME))
+            self.state.max_steps = self.args.max_steps
+        early = self.patience is not None and self.patience.over and self.state.global_step < self.args.max_steps
+        if early:
+            self.state.max_steps = self.state.global_step
+        if self.finished:
+            self._end(early=early)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return self.state.global_step >= self.state.max_steps
+
+    @property
+    def kept_step(self) -> int:
+        """The step whose weights the model has at the end."""
+        step = None if self.best is None else self.best.step
+        return self.state.global_step if step is None else step
+
+    def _end(self, *, early: bool) -> None:
+        """Put the weights back that are kept, and evaluate what the last step's evaluation was not of."""
+        other = self.kept_step != self.state.global_step
+        if self.best is not None and other:
+            self.best.put_back(cast("PreTrainedModel", self.model))
+            log.info("keeping the weights of step %d, the best on the validation records", self.kept_step)
+        if other or early:
+            self.closing = True
+            self.evaluate()
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """The Trainer's, or where the learning rate begins anew one that does."""
         if not self.cycles:
             return super().create_scheduler(num_training_steps, optimizer)
         if self.lr_scheduler is None:
-            rate = partial(factor, cycles=self.cycles, total_steps=num_training_steps, warmup=self.args.warmup_steps)
+            shape = SchedulerType(self.args.lr_scheduler_type).value
+            rate = partial(
+                factor, cycles=self.cycles, total_steps=num_training_steps, warmup=self.args.warmup_steps, shape=shape
+            )
             used = cast("torch.optim.Optimizer", optimizer or self.optimizer)
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(used, rate)
         return self.lr_scheduler
@@ -267,6 +315,10 @@ class PruningTrainer(TaskTrainer):
         named["evaluation_seconds"] = round(time.monotonic() - began, 3)
         named["evaluation_records"] = sum(len(examples.records) for examples in sets.values())
         named["evaluation_records_of"] = sum(len(examples) for examples in self.evaluation.examples.values())
+        if self.best is not None and not self.closing:
+            metric = named[f"{metric_key_prefix}_{self.task.primary_metric}"]
+            model = cast("PreTrainedModel", self.model)
+            self.best.consider(model, metric, self.state.global_step, named["evaluation_records"])
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
         return named
 

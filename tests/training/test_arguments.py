@@ -58,12 +58,26 @@ def test_a_gpu_answers_for_itself(has: bool, monkeypatch: pytest.MonkeyPatch) ->
 def test_every_option_reaches_the_trainer(tmp_path: Path) -> None:
     made = arguments(
         tmp_path, batch_size=4, eval_batch_size=8, gradient_accumulation=3, learning_rate=1e-4, warmup=0.2, weight_decay=0.5,
-        max_grad_norm=2.0, activation_checkpointing=True, epochs=7.0, precision="fp32",
+        max_grad_norm=2.0, activation_checkpointing=True, epochs=7.0, precision="fp32", learning_rate_schedule="cosine",
     )  # fmt: skip
     assert (made.max_steps, made.seed, made.num_train_epochs, made.bf16) == (10, 1, 7.0, False)
     assert (made.per_device_train_batch_size, made.per_device_eval_batch_size) == (4, 8)
     assert (made.gradient_accumulation_steps, made.learning_rate, made.warmup_steps) == (3, 1e-4, 0.2)
     assert (made.weight_decay, made.max_grad_norm, made.activation_checkpointing) == (0.5, 2.0, True)
+    assert made.lr_scheduler_type == "cosine"
+
+
+def test_a_fraction_of_a_short_run_does_not_evaluate_at_nearly_every_step() -> None:
+    assert [TrainerConfig(eval_steps=0.05).evaluated_every(steps) for steps in (20, 200, 2000)] == [10, 10, 100]
+    assert TrainerConfig(eval_steps=3).evaluated_every(20) == 3
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (told,) = TrainerConfig(device="cuda").problems()
+    assert told.startswith("device is cuda, and PyTorch finds no GPU here")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert not list(TrainerConfig(device="cuda").problems())
 
 
 def test_a_refused_option_is_told_with_the_key_that_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
