@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
+
 from prune_cli import models
 from prune_cli.compaction.structure import prunable
 from prune_cli.data.encoded import cut_records, highest_token, only_label
@@ -21,8 +23,10 @@ from prune_cli.pruning.schedules import Schedule
 from prune_cli.pruning.scope import unreached
 from prune_cli.pruning.selection import InvalidScores
 from prune_cli.regularizers import Distillation
+from prune_cli.runtime.folders import first_line
 from prune_cli.tasks.sameness import only_answer, repeated
 from prune_cli.training.evaluation import Evaluation
+from prune_cli.training.hardware import resolved_precision
 from prune_cli.training.states import state_problems
 from prune_cli.training.teacher import Teacher
 from prune_cli.training.trainer import TaskTrainer
@@ -256,6 +260,38 @@ def model_for(
     if (problem := task.head.problem(model, tokenizer)) is not None:
         raise UserError(f"model.name={name}: {problem}. Choose another model (see `prune list models`)")
     return model
+
+
+def precision_for(
+    config: RunConfig, model: PreTrainedModel, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: Dataset
+) -> str:
+    """The precision of a run: bf16 where it is wanted and the model can compute in it, which the shortest record tells.
+
+    Args:
+        config: The run.
+        model: In evaluation mode.
+        task: Names the head.
+        tokenizer: The model's.
+        encoded: What the model is to learn from.
+
+    Raises:
+        UserError: If the model cannot compute in bf16, and nothing else is allowed.
+    """
+    precision = resolved_precision(config.trainer.precision, config.trainer.device)
+    if precision != "bf16":
+        return precision
+    lengths = encoded["length"][:]
+    batch = task.head.collator(tokenizer)([encoded[lengths.index(min(lengths))]])
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            task.head.outputs(cast("nn.Module", model), batch)
+    except RuntimeError as error:
+        why = f"{type(model).__name__} cannot compute in bf16 ({first_line(error)})"
+        if config.trainer.precision == "bf16":
+            raise UserError(f"trainer.precision=bf16: {why}. Give trainer.precision=fp32") from error
+        log.warning("%s: it is trained in fp32.", why)
+        return "fp32"
+    return precision
 
 
 def _check_weights(model: PreTrainedModel, source: str) -> None:

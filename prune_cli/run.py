@@ -23,6 +23,7 @@ from prune_cli import assembly, models
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import Contents, contents, identity, run_name
 from prune_cli.data.asking import asked_rows
+from prune_cli.errors import UserError
 from prune_cli.finish import finish
 from prune_cli.labelling import with_extra
 from prune_cli.tasks.cache import encoded
@@ -93,25 +94,30 @@ def run(config: RunConfig, console: Console) -> Outcome:
     if not config.overwrite and folder.doubt() is None:
         return _skipped(folder, run_id)
     stop = StopRequest()
+    new = not folder.path.exists()
     with stop.listening(), folder.held():
         broken = folder.doubt() if folder.result.exists() else None
         finished = folder.result.exists() and broken is None
         if finished and not config.overwrite:  # by another process in the meantime
             return _skipped(folder, run_id)
         folder.begin(OmegaConf.to_yaml(OmegaConf.create(redact(dict(config.resolved)))), anew=finished)
-        with folder.logged(console):
-            if broken is not None:
-                log.warning("%s", broken)
-            try:
+        try:
+            with folder.logged(console):
+                if broken is not None:
+                    log.warning("%s", broken)
                 return _run(config, found, run_id, folder, stop, console, anew=finished)
-            except KeyboardInterrupt as stopped:  # for whoever tells of it
-                step = newest_step(folder.checkpoints)
-                stopped.add_note(
-                    "The same command begins again: there was no checkpoint yet."
-                    if step is None
-                    else f"The same command goes on from the checkpoint of step {step:,}."
-                )
-                raise
+        except UserError:
+            if new and not folder.history.exists():  # nothing has begun that could be gone on with
+                folder.remove()
+            raise
+        except KeyboardInterrupt as stopped:  # for whoever tells of it
+            step = newest_step(folder.checkpoints)
+            stopped.add_note(
+                "The same command begins again: there was no checkpoint yet."
+                if step is None
+                else f"The same command goes on from the checkpoint of step {step:,}."
+            )
+            raise
 
 
 def _skipped(folder: RunFolder, run_id: str) -> Outcome:
@@ -151,8 +157,9 @@ def _run(
     model = assembly.model_for(config, task, tokenizer, train)
     models.freeze(model, config.model.freeze)
     checkpoint = latest_checkpoint(folder.checkpoints, run_id)
-    precision = resolved_precision(options.precision, options.device)
-    if checkpoint is not None:
+    if checkpoint is None:
+        precision = assembly.precision_for(config, model, task, tokenizer, train)
+    else:
         precision = checkpoint.state["precision"]  # whatever `auto` means on this machine
     arguments = config.trainer.arguments(folder.checkpoints, steps=steps, seed=config.seed, precision=precision)
     cast("nn.Module", model).to(arguments.device)  # before anything is made for its weights

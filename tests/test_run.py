@@ -21,6 +21,7 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.comparison.runs import found
 from prune_cli.config.command import commands
 from prune_cli.errors import UserError
+from prune_cli.heads.classification import Classification
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome, evaluate
 from prune_cli.training import checkpoints
@@ -313,6 +314,32 @@ def test_first_teacher_with_other_label_order_teaches_the_same(tmp_path: Path) -
     assert runs[0].folder != runs[1].folder
     assert_same_end(runs[0], runs[1])
     assert runs[0].result["teacher_metric"] == dense.result["metric"] == runs[1].result["teacher_metric"]
+
+
+def test_a_mistake_in_records_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("sentence1,sentence2,label\n" + "a,b,1\n" * 30 + "a,b,7\n")
+    with pytest.raises(UserError, match="data.csv:32: `label` is 7"):
+        do(tmp_path / "runs", data=["data=local", f"data.path={tmp_path / 'data.csv'}"])
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_model_that_cannot_compute_in_bf16_is_trained_in_fp32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = Classification.outputs
+
+    def strict(self: Classification, model: torch.nn.Module, batch: Any) -> Any:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("value cannot be converted to type c10::BFloat16 without overflow\n...")
+        return outputs(self, model, batch)
+
+    monkeypatch.setattr("prune_cli.assembly.resolved_precision", lambda *_: "bf16")
+    monkeypatch.setattr(Classification, "outputs", strict)
+    outcome = do(tmp_path, "trainer.precision=auto", "trainer.max_steps=4", "sparsity=0")
+    assert outcome.result["precision"] == "fp32"
+    assert "cannot compute in bf16 (value cannot be converted" in (outcome.folder / "run.log").read_text()
+    with pytest.raises(UserError, match=r"trainer\.precision=bf16: .* Give trainer\.precision=fp32"):
+        do(tmp_path, "trainer.precision=bf16", "trainer.max_steps=4", "sparsity=0")
 
 
 def test_first_teacher_of_another_task_is_refused(tmp_path: Path) -> None:

@@ -251,6 +251,10 @@ class RunFolder:
         """Write result.json: the run has finished."""
         write_text(self.result, json.dumps(result, indent=2) + "\n")
 
+    def remove(self) -> None:
+        """Remove the whole folder; a log that is open goes with it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def clear_checkpoints(self) -> None:
         """Remove the checkpoints; once result.json is on the disk, nothing goes on from them."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prune_cli.data.conll import is_tagged
 from prune_cli.data.formats import parsed, read
-from prune_cli.data.records import SHOWN, Split, Unreadable, asked
+from prune_cli.data.records import Split, Unreadable, asked, told
 from prune_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def placed_rows(task: Task, file: Path, given: Mapping[str, Any] | None = None) 
     given = given or {}
     columns = [name for name in task.inputs if name not in given]
     rows: list[Placed] = []
-    problems: list[str] = []
+    wrong: list[tuple[str, str]] = []
     split = _split(task, file)
     for number, row in enumerate(split.rows):
         if isinstance(row, Mapping):
@@ -46,10 +46,11 @@ def placed_rows(task: Task, file: Path, given: Mapping[str, Any] | None = None) 
         elif isinstance(row, str) and len(columns) == 1:
             rows.append((split.where(number), {**given, columns[0]: row}))
         else:
-            problems.append(f"{split.where(number)}: {_reason(task, row, columns)}.")
+            wrong.append((split.where(number), _reason(task, row, columns)))
     if not split.rows:
-        problems.append(f"{split.origin} has no records")
-    refuse(problems, split.origin)
+        raise UserError(f"{split.origin} has no records")
+    if wrong:
+        raise UserError(*told(wrong, split.origin))
     return rows
 
 
@@ -64,25 +65,16 @@ def asked_rows(task: Task, rows: Iterable[Placed]) -> list[Mapping[str, Any]]:
         UserError: If some cannot be used; it names the first few.
     """
     found: list[Mapping[str, Any]] = []
-    problems: list[str] = []
+    wrong: list[tuple[str, str]] = []
     for where, row in rows:
-        try:
-            found.append(asked(task, row, where))
-        except UserError as error:
-            problems += error.problems
-    refuse(problems, "the records")
+        record = asked(task, row)
+        if isinstance(record, Unreadable):
+            wrong.append((where, record.reason))
+        else:
+            found.append(record)
+    if wrong:
+        raise UserError(*told(wrong, "the records"))
     return found
-
-
-def refuse(problems: Sequence[str], origin: str) -> None:
-    """Tell the first few problems, and how many more there are.
-
-    Raises:
-        UserError: If there are any.
-    """
-    if problems:
-        more = [f"{origin}: {len(problems) - SHOWN} more records are unusable."] if len(problems) > SHOWN else []
-        raise UserError(*problems[:SHOWN], *more)
 
 
 def _split(task: Task, file: Path) -> Split:

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,9 @@ from prune_cli.errors import UserError
 
 Reader = Callable[[Path, Mapping[str, type]], Split]
 """Reads a file of records, given the columns that the task needs and their types, for files that know no types."""
+
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 def read(reader: Reader, file: Path, columns: Mapping[str, type]) -> Split:
@@ -153,11 +157,26 @@ def _table(file: Path, text: str, columns: Mapping[str, type], before: int = 0, 
     """The rows of a text in cells, of which so many lines were read before."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, **form)
     try:
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        _refuse_repeated(file, reader.fieldnames)
-        return _numbered(file, [_typed(row, columns) for row in reader])
+        names = [name.strip() for name in reader.fieldnames or []]
+        _refuse_repeated(file, names)
+        reader.fieldnames = [_as_wanted(name, names, columns) for name in names]
+        lines, rows = [], []
+        for row in reader:
+            lines.append(
+                before + reader.line_num - sum(cell.count("\n") for cell in row.values() if isinstance(cell, str))
+            )
+            rows.append(_typed(row, columns))
     except csv.Error as error:
         raise UserError(f"{file}: broken CSV after line {reader.line_num + before}: {error}.") from error
+    header = f"its first line names the columns, parted by {_SEPARATORS.get(form['delimiter'], form['delimiter'])}"
+    return Split(rows, lambda number: f"{file}:{lines[number]}", str(file), header)
+
+
+def _as_wanted(name: str, names: Sequence[str], columns: Iterable[str]) -> str:
+    """The column that is needed where a file has it in other letters, Text for text, and no other like it."""
+    alike = [wanted for wanted in columns if wanted.lower() == name.lower() and wanted not in names]
+    rivals = [other for other in names if other.lower() == name.lower()]
+    return alike[0] if len(alike) == len(rivals) == 1 else name
 
 
 def _typed(row: Mapping[str | None, Any], columns: Mapping[str, type]) -> Any:
@@ -183,9 +202,19 @@ def read_parquet(file: Path, columns: Mapping[str, type]) -> Split:
     try:
         table = pyarrow.parquet.ParquetFile(file).read()
         _refuse_repeated(file, table.column_names)
-        return _numbered(file, table.to_pylist())
+        return replace(_numbered(file, table.to_pylist()), classes=_classes(table.schema.metadata))
     except pyarrow.ArrowException as error:
         raise UserError(f"{file}: not a readable parquet file: {error}.") from error
+
+
+def _classes(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Sequence[str]]:
+    """The names of classes by column, as the library datasets writes them into the schema."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        kinds = {column: kind.get("feature", kind) for column, kind in features.items()}  # of a list, its items'
+        return {column: kind["names"] for column, kind in kinds.items() if kind.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):  # of another library, or none
+        return {}
 
 
 def _refuse_repeated(file: Path, columns: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -118,9 +119,11 @@ class Local(Extra):
         labels = _read_labels(self._labels) if self._labels.is_file() else None
         if not self._path.is_file():
             files = {split: self._files(task, split)[0] for split in splits_of(task, training=training)}
-            return checked(task, {split: self._read(task, file) for split, file in files.items()}, labels)
+            found = {split: self._read(task, file) for split, file in files.items()}
+            return checked(task, found, labels or _named_in(next(iter(found.values())), task))
         whole, evaluated = self._read(task, self._path), task.evaluation_splits[0]
-        held_out, rest = _parted(whole, self.holdout)
+        labels = labels or _named_in(whole, task)
+        held_out, rest = _parted(whole, self.holdout, task if training else None)
         evaluated = evaluated if training else self._path.name
         parts = {"train": rest, evaluated: held_out} if training else {evaluated: held_out}
         # A rare class may be among the held out records alone
@@ -142,16 +145,31 @@ class Local(Extra):
         return [file for suffix in task.formats if (file := self._path / f"{split}{suffix}").is_file()]
 
 
-def _parted(whole: Split, share: float) -> tuple[Split, Split]:
-    """A part of the records, drawn at random, and the others, both in their order."""
+def _named_in(split: Split, task: Task) -> Sequence[str] | None:
+    """Names of classes that a file tells itself; of several columns with such, that of the task."""
+    known = split.classes
+    return next((known[column] for column in known if column in task.columns or len(known) == 1), None)
+
+
+def _parted(whole: Split, share: float, learns: Task | None) -> tuple[Split, Split]:
+    """A part of the records, drawn at random, and the others, both in their order.
+
+    Where somebody learns from the others, a record that is the only one of its class stays with them.
+    """
     count = len(whole.rows)
     drawn = set(Random(_SEED).sample(range(count), min(count, max(1, round(share * count)))))
+    if learns is not None:
+        classes = [learns.class_of(row) if isinstance(row, Mapping) else None for row in whole.rows]
+        counted = Counter(classes)
+        kept = {number for number in drawn if classes[number] is not None and counted[classes[number]] == 1}
+        drawn = drawn - kept or drawn
     return _only(whole, sorted(drawn)), _only(whole, [number for number in range(count) if number not in drawn])
 
 
 def _only(whole: Split, numbers: Sequence[int]) -> Split:
     """Some of the records, each told by where it stands in the file."""
-    return Split([whole.rows[number] for number in numbers], lambda number: whole.where(numbers[number]), whole.origin)
+    rows = [whole.rows[number] for number in numbers]
+    return replace(whole, rows=rows, where=lambda number: whole.where(numbers[number]))
 
 
 def _others(task: Task) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.errors import UserError, shortened
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 ID = "id"
 """The column by which official scripts tell records; it goes along with those that have it."""
 SHOWN = 5  # problems of a split that are told one by one
+_NO_COLUMN = "no column"
 
 _TOO_LARGE = 2**63  # Arrow's whole numbers end there
 
@@ -40,11 +41,15 @@ class Split:
         rows: A mapping from column to value each, or `Unreadable`.
         where: Tells where the record of a number (from 0) stands, "FILE:LINE" say.
         origin: What the records were read from, to name in messages.
+        header: Where its columns are named, for files whose first line does that.
+        classes: Names of classes by column, in the order of their numbers, where the file itself tells them.
     """
 
     rows: Sequence[Any]
     where: Callable[[int], str]
     origin: str
+    header: str = ""
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def checked(
@@ -75,11 +80,12 @@ def checked(
     training = splits.get("train", Split([], str, ""))
     rows = [row for row in (training.rows if learned is None else learned) if isinstance(row, Mapping)]
     task = task.fitted(rows, labels)
-    datasets, problems = {}, []
+    datasets: dict[str, Dataset] = {}
+    wrong: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for name, split in splits.items():
         datasets[name], found = _build(task, split)
-        problems += found
-    if problems:
+        wrong.setdefault((split.origin, split.header), []).extend(found)  # of parts of one file, together
+    if problems := [problem for (origin, header), found in wrong.items() for problem in told(found, origin, header)]:
         raise UserError(*problems)
     for note in task.notes(rows):
         log.warning("%s: %s.", training.origin, note)
@@ -91,16 +97,12 @@ def source_of(records: Dataset) -> str:
     return records.info.description or "the records"
 
 
-def asked(task: Task, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """A raw record as a prediction needs it: without answers.
+def asked(task: Task, row: Mapping[str, Any]) -> Mapping[str, Any] | Unreadable:
+    """A raw record as a prediction needs it: without answers; or why it cannot be used.
 
     Args:
         task: Says which columns there must be.
         row: Answers may be missing.
-        where: Where it stands, for messages.
-
-    Raises:
-        UserError: If it cannot be used.
     """
     columns = {name: task.columns[name] for name in task.inputs}
     row = {name: value for name, value in row.items() if name in columns or name not in task.columns}  # no answers
@@ -111,11 +113,34 @@ def asked(task: Task, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         adapted, reason = row, str(error)
     reason = reason or next((f"`{name}` is empty" for name in columns if not adapted[name]), None)
     if reason:
-        raise UserError(f"{where}: {reason}.")
+        return Unreadable(reason)
     return {name: value for name, value in adapted.items() if name in columns or name not in task.columns}
 
 
-def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
+def told(reasons: Iterable[tuple[str, str]], origin: str, header: str = "") -> list[str]:
+    """What is wrong with some records: each reason once, where it is met first; the first few reasons, and a count.
+
+    Args:
+        reasons: Where a record stands, and what is wrong with it.
+        origin: What the records were read from.
+        header: See `Split`.
+    """
+    places: dict[str, list[str]] = {}
+    for where, reason in reasons:
+        places.setdefault(reason, []).append(where)
+    problems = []
+    for reason, found in [*places.items()][:SHOWN]:
+        count = len(found) - 1
+        more = f" ({count:,} more record{'s' * (count > 1)} likewise)" if count else ""
+        seen = f" ({header})" if header and reason.startswith(_NO_COLUMN) else ""
+        problems.append(f"{found[0]}: {reason}{seen}{more}.")
+    if left := sum(len(found) for found in [*places.values()][SHOWN:]):
+        problems.append(f"{origin}: {left:,} more records are unusable.")
+    return problems
+
+
+def _build(task: Task, split: Split) -> tuple[Dataset, list[tuple[str, str]]]:
+    """The data set of a split, and of the records that cannot be used where they stand and why."""
     from datasets import Dataset
 
     adapted = [_adapted(task, row) for row in split.rows]
@@ -131,12 +156,8 @@ def _build(task: Task, split: Split) -> tuple[Dataset, list[str]]:
     dataset.info.description = split.origin
     if sound:
         reasons |= {numbers[position]: reason for position, reason in task.check(dataset)}
-    problems = [f"{split.where(number)}: {reasons[number]}." for number in sorted(reasons)[:SHOWN]]
-    if len(reasons) > SHOWN:
-        problems.append(f"{split.origin}: {len(reasons) - SHOWN} more records are unusable.")
-    if not split.rows:
-        problems.append(f"{split.origin}: no records.")
-    return dataset, problems
+    found = [(split.where(number), reasons[number]) for number in sorted(reasons)]
+    return dataset, found if split.rows else [(split.origin, "no records")]
 
 
 def _repeated(key: str | None, rows: Sequence[Any]) -> Iterator[tuple[int, int]]:
@@ -174,7 +195,7 @@ def _adapted(task: Task, row: Any) -> Mapping[str, Any] | Unreadable:
 def _row_problem(row: Mapping[str, Any], raw: Mapping[str, Any], columns: Mapping[str, type]) -> str | None:
     if missing := [column for column in columns if column not in row]:
         there = ", ".join(f"`{column}`" for column in raw) or "none"
-        return f"no column {', '.join(f'`{column}`' for column in missing)}; there are {there}"
+        return f"{_NO_COLUMN} {', '.join(f'`{column}`' for column in missing)}; there are {there}"
     for column, wanted in columns.items():
         value = row[column]
         if isinstance(value, int) and abs(value) >= _TOO_LARGE:

@@ -132,6 +132,10 @@ class Task(ABC):
         """
         return {column: row[column] for column in self.columns if column in row}
 
+    def class_of(self, row: Row) -> str | None:
+        """The class of a raw record, of which a model has to see one; None where records have none."""
+        return None
+
     def named(self, row: Row, names: Sequence[str]) -> Row:
         """A raw record with the names of its classes in place of their numbers, which may stand in another order than the task's.
 

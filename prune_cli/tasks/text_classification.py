@@ -148,6 +148,10 @@ class TextClassification(Task):
             raise UserError(*(f"task.{problem}" for problem in problems))
         return made
 
+    def class_of(self, row: Row) -> str | None:
+        """The label, whatever names it."""
+        return None if self._regression or (label := row.get(self.label_column)) is None else str(label)
+
     def named(self, row: Row, names: Sequence[str]) -> Row:
         """The name of the class in place of its number; names that are numbers themselves are those in the records."""
         label = row.get(self.label_column)

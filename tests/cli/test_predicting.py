@@ -127,7 +127,7 @@ def test_files_are_read_as_a_run_reads_them(single: Any, glue_task: Any, tmp_pat
     )
     (tmp_path / "in.txt").write_text("\ufeffgood film\nbad\u2028film\n", encoding="utf-8")
     for file in sorted(tmp_path.iterdir()):
-        found = [asked(single, row, where) for where, row in given_rows(single, [], file)]
+        found = [asked(single, row) for _, row in given_rows(single, [], file)]
         assert found == rows, file.name
 
     tags = TokenTagging(name="ner", labels=("O", "B-PER"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -98,7 +99,7 @@ def test_a_part_of_one_file_is_held_out(tmp_path: Path, glue_task):
     _, whole = Local(str(file), holdout=1).load(glue_task("mnli", text_columns=["sentence1"]), training=False)
     assert {name: len(records) for name, records in whole.items()} == {"all.csv": 40}
     file.write_text("".join(["sentence1,sentence2,label\n", *rows[:30], ",b,1\n" * 9, "c,b,7\n"]))
-    assert any(f"{file}: record 40: `label` is 7" in problem for problem in load_problems(file, glue_task("mrpc")))
+    assert any(f"{file}:41: `label` is 7" in problem for problem in load_problems(file, glue_task("mrpc")))
 
 
 def test_scores_that_look_like_classes_are_no_matter_where_nothing_is_trained(tmp_path: Path, glue_task):
@@ -162,7 +163,8 @@ def test_hidden_labels_in_validation_are_refused(folder: Path, glue_task):
     write_jsonl(folder / "validation.jsonl", [{**record, "label": -1} for record in RECORDS])
     problems = load_problems(folder, glue_task("mrpc"))
     assert problems[0] == (
-        f"{folder / 'validation.jsonl'}:1: `label` is -1, a hidden label: such records cannot be trained on or scored."
+        f"{folder / 'validation.jsonl'}:1: `label` is -1, a hidden label: such records cannot be trained on or scored"
+        f" ({len(RECORDS) - 1} more record{'s' * (len(RECORDS) > 2)} likewise)."
     )
 
 
@@ -190,11 +192,54 @@ def test_bad_cells_in_csv(folder: Path, glue_task):
     file = folder / "train.csv"
     file.write_text("sentence1,sentence2,label\na,b,1\na,b,yes\na,b,\na,b,1,c\na\n", encoding="utf-8")
     assert load_problems(folder, glue_task("mrpc")) == (
-        f"{file}: record 2: `label` is 'yes', and the labels are not_equivalent, equivalent.",
-        f"{file}: record 3: `label` is empty.",
-        f"{file}: record 4: 1 cells more than the header has columns.",
-        f"{file}: record 5: `sentence2` is empty.",
+        f"{file}:3: `label` is 'yes', and the labels are not_equivalent, equivalent.",
+        f"{file}:4: `label` is empty.",
+        f"{file}:5: 1 cells more than the header has columns.",
+        f"{file}:6: `sentence2` is empty.",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("Text,LABEL\na,x\n", None),
+        ("a b,x\nc,y\nd,x\n", "no column `text`, `label`; there are `a b`, `x` (its first line names the columns,"),
+        ("text|label\na|x\n", "parted by commas)"),
+        ("Text,TEXT,label\na,b,x\n", "no column `text`; there are `Text`, `TEXT`, `label`"),
+    ],
+)
+def test_columns_of_a_csv_are_read_or_told_once(text: str, problem: str | None, tmp_path: Path, glue_task):
+    (file := tmp_path / "data.csv").write_text(text + text.partition("\n")[2] * 9)
+    task = glue_task("sst2", text_columns=["text"], label_column="label", labels=["x", "y"])
+    source = Local(str(file), holdout=0.2)
+    if problem is None:
+        assert source.load(task)[1]["train"].column_names == ["text", "label"]
+    else:
+        told = load_problems(file, task)
+        assert problem in told[0]
+        assert len(told) == 1
+
+
+def test_the_only_record_of_a_class_is_learned_from(tmp_path: Path, glue_task):
+    task = glue_task("classification", text_columns=["text"])
+    for place in range(40):
+        rows = [f"text {number},{'rare' if number == place else 'ab'[number % 2]}\n" for number in range(40)]
+        (file := tmp_path / "data.csv").write_text("text,label\n" + "".join(rows))
+        found, splits = Local(str(file)).load(task)
+        assert found.labels == ("a", "b", "rare")
+        assert 2 in splits["train"]["label"][:]
+
+
+def test_names_of_classes_in_a_parquet_schema(tmp_path: Path, glue_task):
+    names = datasets.ClassLabel(names=["bad", "good"])
+    features = datasets.Features({"sentence": datasets.Value("string"), "label": names})
+    rows = [{"sentence": f"text {number}", "label": number % 2} for number in range(20)]
+    datasets.Dataset.from_list(rows, features=features).to_parquet(tmp_path / "data.parquet")
+    task, splits = Local(str(tmp_path / "data.parquet")).load(glue_task("classification", text_columns=["sentence"]))
+    assert task.labels == ("bad", "good")
+    turned = glue_task("sst2", labels=["good", "bad"])
+    _, other = Local(str(tmp_path / "data.parquet")).load(turned)
+    assert other["train"]["label"][:] == [1 - label for label in splits["train"]["label"][:]]
 
 
 def test_csv_that_is_not_utf8(folder: Path, glue_task):

@@ -40,9 +40,11 @@ def test_every_bad_record_is_told_in_order_with_its_place(glue_task):
 
 
 def test_more_than_five_are_counted(glue_task):
-    found = problems(glue_task("mrpc"), rows(*[{**GOOD, "label": -1}] * 8))
+    found = problems(glue_task("mrpc"), rows(*[{**GOOD, "label": label} for label in (*range(3, 11), 3)]))
     assert len(found) == 6
-    assert found[4].startswith("here:14: `label` is -1, a hidden label")
+    assert found[0].startswith("here:10: `label` is 3, outside 0 to 1")
+    assert found[0].endswith("(1 more record likewise).")
+    assert found[4].startswith("here:14: `label` is 7, outside")
     assert found[5] == "here: 3 more records are unusable."
 
 

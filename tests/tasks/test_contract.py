@@ -151,7 +151,7 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
 
     folder = outcome.folder / "model"
     # a correlation of nearly constant predictions shows the last bits of their floating-point numbers
-    assert evaluate(config, folder, Console(quiet=True)).metrics == pytest.approx(result["metrics"], abs=1e-4)
+    assert evaluate(config, folder, Console(quiet=True)).metrics == pytest.approx(result["metrics"], abs=5e-4)
 
     lines = [json.loads(line) for line in (outcome.folder / "predictions.jsonl").read_text("utf-8").splitlines()]
     first = [line for line in lines if line["split"] == config.task.evaluation_splits[0]]

@@ -295,10 +295,10 @@ def test_the_nested_json_of_squad_itself(tmp_path: Path):
         f"{inside}, question 3: `id` is that of {inside}, question 2: two records are one, or need two.",
         f"{inside}, question 4: `answers` is no list of objects with `text` and `answer_start`.",
         f"{inside}, question 5: a question is no object.",
-        f"{file}: article 2, paragraph 1: no list `qas` of questions.",
+        f"{file}: article 2, paragraph 1: no list `qas` of questions (1 more record likewise).",
         f"{file}: article 2, paragraph 2, question 1: no column `context`; there are `title`, `id`, `question`, `answers`, "
         "`is_impossible`.",
-        f"{file}: 2 more records are unusable.",
+        f"{file}: 1 more records are unusable.",
     )
     broken = (
         ("{", "broken JSON"),
