@@ -318,7 +318,7 @@ def test_first_teacher_with_other_label_order_teaches_the_same(tmp_path: Path) -
 
 def test_a_mistake_in_records_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("sentence1,sentence2,label\n" + "a,b,1\n" * 30 + "a,b,7\n")
-    with pytest.raises(UserError, match="data.csv:32: `label` is 7"):
+    with pytest.raises(UserError, match=r"data\.csv:32: `label` is 7"):
         do(tmp_path / "runs", data=["data=local", f"data.path={tmp_path / 'data.csv'}"])
     assert not list((tmp_path / "runs").iterdir())
 
