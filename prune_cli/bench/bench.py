@@ -65,7 +65,9 @@ def bench(sources: Mapping[str, Source], runtimes: Mapping[str, Runtime], *, qui
     chosen = loads(first, PLACES[:2] if quick else PLACES, RECORDS)
     usable = {name: runtime for name, runtime in runtimes.items() if name not in lacking}
     with TemporaryDirectory(prefix="prune-bench-") as folder:
-        ways = _measured(sources, usable, chosen, Path(folder), quick=quick, note=note)
+        ways, failed = _measured(sources, usable, chosen, Path(folder), quick=quick, note=note)
+    if not ways:
+        raise UserError(*(f"{way}: {why}" for way, why in failed.items()))
     task = first.task
     front = [not beaten for beaten in dominated([(latency(way), _metric(way)) for way in ways])]
     return {
@@ -76,7 +78,7 @@ def bench(sources: Mapping[str, Source], runtimes: Mapping[str, Runtime], *, qui
         "machine": environment.machine(),
         "versions": environment.versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "lacking": lacking,
+        "lacking": lacking | failed,
         "ways": [{**way, "front": best} for way, best in zip(ways, front, strict=True)],
         "verdict": verdict(ways, front),
     }
@@ -90,11 +92,12 @@ def _measured(
     *,
     quick: bool,
     note: Note,
-) -> list[dict[str, Any]]:
-    """Every way, prepared and measured."""
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Every way, prepared and measured, and why others could not be."""
     largest = max(chosen, key=lambda load: load.batch * load.length)
     ways: list[dict[str, Any]] = []
     ready: dict[str, Run] = {}
+    failed: dict[str, str] = {}
     for name, source in sources.items():
         model = source.model()
         counted, sparsity = arithmetic(model), _sparsity(model, class_of(source.folder))
@@ -104,7 +107,11 @@ def _measured(
             candidate = Candidate(source, folder / str(len(ways)), compacted=form == COMPACT, example=example)
             for kind, runtime in runtimes.items():
                 note(f"{name}, {form}: {kind}")
-                run, size = runtime.prepare(candidate)
+                try:
+                    run, size = runtime.prepare(candidate)
+                except UserError as error:
+                    failed[f"{kind} of {name}, {form}"] = str(error)
+                    continue
                 memory = None if quick else peak_memory(runtime, candidate, largest.inputs)
                 way = f"{name} | {form} | {kind}"
                 ready[way] = run
@@ -127,7 +134,7 @@ def _measured(
         timed = in_turns(ready, load, seconds=SECONDS_QUICK if quick else SECONDS, least=5 if quick else 3)
         for way, times in zip(ways, timed.values(), strict=True):
             way["times"].append({"batch": load.batch, "length": load.length, **asdict(times)})
-    return ways
+    return ways, failed
 
 
 def _sparsity(model: PreTrainedModel, cls: type[PreTrainedModel]) -> float:

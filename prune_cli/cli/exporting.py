@@ -19,7 +19,7 @@ from prune_cli.exporting.hub import checked_name, put_together, upload
 from prune_cli.exporting.source import Source
 from prune_cli.files import filled
 from prune_cli.plain import from_json
-from prune_cli.report.formats import percent, size
+from prune_cli.report.formats import compared, percent, size
 
 
 def source_of(run: Path, overrides: Sequence[str], config_dir: str | None = None) -> Source:
@@ -81,13 +81,13 @@ def exported_table(made: Exported) -> Table:
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     table.add_row("folder", Text(str(made.folder)))
-    smaller = made.dense_bytes / made.bytes
     table.add_row(
-        "weights", f"{size(made.bytes)}, {smaller:.1f} times smaller than the saved model's {size(made.dense_bytes)}"
+        "weights",
+        f"{size(made.bytes)}, {compared(made.bytes, made.dense_bytes)} the saved model's {size(made.dense_bytes)}",
     )
     if made.matrices and made.matrices["sparse"]:
-        ratio = made.matrices["dense"] / made.matrices["sparse"]
-        table.add_row("pruned matrices", f"{size(made.matrices['sparse'])}, {ratio:.1f} times smaller than in float32")
+        sparse, dense = made.matrices["sparse"], made.matrices["dense"]
+        table.add_row("pruned matrices", f"{size(sparse)}, {compared(sparse, dense)} their {size(dense)} in float32")
     if made.arithmetic is not None:
         table.add_row("arithmetic", f"{percent(made.arithmetic.share, 2)}% of the matrices' multiply-adds left")
     if made.difference is not None:

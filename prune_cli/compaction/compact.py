@@ -76,7 +76,8 @@ def compact(model: PreTrainedModel) -> Arithmetic:
         raise UserError("the model is compact already: there is nothing to cut out")
     if not known(model):
         raise UserError(
-            f"compaction has no rules for {model.config.model_type}; it knows {', '.join(FAMILIES)}. Leave it out: --no-compact"
+            f"compaction has no rules for {model.config.model_type}; it knows {', '.join(FAMILIES)}. Take another form, such as"
+            " --format sparse, or leave --compact out"
         )
     dense = sum(weight.numel() for weight in prunable_weights(model).values())
     without_blocks(model, silent_blocks(model))

@@ -54,7 +54,8 @@ def saved_run(
         raise UserError(*(f"{model}: {problem}" for problem in problems))
     overrides = [expand_home(override) for override in overrides]
     given = {override.partition("=")[0].lstrip("+") for override in overrides}
-    saved = _read(model.parent / "config.yaml")
+    written = _config_of(model)
+    saved = _read(written)
     kept = [group for group in _KEPT if group in saved and group not in given]
     for group in kept:
         known = names(group, folders(config_dir))
@@ -70,8 +71,8 @@ def saved_run(
         if key.partition(".")[0] in kept and "." in key:
             OmegaConf.update(saved, key, OmegaConf.select(cfg, key))
     for group in kept:
-        _check_hidden(model.parent / "config.yaml", group, saved[group])
-        _check_class(model.parent / "config.yaml", group, saved[group], values[group])
+        _check_hidden(written, group, saved[group])
+        _check_class(written, group, saved[group], values[group])
     values |= {group: _with_class(saved[group], values[group]) for group in kept}
     # What only training needs must not refuse an evaluation: the first model and teacher may be gone.
     values |= {
@@ -85,6 +86,12 @@ def saved_run(
     return RunConfig.from_hydra(
         OmegaConf.create(values), {}, writes=False, ask_source=records, training=training
     ), model
+
+
+def _config_of(model: Path) -> Path:
+    """What a run wrote beside its model, or above the exports of it."""
+    run = model.parent.parent if model.parent.name == "exports" else model.parent
+    return run / "config.yaml"
 
 
 def _check_hidden(path: Path, group: str, saved: Any) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from prune_cli.errors import UserError, shortened
 from prune_cli.exporting.attention import OPSET, as_one_operation
 from prune_cli.extras import needed
+from prune_cli.runtime.folders import first_line
 
 if TYPE_CHECKING:
     from prune_cli.exporting.graphs import Graph
@@ -30,7 +32,7 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
         int8: Quantize.
 
     Raises:
-        UserError: If a package is missing.
+        UserError: If a package is missing, or PyTorch's exporter fails.
     """
     needed("--format onnx", "onnx", "onnx", "onnxscript", "onnxruntime")
     import onnxscript.optimizer
@@ -42,17 +44,26 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
     )
     plain = path.with_suffix(".float.onnx") if int8 else path
     with quiet(), torch.no_grad(), as_one_operation(graph.module.model):
-        program = torch.onnx.export(
-            graph.module,
-            tuple(graph.inputs.values()),
-            input_names=list(graph.inputs),
-            output_names=list(graph.outputs),
-            dynamic_shapes={"inputs": shapes},
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-            optimize=False,
-        )
+        try:
+            program = torch.onnx.export(
+                graph.module,
+                tuple(graph.inputs.values()),
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamic_shapes={"inputs": shapes},
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+                optimize=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise UserError(
+                f"{type(graph.module.model).__name__} cannot be taken apart for ONNX, nor for OpenVINO, which is made from it:"
+                f" {type(cause).__name__}, {shortened(first_line(cause), 200)}. --format sparse works with every architecture"
+            ) from error
         assert program is not None  # it is None where torch is to write the file itself
         # By hand: torch would go on to make rotary positions an operation that ONNX Runtime 1.32 refuses for more than one text
         onnxscript.optimizer.optimize(program.model)
@@ -83,4 +94,4 @@ def quiet() -> Iterator[None]:
                 logging.getLogger(name).setLevel(level)
 
 
-_TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir", "root", "nncf")
+_TALKATIVE = ("torch.onnx", "torch.fx", "onnxscript", "onnx_ir", "root", "nncf")

@@ -92,13 +92,20 @@ folder = Path(__file__).parent
 tokenizer, model = AutoTokenizer.from_pretrained(folder), {_LOADS[form]}(folder)
 """
     if kind in ("text", "seq2seq"):
-        start = f", start={source.model_config.decoder_start_token_id}" if kind == "seq2seq" else ""
+        start = f", start={source.model_config.decoder_start_token_id}{_forced(source)}" if kind == "seq2seq" else ""
         return f"""{head}source = tokenizer("a text")["input_ids"]
 made = model.generate(source, end=tokenizer.eos_token_id, most=60{start})
 print(tokenizer.decode(made, skip_special_tokens=True))
 """
     return f"""{head}batch = tokenizer({_TEXTS.get(kind, '"a text"')}, return_tensors="np")
 {_SHOWN_BY_GRAPHS[kind]}"""
+
+
+def _forced(source: Source) -> str:
+    """What a model's own configuration puts into every text."""
+    said = source.generation
+    first = "" if said.forced_bos_token_id is None else f", first={said.forced_bos_token_id}"
+    return first + (", forced_end=True" if said.forced_eos_token_id is not None else "")
 
 
 def _alone(source: Source) -> str:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoConfig
+from transformers import AutoConfig, GenerationConfig
 
 from prune_cli import models
 from prune_cli.errors import UserError
@@ -74,6 +74,13 @@ class Source:
             return AutoConfig.from_pretrained(str(self.folder), trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise UserError(f"{self.folder} cannot be loaded: {first_line(error)}") from error
+
+    @cached_property
+    def generation(self) -> GenerationConfig:
+        """How the model writes."""
+        if (self.folder / "generation_config.json").is_file():
+            return GenerationConfig.from_pretrained(str(self.folder))
+        return GenerationConfig.from_model_config(self.model_config)
 
     @cached_property
     def _loaded(self) -> tuple[Task, Mapping[str, Dataset]]:

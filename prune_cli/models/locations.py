@@ -157,6 +157,11 @@ def folder_problems(name: str) -> Iterator[str]:
         yield f"it holds no model: {f'did you mean {beneath[0]}?' if beneath else f'it has no {_CONFIG}'}"
     elif (problem := _quantized_in(folder / _CONFIG)) is not None:
         yield problem
+    elif graphs := [*folder.glob("*.onnx"), *folder.glob("*.xml")]:
+        yield (
+            f"it is an export ({graphs[0].name}), which only its runtime reads: give the run or the model that it was made of;"
+            " `prune bench RUN` measures what runtimes make of a model, metric and all"
+        )
     elif not any(folder.glob("*.safetensors")):
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         remedy = "convert its pickled weights, which are not safe to load" if pickled else "is it the right folder?"

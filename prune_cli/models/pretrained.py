@@ -141,11 +141,17 @@ def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
         UserError: If it cannot be loaded, or was saved with another head or none.
     """
     from prune_cli.runtime.compact import is_compact, load_compact
+    from prune_cli.runtime.sparse import FILE, load_sparse
 
     if is_compact(folder):
         model = load_compact(folder)
         auto = auto_class(head, architecture_of(model.config), str(folder))
         needed = auto._model_mapping[type(model.config)].__name__
+    elif (Path(folder) / FILE).is_file():
+        model = load_sparse(folder)
+        needed = (
+            auto_class(head, architecture_of(model.config), str(folder))._model_mapping[type(model.config)].__name__
+        )
     else:
         model = load_model(folder, head=head, labels=None)
         needed = type(model).__name__

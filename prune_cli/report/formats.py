@@ -40,3 +40,14 @@ def size(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.2f} GB"
+
+
+def compared(count: float, other: float) -> str:
+    """How large something is beside another, to put before that.
+
+    >>> compared(10, 35), compared(30, 10), compared(101, 100)
+    ('3.5 times smaller than', '3.0 times larger than', 'about as large as')
+    """
+    if max(count, other) < 1.05 * min(count, other):
+        return "about as large as"
+    return f"{other / count:.1f} times smaller than" if count < other else f"{count / other:.1f} times larger than"

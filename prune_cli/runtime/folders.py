@@ -44,6 +44,6 @@ def class_of(folder: Path) -> type[PreTrainedModel]:
     return cls
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error of a library says first."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -62,6 +62,28 @@ class Graphs(ABC):
         except Exception as error:  # libraries raise kinds of their own
             raise UserError(f"{self.folder} cannot be loaded: {first_line(error)}") from error
 
+    def given(self, names: Iterable[str], inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """The inputs that a graph reads; where nobody says what kind a token is, all are of the first.
+
+        Args:
+            names: Of the graph's inputs.
+            inputs: As `run` takes them.
+
+        Raises:
+            UserError: If another is missing.
+        """
+        found: Arrays = {}
+        for name in names:
+            if name in inputs:
+                found[name] = inputs[name]
+            elif name == "token_type_ids" and "input_ids" in inputs:
+                found[name] = np.zeros_like(inputs["input_ids"])
+            else:
+                raise UserError(
+                    f"the model of {self.folder} reads {name}, which is not given: it was {', '.join(inputs)}"
+                )
+        return found
+
     @abstractmethod
     def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Run one graph; inputs that it does not know are left out.
@@ -83,7 +105,16 @@ class Graphs(ABC):
         given = {"encoder_hidden_states": hidden, "encoder_attention_mask": inputs["attention_mask"]}
         return self.run("decoder_model", {**given, "decoder_input_ids": inputs["decoder_input_ids"]})
 
-    def generate(self, source: Sequence[int], *, end: int, most: int, start: int | None = None) -> list[int]:
+    def generate(
+        self,
+        source: Sequence[int],
+        *,
+        end: int,
+        most: int,
+        start: int | None = None,
+        first: int | None = None,
+        forced_end: bool = False,
+    ) -> list[int]:
         """Write on, by the most likely token each time, until the end; all that was written is read anew for each token.
 
         Args:
@@ -91,6 +122,8 @@ class Graphs(ABC):
             end: Token that ends a text.
             most: Tokens at most, > 0.
             start: Token that an encoder-decoder's texts begin with.
+            first: Token that follows it whatever the model says, `forced_bos_token_id` of transformers.
+            forced_end: Whether the last of `most` tokens is the end, `forced_eos_token_id` of transformers.
 
         Returns:
             The new tokens, without the end.
@@ -101,7 +134,10 @@ class Graphs(ABC):
         if self.names != ["model"]:
             hidden = self.run("encoder_model", inputs)["last_hidden_state"]
             inputs = {"encoder_hidden_states": hidden, "encoder_attention_mask": inputs["attention_mask"]}
-        for _ in range(most):
+        for number in range(most - forced_end):
+            if number == 0 and first is not None:
+                written.append(first)
+                continue
             if self.names == ["model"]:
                 whole = np.asarray([[*source, *written]], dtype=np.int64)
                 made = self.run("model", {"input_ids": whole, "attention_mask": np.ones_like(whole)})

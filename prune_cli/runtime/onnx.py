@@ -49,6 +49,6 @@ class OnnxModel(Graphs):
     def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Run one graph, see `Graphs.run`."""
         session = self.sessions[name]
-        wanted = {each.name: inputs[each.name] for each in session.get_inputs()}
+        wanted = self.given([each.name for each in session.get_inputs()], inputs)
         names = [each.name for each in session.get_outputs()]
         return dict(zip(names, cast("list[npt.NDArray[Any]]", session.run(names, wanted)), strict=True))

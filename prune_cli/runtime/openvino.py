@@ -44,5 +44,5 @@ class OpenVinoModel(Graphs):
     def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Run one graph, see `Graphs.run`."""
         graph = self.compiled[name]
-        made = graph({each.any_name: inputs[each.any_name] for each in graph.inputs})
+        made = graph(self.given([each.any_name for each in graph.inputs], inputs))
         return {each.any_name: made[each.any_name] for each in graph.outputs}
