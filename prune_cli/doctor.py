@@ -31,6 +31,8 @@ LOW_MEMORY = 4.0
 LOW_DISK = 5.0
 """GiB of free disk; a checkpoint of BERT-base with its optimizer and pruner takes about two."""
 
+_WIDEST = 60
+"""Characters of a column."""
 _STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "missing": "yellow", "broken": "bold red"}
 _IMPORT_NAMES = {
     "hydra-core": "hydra",
@@ -96,13 +98,14 @@ def exit_code(found: Iterable[Check]) -> int:
 
 def table(found: Iterable[Check]) -> Table:
     """The checks as a table for the screen."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    result = Table("what", "state", "found", "remedy", title="prune doctor", title_justify="left")
+    result = Table("what", "state", title="prune doctor", title_justify="left")
+    for name in ("found", "remedy"):
+        result.add_column(name, max_width=_WIDEST)  # also where nothing else bounds it, in a pipe
     for check in found:
-        state = f"[{_STYLES[check.state]}]{check.state}[/]"
-        result.add_row(escape(check.what), state, escape(check.found), escape(check.remedy))
+        result.add_row(check.what, Text(check.state, style=_STYLES[check.state]), Text(check.found), Text(check.remedy))
     return result
 
 

@@ -166,9 +166,9 @@ def is_held(lock: Path) -> bool:
     """Whether a process holds a lock file now; one that has died holds none.
 
     Args:
-        lock: The file, which need not exist. What cannot be opened, in somebody else's folder, counts as free.
+        lock: The file, which need not exist. What is none, or cannot be opened, in somebody else's folder, counts as free.
     """
-    if not lock.exists():
+    if not lock.is_file():
         return False
     try:
         with FileLock(lock, blocking=False):

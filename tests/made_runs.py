@@ -73,17 +73,46 @@ def made_run(
     folder.history.write_text("".join(json.dumps(record) + "\n" for record in records))
     folder.predictions.write_text(json.dumps({"right": True, "prediction": {"label": "yes"}}) + "\n")
     (folder.model / "model.safetensors").write_bytes(b"0" * 1000)
+    result = made_result(
+        folder.path.name,
+        id=run_id,
+        choices=choices,
+        config=config,
+        records=f"sha256:{task}",
+        weights=f"sha256:{model}",
+        seed=seed,
+        primary_metric=primary_metric,
+        metric=metric,
+        sparsity=sparsity,
+        layers=layers,
+    )
+    folder.finish({**result, **others, "promised": folder.promises()})
+    return folder.path
+
+
+def made_result(
+    name: str = "run",
+    *,
+    metric: float = 0.5,
+    primary_metric: str = "f1",
+    sparsity: float = 0.5,
+    layers: int = 1,
+    **others: Any,
+) -> dict[str, Any]:
+    """What result.json of a finished run holds, without what it promises.
+
+    Args:
+        name: Of the run.
+        others: What it says otherwise, or beside.
+    """
     zeros = round(sparsity * PRUNABLE)
-    result = {
+    choices = {"task": "mrpc", "model": "minilm", "criterion": "pins", "regularization": "self"}
+    return {
         "format": 1,
-        "name": folder.path.name,
-        "id": run_id,
+        "name": name,
         "choices": choices,
-        "config": config,
-        "records": f"sha256:{task}",
-        "weights": f"sha256:{model}",
         "teacher": None,
-        "seed": seed,
+        "seed": 1,
         "primary_metric": primary_metric,
         "metric": metric,
         "metrics": {primary_metric: metric, "loss": 0.5},
@@ -120,5 +149,3 @@ def made_run(
         "samples": [{"sentence1": "Ada was born.", "expected": "yes", "predicted": "no", "right": False}],
         **others,
     }
-    folder.finish({**result, "promised": folder.promises()})
-    return folder.path

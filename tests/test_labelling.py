@@ -95,8 +95,7 @@ def test_unusable_records_are_told_by_their_lines(tmp_path: Path) -> None:
     told = raised.value.problems
     assert told[0].startswith(f"{file}:2: broken JSON")
     assert told[1].startswith(f"{file}:3: task mrpc needs sentence1, sentence2: give a JSON object")
-    assert told[2] == f"{file}:4: not an object with sentence1, sentence2."
-    assert told[-1] == f"{file}: 4 more records are unusable." and len(told) == 6
+    assert told[2:] == (f"{file}:4: not an object with sentence1, sentence2 (6 more records likewise).",)
     file.write_text('{"sentence1": "a", "sentence2": "b"}\n{"sentence1": "a"}\n', encoding="utf-8")
     with pytest.raises(UserError, match=f"{file}:2: no column `sentence2`"):
         asked_rows(task, placed_rows(task, file))

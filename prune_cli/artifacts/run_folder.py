@@ -14,16 +14,15 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.logging import RichHandler
 
+from prune_cli.artifacts.form import misfit
 from prune_cli.artifacts.result import FORMAT
-from prune_cli.errors import Held, UserError
+from prune_cli.errors import Held, UserError, shortened
 from prune_cli.files import Checksum, checksum, is_held, sync, write_text
 from prune_cli.plain import from_json
 from prune_cli.tracking.secrets import redact
 
 _LOCK = ".lock"
 _PATIENCE = 0.5  # seconds: a look at the lock, as `busy` takes, is over by then
-_FORM = {"metrics": dict, "sparsity": dict, "choices": dict, "seconds": dict, "layers": list, "steps": int}
-"""What some of the values of result.json are, where it has them."""
 _AGAIN = "the same `prune run` command makes it again"
 
 
@@ -62,8 +61,11 @@ class RunFolder:
         """
         folders = (self.path, self.model, self.figures, self.checkpoints)
         files = (self.config, self.history, self.result, self.log, self.status, self.predictions, self.samples)
+        lock = self.path / _LOCK
+        steps = [path for path in self.checkpoints.glob("*") if self.checkpoints.is_dir() and path.is_file()]
         problems = [
-            *(f"{path} is a file, where the run makes a folder" for path in folders if path.is_file()),
+            *(f"{path} is a folder, where the run writes a file" for path in [lock] if path.is_dir()),
+            *(f"{path} is a file, where the run makes a folder" for path in [*folders, *steps] if path.is_file()),
             *(f"{path} is a folder, where the run writes a file" for path in files if path.is_dir()),
         ]
         if problems:
@@ -91,16 +93,14 @@ class RunFolder:
             result = from_json(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
-        if (
-            not isinstance(result, dict)
-            or not {"format", "metric"} <= result.keys()
-            or any(not isinstance(result.get(key, kind()), kind) for key, kind in _FORM.items())
-        ):
+        if not isinstance(result, dict) or "format" not in result:
             raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
         if result["format"] != FORMAT:
             raise UserError(
-                f"{self.result} was written by another version of prune (format {result['format']}): {_AGAIN}"
+                f"{self.result} was written by another version of prune (format {shortened(str(result['format']))}): {_AGAIN}"
             )
+        if odd := misfit(result):
+            raise UserError(f"{self.result} is broken ({odd}): {_AGAIN}")
         return result
 
     def read_result_of(self, run_id: str) -> dict[str, Any]:

@@ -179,10 +179,15 @@ def verdict(ways: Sequence[Way], front: Sequence[bool]) -> list[str]:
     for way in ways:
         if way["form"] == COMPACT:
             whole = next(
-                each
-                for each in ways
-                if (each["run"], each["runtime"], each["form"]) == (way["run"], way["runtime"], SAVED)
+                (
+                    each
+                    for each in ways
+                    if (each["run"], each["runtime"], each["form"]) == (way["run"], way["runtime"], SAVED)
+                ),
+                None,
             )
+            if whole is None:
+                continue
             before, after = whole["times"][-1], way["times"][-1]
             said.append(
                 f"{way['run']}, {way['runtime']}: compact is {before['median'] / after['median']:.2f} times as fast as saved, at"

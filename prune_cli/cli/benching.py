@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +124,8 @@ def table(result: Mapping[str, Any]) -> Group:
     Args:
         result: What `bench` gave.
     """
+    from prune_cli.bench.bench import verdict
+
     ways = result["ways"]
     numbers = {run: str(number) for number, run in enumerate(dict.fromkeys(way["run"] for way in ways), start=1)}
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
@@ -156,5 +157,5 @@ def table(result: Mapping[str, Any]) -> Group:
     )
     about.append(f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads")
     about += [f"not used: {name}, {why}" for name, why in result["lacking"].items()]
-    said = [reduce(lambda text, run: text.replace(run, numbers[run]), numbers, line) for line in result["verdict"]]
+    said = verdict([{**way, "run": numbers[way["run"]]} for way in ways], [way["front"] for way in ways])
     return Group(shown, *(Text(line, style="dim") for line in about), *map(Text, said))

@@ -15,6 +15,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, ListConfig
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from prune_cli.cli.grid import Jobs, combinations
 from prune_cli.cli.launch import launch_many
@@ -157,7 +158,7 @@ def evidence(answer: Answer) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for point in answer.points:
         low_high = "-" if point.interval is None else "{:.4f} to {:.4f}".format(*point.interval)
-        verdict = "[green]yes[/]" if point.drop <= answer.max_drop else "no"
+        verdict = Text("yes", style="green") if point.drop <= answer.max_drop else Text("no")
         left = "-" if point.arithmetic is None else percent(point.arithmetic)
         table.add_row(percent(point.sparsity), left, f"{point.drop:+.4f}", low_high, str(len(point.drops)), verdict)
     return table

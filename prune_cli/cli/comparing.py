@@ -100,6 +100,8 @@ def _show_query(database: DuckDBPyConnection, sql: str, form: Form, console: Con
     """Print what a query gives."""
     import duckdb
 
+    if not sql.strip():
+        raise UserError("--sql is empty: give a query, such as 'SELECT name, metric FROM runs'")
     if form in ("markdown", "latex"):
         raise UserError(f"--sql prints a table, --csv or --json: leave --{form} out")
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from prune_cli.errors import Diverged, UserError
+from prune_cli.errors import Diverged, UserError, shortened
 from prune_cli.tracking.secrets import redact
 
 USER = 2
@@ -94,6 +94,8 @@ def _failure_of(error: BaseException) -> Failure:
         return Failure(error.problems, DIVERGED if isinstance(error, Diverged) else USER)
     for cause in _chain(error):
         told = None
+        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
+            return Failure((f"{cause.strerror} ({shortened(str(cause.filename))}): give shorter names",), USER)
         if isinstance(cause, OSError) and cause.errno in _DISK:
             told = f"{cause.strerror} ({cause.filename})" if cause.filename else cause.strerror
         elif any(words in str(cause) for words in _FULL_DISK):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
+from rich.text import Text
 
 from prune_cli.cli import outputs
 from prune_cli.cli.printer import printer, results_alone
@@ -101,8 +102,8 @@ def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Pa
     else:
         console = printer(highlight=False)
         for name, value in _parts(made):
-            console.print(f"[bold]{name}[/bold]", end="  ")
-            console.print(value, markup=False, soft_wrap=True)
+            console.print(Text(name, style="bold"), end="  ")
+            console.print(value, soft_wrap=True)
 
 
 def _parts(made: Sequence[Prediction]) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,8 @@ def printer(*, stderr: bool = False, highlight: bool = True, quiet: bool = False
         quiet: Print nothing.
     """
     moving = False if os.environ.get("CI") else None  # None: rich sees whether it is a terminal
-    console = Console(stderr=stderr, highlight=highlight, quiet=quiet, force_interactive=moving)
+    # Without markup: names of files, tasks and columns may hold what looks like it
+    console = Console(stderr=stderr, highlight=highlight, quiet=quiet, force_interactive=moving, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _ENDLESS
     return console

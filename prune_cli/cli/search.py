@@ -25,6 +25,8 @@ from prune_cli.cli.outcomes import Job, Sweep
 from prune_cli.cli.printer import printer
 from prune_cli.config.options import GROUPS
 from prune_cli.errors import UserError
+from prune_cli.runtime.folders import first_line
+from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -73,7 +75,9 @@ def run_search(
     """
     try:
         import optuna
+        from optuna.exceptions import StorageInternalError
         from optuna.study import StudyDirection
+        from sqlalchemy.exc import SQLAlchemyError
     except ImportError as error:
         raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'prune-lm[optuna]'") from error
     _check(trials, at_once, objectives)
@@ -86,16 +90,23 @@ def run_search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if storage.startswith("sqlite:///"):
         Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    shared = optuna.create_study(
-        study_name=study or study_name(space, fixed, objectives),
-        storage=storage,
-        directions=[StudyDirection.MAXIMIZE] * len(objectives),
-        load_if_exists=True,
-    )
+    try:
+        shared = optuna.create_study(
+            study_name=study or study_name(space, fixed, objectives),
+            storage=storage,
+            directions=[StudyDirection.MAXIMIZE] * len(objectives),
+            load_if_exists=True,
+        )
+    except (ImportError, SQLAlchemyError, StorageInternalError) as error:
+        raise UserError(
+            f"hydra.sweeper.storage={storage} cannot be used: {first_line(error)}. Install its driver, or give a file as in"
+            " sqlite:///runs/search.db"
+        ) from error
     shared.sampler = optuna.samplers.TPESampler(seed=None if seed is None else seed + len(shared.trials))
     jobs = Jobs(config_loader, config, launcher)
     printer(stderr=True).print(
-        f"study {shared.study_name} in {storage}: {len(shared.trials)} of {trials} trials so far", soft_wrap=True
+        f"study {shared.study_name} in {redact(storage)}: {len(shared.trials)} of {trials} trials so far",
+        soft_wrap=True,
     )
     while asked := _ask(shared, space, trials, at_once, jobs.folder):
         new = jobs.add([[*fixed.values(), *_as_overrides(trial.params)] for trial in asked])

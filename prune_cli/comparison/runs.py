@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from prune_cli.artifacts.form import misfit
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.moved import moved
 from prune_cli.errors import UserError
@@ -169,7 +169,7 @@ def _kept(path: Path) -> Run | None:
         result = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(result, dict) or not {"format", "metric"} <= result.keys() or _lacking(result):
+    if not isinstance(result, dict) or "format" not in result or misfit(result):
         return None
     config = result.get("config")
     return Run(
@@ -185,80 +185,12 @@ def _result(folder: RunFolder) -> tuple[dict[str, Any], str]:
     """The content of result.json, and why the run is not finished, or cannot be compared."""
     try:
         result = folder.read_result()
-        problem = next(iter(folder.broken_promises(result)), "") or _lacking(result)
+        problem = next(iter(folder.broken_promises(result)), "")
     except UserError as error:
         return {}, str(error)
     except OSError as error:
         return {}, f"{folder.result} cannot be read ({error.strerror})"
     return result, problem
-
-
-def _lacking(result: Mapping[str, Any]) -> str:
-    """What keeps a result from being compared."""
-    if missing := [name for name in _NEEDED if name not in result]:
-        return f"result.json lacks {', '.join(missing)}"
-    odd = [name for name, right in {**_NEEDED, **_OPTIONAL}.items() if name in result and not right(result[name])]
-    return f"result.json is not what a run writes ({', '.join(odd)})" if odd else ""
-
-
-def _is(*kinds: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kinds)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return _is_number(value) and isinstance(value, int)
-
-
-def _or_none(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or right(value)
-
-
-def _table_of(right: Callable[[Any], bool], *needed: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, dict) and {*needed} <= value.keys() and all(map(right, value.values()))
-
-
-def _is_layer(value: Any) -> bool:
-    numbers = ("weights", "zeros", "sparsity")
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("name"), str)
-        and all(_is_number(value.get(name)) for name in numbers)
-    )
-
-
-def _list_of(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(map(right, value))
-
-
-_NEEDED: Mapping[str, Callable[[Any], bool]] = {
-    "name": _is(str),
-    "choices": _table_of(_is(str), "task", "model"),
-    "seed": _is_whole,
-    "primary_metric": _is(str),
-    "metric": _is_number,
-    "metrics": _table_of(_or_none(_is_number)),
-    "sparsity": _table_of(_is_number, "target", "measured"),
-    "seconds": _table_of(_is_number),
-    "steps": _is_whole,
-    "files": _table_of(_is_number),
-    "layers": _list_of(_is_layer),
-    "machine": _is(dict),
-}
-"""What a result must say for its run to be compared."""
-_OPTIONAL: Mapping[str, Callable[[Any], bool]] = {
-    "best_at_target": _or_none(lambda value: isinstance(value, dict) and _is_number(value.get("metric"))),
-    "teacher_metric": _or_none(_is_number),
-    "only_prediction": _or_none(_is(str)),
-    "arithmetic": _or_none(_table_of(_is_number, "dense", "left", "share")),
-    "steps_per_second": _is_number,
-    "peak_memory_bytes": _is_number,
-    "versions": _is(dict),
-    "samples": _list_of(_is(dict)),
-}
 
 
 def _config(folder: RunFolder) -> Mapping[str, Any]:

@@ -51,3 +51,12 @@ def compared(count: float, other: float) -> str:
     if max(count, other) < 1.05 * min(count, other):
         return "about as large as"
     return f"{other / count:.1f} times smaller than" if count < other else f"{count / other:.1f} times larger than"
+
+
+def four_digits(value: float | None) -> str:
+    """A metric; one that is no number has no value.
+
+    >>> four_digits(0.5), four_digits(None)
+    ('0.5000', 'none')
+    """
+    return "none" if value is None else f"{value:.4f}"

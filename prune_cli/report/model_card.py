@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from prune_cli.report.formats import percent, size
+from prune_cli.report.formats import four_digits, percent, size
 from prune_cli.report.names import metric_label, primary_first, way
 from prune_cli.tracking.secrets import redact, without_folders
 
@@ -177,7 +177,7 @@ def _metric_rows(result: Mapping[str, Any]) -> str:
         primary = name == result["primary_metric"]
         label = f"**{metric_label(name)}**" if primary else metric_label(name)
         level = "" if teacher is None else f" {teacher:.4f} |" if primary else " |"
-        rows.append(f"| {label} | {value:.4f} |{level}")
+        rows.append(f"| {label} | {four_digits(value)} |{level}")
     return "\n".join(rows)
 
 

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from prune_cli.report.formats import duration, percent, size
+from prune_cli.report.formats import duration, four_digits, percent, size
 from prune_cli.report.names import block_and_matrix, metric_label, primary_first, way
 from prune_cli.report.samples import one_line
 
@@ -49,7 +49,9 @@ def summary_table(result: Result, folder: Path) -> Table:
     for name, value in primary_first(result["metrics"], result["primary_metric"]).items():
         primary = name == result["primary_metric"]
         table.add_row(
-            way(result) if primary else "", f"{metric_label(name)} {value:.4f}", style="bold" if primary else None
+            way(result) if primary else "",
+            f"{metric_label(name)} {four_digits(value)}",
+            style="bold" if primary else None,
         )
     of = f", of {best['records']:,} records" if best is not None and "records" in best else ""
     table.add_row(

@@ -16,6 +16,7 @@ from datasets import Dataset
 import prune_cli
 from prune_cli.config.options import GROUPS, names
 from prune_cli.paths import CONF
+from tests.made_runs import made_result
 
 
 @pytest.fixture
@@ -24,38 +25,9 @@ def finished(tmp_path: Path) -> Path:
     folder = tmp_path / "rte-tiny_bert-pins-s0.5-12345678"
     folder.mkdir()
     (folder / "config.yaml").write_text("sparsity: 0.5\n# kept [as it is]\n")
-    layer = {
-        "name": "bert.encoder.layer.0.output.dense.weight",
-        "shape": [2, 4],
-        "zeros": 4,
-        "weights": 8,
-        "sparsity": 0.5,
-    }
     result: dict[str, Any] = {
-        "format": 1,
-        "name": folder.name,
+        **made_result(folder.name, metric=0.625, primary_metric="accuracy"),
         "choices": {"task": "rte", "model": "tiny_bert", "criterion": "pins", "regularization": "self"},
-        "seed": 42,
-        "primary_metric": "accuracy",
-        "metric": 0.625,
-        "metrics": {"accuracy": 0.625},
-        "best_at_target": None,
-        "teacher_metric": None,
-        "sparsity": {
-            "target": 0.5,
-            "measured": 0.5,
-            "zeros_by_mask": 4,
-            "zeros_in_file": 4,
-            "prunable": 8,
-            "parameters": 16,
-            "of_model": 0.25,
-        },
-        "layers": [layer],
-        "steps": 20,
-        "steps_per_second": 10.0,
-        "seconds": {"total": 3.0, "train": 2.0, "evaluate": 1.0},
-        "peak_memory_bytes": 1000,
-        "files": {"model/model.safetensors": 64},
         "promised": {"history.jsonl": {"bytes": 3, "sha256": hashlib.sha256(b"{}\n").hexdigest()}},
     }
     (folder / "result.json").write_text(json.dumps(result))
@@ -186,7 +158,7 @@ def test_a_wrong_inspection_is_told(prune: Any, arguments: list[str], told: str)
 def test_show_prints_the_result_first_and_the_configuration_where_asked(prune: Any, finished: Path) -> None:
     told = prune("show", str(finished))
     assert told.code == 0
-    for text in (finished.name, "0.6250", "4 of 8", "2 x 4", "50.00", "what differs from the defaults"):
+    for text in (finished.name, "0.6250", "500 of 1,000", "10 x 10", "50.00", "what differs from the defaults"):
         assert text in told.out
     assert "# kept [as it is]" not in told.out
     whole = prune("show", str(finished), "--all").out

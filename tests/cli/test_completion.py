@@ -43,7 +43,8 @@ CRITERIA = (
     ("words", "offered"),
     [
         (("prune", "run", "crit"), ["criterion=", *(f"criterion.{name}=" for name in CRITERIA)]),
-        (("prune", "run", "sparsity", "=", "0.9", "trainer.le"), ["trainer.learning_rate=", "trainer.learning_rate=..."]),
+        (("prune", "run", "sparsity", "=", "0.9", "trainer.le"), ["trainer.learning_rate=", "trainer.learning_rate_schedule="]),
+        (("prune", "run", "sparsity", "=", "0.9", "trainer.max_s"), ["trainer.max_steps=", "trainer.max_steps=..."]),
         (("prune", "run", "exp"), [f"experiment={name}" for name in names("experiment", [CONF])]),
         (("prune", "run", "task", "=", "squ"), ["squad", "squad_v2"]),
         (("prune", "run", "-m", "data", "=", ""), ["hub", "local", "synthetic"]),

@@ -21,6 +21,7 @@ from prune_cli.cli.grid import Jobs, combinations
 from prune_cli.cli.outcomes import Job, Sweep
 from prune_cli.config.compose import HYDRA_VERSION, register_schema
 from prune_cli.paths import CONF
+from tests.made_runs import made_result
 from tests.tiers import exhaustive
 
 BASE = ["task=rte", "data=synthetic", "data.train=40", "data.validation=8", "model=tiny_bert", "tracking=none"]
@@ -34,7 +35,7 @@ def finishes(job: Job, sweep: Sweep) -> None:
     folder.history.write_text("")
     folder.model.mkdir(exist_ok=True)
     folder.predictions.write_text("")
-    folder.finish({"format": 1, "metric": 0.5, "primary_metric": "f1", "promised": folder.promises()})
+    folder.finish({**made_result(folder.path.name), "promised": folder.promises()})
     moved(job, "done", result={"metric": 0.5, "primary_metric": "f1"}).save(sweep.folder)
 
 

@@ -18,6 +18,7 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.outcomes import Sweep
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import Held, Stopped, UserError
+from tests.made_runs import made_result
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class PretendedRuns:
         self.ends(config)
         status = "skipped" if config.seed == 77 else "done"
         folder = RunFolder(config.output_dir / f"run-{config.seed}")
-        result = {"format": 1, "metric": config.seed / 4, "primary_metric": "f1", "name": folder.path.name}
+        result = made_result(folder.path.name, metric=config.seed / 4)
         if config.output_dir.name == "out":
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.finish(result)

@@ -17,6 +17,7 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli import status
 from prune_cli.cli.outcomes import Job, Sweep
 from prune_cli.errors import UserError
+from tests.made_runs import made_result
 
 
 def begun(path: Path, **noted: Any) -> RunFolder:
@@ -38,7 +39,7 @@ def finished(path: Path) -> None:
     folder = begun(path)
     folder.model.mkdir()
     folder.predictions.write_text("")
-    folder.finish({"format": 1, "metric": 0.5, "promised": folder.promises()})
+    folder.finish({**made_result(), "promised": folder.promises()})
 
 
 @pytest.fixture
