@@ -10,14 +10,29 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from prune_cli import __version__
 from prune_cli.cli import completion
-from prune_cli.cli.failures import failure_of, show, traceback_wanted
+from prune_cli.cli.failures import INTERRUPTED, failure_of, show, traceback_wanted
 from prune_cli.cli.printer import printer
 from prune_cli.config.options import GROUPS
 
+
+class _Commands(TyperGroup):
+    """All commands; Ctrl-C ends any of them with a line, unless it has something better to say."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the one that was chosen."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            printer(stderr=True).print("Stopped. The same command begins again.")
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from prune_cli.cli import outputs
-from prune_cli.cli.printer import printer, results_alone
+from prune_cli.cli.printer import importing, printer, results_alone
 from prune_cli.cli.showing import metrics_table
 from prune_cli.config.overrides import spelt
 from prune_cli.config.saved import saved_run
@@ -48,9 +48,10 @@ def show_evaluation(
         overrides += ["data=local", f"data.path={spelt(str(Path(file).expanduser()))}", "data.holdout=1"]
     config, model = saved_run(folder, overrides, config_dir, training=False)
 
-    with results_alone():
+    with importing():
         from prune_cli.run import evaluate
 
+    with results_alone():
         found = evaluate(config, model, printer(stderr=True))
     counted = {split: len(records) for split, records in found.records.items()}
     if predictions is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,33 @@ from prune_cli.errors import UserError
 
 EVERY = 1.0
 """Seconds between two looks."""
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+"""The launcher whose workers are children of the process that launches."""
+_WATCH = "parent"
+_WORKING = threading.Event()
 _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+@contextlib.contextmanager
+def ending_with_parent() -> Iterator[None]:
+    """Do a job in a worker that ends once its parent has died: the job stops as by SIGTERM, then the worker itself."""
+    if not any(thread.name == _WATCH for thread in threading.enumerate()):  # workers do one job after the other
+        threading.Thread(target=_watch, args=(os.getppid(),), name=_WATCH, daemon=True).start()
+    _WORKING.set()
+    try:
+        yield
+    finally:
+        _WORKING.clear()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(EVERY)
+    if _WORKING.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+    while _WORKING.is_set():
+        time.sleep(EVERY)
+    os._exit(128 + signal.SIGTERM)  # nobody is there to be told, and the worker would wait for more
 
 
 def in_this_process(hydra: HydraConf) -> bool:

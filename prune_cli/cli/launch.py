@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,9 @@ from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli.failures import INTERRUPTED, Carried, carrying, failure_of, show, traceback_wanted
-from prune_cli.cli.following import in_this_process
+from prune_cli.cli.following import JOBLIB, ending_with_parent, in_this_process
 from prune_cli.cli.outcomes import SWEEP, Job, Sweep, exit_code, jobs_table, numbers, over_seeds, seeds_table, time_left
-from prune_cli.cli.printer import heading, printer
+from prune_cli.cli.printer import heading, importing, printer
 from prune_cli.config.checks import output_problems
 from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
@@ -197,9 +198,11 @@ def _job(cfg: DictConfig) -> float | None:
     """
     node = HydraConfig.get()
     if node.mode == RunMode.MULTIRUN:
-        return _job_of_many(cfg, node)
+        with ending_with_parent() if str(node.launcher["_target_"]) == JOBLIB else nullcontext():
+            return _job_of_many(cfg, node)
     with carrying():
-        from prune_cli.run import run
+        with importing():
+            from prune_cli.run import run
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), printer(stderr=True))
     _show_run(outcome)
@@ -224,7 +227,8 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
         return None
     replace(job, status="running").save(sweep.folder)
     try:
-        from prune_cli.run import run
+        with importing():
+            from prune_cli.run import run
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), screen)
     except Stopped as stop:  # also in another process, where nobody is told but by what is written down

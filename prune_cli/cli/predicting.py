@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from prune_cli.cli import outputs
-from prune_cli.cli.printer import printer, results_alone
+from prune_cli.cli.printer import importing, printer, results_alone
 from prune_cli.data.asking import CONTEXT, STDIN, Placed, placed_rows
 from prune_cli.data.records import ID
 from prune_cli.errors import UserError
@@ -64,7 +64,7 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
         model: A folder with model and tokenizer.
         rows: What `given_rows` gave.
     """
-    with results_alone():
+    with importing():
         from prune_cli.run import predict
 
     made: list[Prediction] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import AbstractContextManager, redirect_stdout
@@ -28,8 +29,13 @@ def printer(*, stderr: bool = False, highlight: bool = True, quiet: bool = False
     return console
 
 
+def importing() -> AbstractContextManager[object]:
+    """What libraries print while they are imported is nobody's business: transformers tells of WANDB_MODE, tracked or not."""
+    return redirect_stdout(io.StringIO())
+
+
 def results_alone() -> AbstractContextManager[object]:
-    """What libraries print within goes to standard error: transformers prints when it is imported under WANDB_MODE=offline."""
+    """What libraries print within goes to standard error."""
     return redirect_stdout(sys.stderr)
 
 

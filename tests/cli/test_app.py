@@ -35,6 +35,15 @@ def finished(tmp_path: Path) -> Path:
     return folder
 
 
+def test_ctrl_c_ends_a_command_with_one_line(prune: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prune_cli.comparison.runs.found", stopped)
+    ended = prune("show", ".", "--command")
+    assert (ended.code, ended.out, ended.err) == (130, "", "Stopped. The same command begins again.\n")
+
+
 def test_the_version_is_told(prune: Any) -> None:
     assert prune("--version").out == f"prune-lm {prune_cli.__version__}\n"
 
