@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import nn
 
 from prune_cli import models
 from prune_cli.compaction.structure import prunable
 from prune_cli.data.encoded import cut_records, highest_token, only_label
 from prune_cli.errors import UserError, shortened
+from prune_cli.heads.regression import Regression
 from prune_cli.marks import LARGEST
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
@@ -33,7 +35,6 @@ from prune_cli.training.trainer import TaskTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
     from prune_cli.config.run_config import RunConfig
@@ -184,6 +185,12 @@ def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTo
         return models.random_tokenizer(source.random, task.texts(train))
     name, options = _loading(config)
     tokenizer = models.load_tokenizer(name, **options)
+    if task.max_length > tokenizer.model_max_length:
+        log.warning(
+            "task.max_length is %d, and the model takes %d tokens: longer records are cut there.",
+            task.max_length,
+            tokenizer.model_max_length,
+        )
     share = models.unknown_share(tokenizer, task.texts(train.select(range(min(_LOOKED_AT, len(train))))))
     if share == 1:
         raise UserError(
@@ -260,6 +267,23 @@ def model_for(
     if (problem := task.head.problem(model, tokenizer)) is not None:
         raise UserError(f"model.name={name}: {problem}. Choose another model (see `prune list models`)")
     return model
+
+
+def begin_at_mean(model: PreTrainedModel, task: Task, encoded: Dataset) -> None:
+    """Let a new regression begin at the mean of its labels: from nothing, small learning rates take long to get there.
+
+    Args:
+        model: With the task's head; one that was fine-tuned has a bias already.
+        task: Names the head.
+        encoded: What it is to learn from.
+    """
+    if not isinstance(task.head, Regression):
+        return
+    outputs = [module for module in model.modules() if isinstance(module, nn.Linear) and module.out_features == 1]
+    bias = outputs[-1].bias if outputs else None
+    if bias is not None and not bias.any():
+        with torch.no_grad():
+            bias.fill_(sum(labels := encoded["labels"][:]) / len(labels))
 
 
 def precision_for(

@@ -155,6 +155,7 @@ def _run(
 
     transformers.set_seed(config.seed)  # the head's first weights
     model = assembly.model_for(config, task, tokenizer, train)
+    assembly.begin_at_mean(model, task, train)
     models.freeze(model, config.model.freeze)
     checkpoint = latest_checkpoint(folder.checkpoints, run_id)
     if checkpoint is None:

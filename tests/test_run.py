@@ -316,6 +316,14 @@ def test_first_teacher_with_other_label_order_teaches_the_same(tmp_path: Path) -
     assert runs[0].result["teacher_metric"] == dense.result["metric"] == runs[1].result["teacher_metric"]
 
 
+def test_a_new_regression_begins_at_the_mean_of_its_labels(tmp_path: Path) -> None:
+    outcome = do(tmp_path, "task=stsb", "sparsity=0", "trainer.max_steps=2", "trainer.learning_rate=1e-9")
+    predicted = [
+        json.loads(line)["predicted"] for line in (outcome.folder / "predictions.jsonl").read_text().splitlines()
+    ]
+    assert all(2 < float(value) < 3.5 for value in predicted), predicted  # labels are from 0 to 5
+
+
 def test_a_mistake_in_records_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("sentence1,sentence2,label\n" + "a,b,1\n" * 30 + "a,b,7\n")
     with pytest.raises(UserError, match=r"data\.csv:32: `label` is 7"):

@@ -51,6 +51,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     axes.scatter([], [], color="grey", marker="s", label="saved")
     axes.scatter([], [], color="grey", marker="o", label="compact")
     axes.scatter([], [], color="none", edgecolors="black", label="no other way beats it")
+    axes.margins(0.1, 0.2)  # for the names below the lowest
     axes.set_title("named: the fastest in each runtime", fontsize=7, loc="right", color="grey")
     axes.set_xscale("log")
     for axis_ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):

@@ -17,7 +17,7 @@ from rich.text import Text
 from prune_cli.cli.printer import printer
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_cell, as_csv, as_json, as_latex, as_markdown
-from prune_cli.comparison.groups import compare
+from prune_cli.comparison.groups import compare, matching
 from prune_cli.comparison.query import column_names, connect, row
 from prune_cli.comparison.runs import done, found
 from prune_cli.comparison.screen import shown
@@ -81,7 +81,8 @@ def show_comparison(
     done(runs)
     comparison = compare(database, rows, where=where, by=by, sort=sort, best=best)
     table = columns(comparison, chosen, column_names(database))
-    unfinished = [run for run in runs if run.state != "done"]
+    meant = matching(database, where)
+    unfinished = [run for run in runs if run.state != "done" and str(run.path) in meant]
     if form == "table":
         console.print(shown(comparison, table, summed_up(comparison), unfinished, console.width))
         return

@@ -26,9 +26,18 @@ def result_of(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is no run folder, or its run has not finished.
     """
+    from prune_cli.comparison.runs import places
+
     folder = RunFolder(path)
     if not folder.config.is_file():
-        there = "it has no config.yaml" if path.is_dir() else "there is no such folder"
+        there = "there is no such folder"
+        if path.is_dir():
+            first = next((place for place in places(path) if place != path), None)
+            there = (
+                f"it holds runs, such as {first}: show one, or `prune compare {path}`"
+                if first
+                else "it has no config.yaml"
+            )
         raise UserError(f"{path} is no run folder: {there}")
     return folder.read_result()
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from prune_cli.cli.failures import USER
 from prune_cli.cli.printer import printer
 from prune_cli.errors import UserError
-from prune_cli.tracking.sync import Synced, filled_in, offline_runs, sync
+from prune_cli.tracking.sync import Synced, check_login, filled_in, offline_runs, sync
 
 _STYLES = {"sent": "green", "sent before": "yellow", "failed": "bold red"}
 
@@ -31,6 +31,8 @@ def sync_shown(paths: Sequence[Path]) -> int:
     runs = offline_runs(paths)
     if not runs:
         raise UserError(f"{', '.join(map(str, paths))}: no run was logged offline there (tracking=wandb does it)")
+    if any(not run.synced for run in runs):
+        check_login()
     console = printer()
     ends = sync(runs, lambda end: console.print(_line(end), soft_wrap=True))
     failed = sum(end.state == "failed" for end in ends)

@@ -148,12 +148,9 @@ def compare(
         UserError: If a key is no column, or nothing is left.
     """
     columns = column_names(database)
-    conditions = [condition(text, columns) for text in where]
+    chosen = matching(database, where, "state = 'done'")
     for key in (*by, *(name.lstrip("-") for name in sort if name.lstrip("-") != "mean")):
         known(key, columns)
-    clauses = " AND ".join(["state = 'done'", *(clause for clause, _ in conditions)])
-    values = [value for _, given in conditions for value in given]
-    chosen = {path for (path,) in database.execute(f"SELECT path FROM {TABLE} WHERE {clauses}", values).fetchall()}
     rows = [row for row in rows if row["path"] in chosen]
     if not rows:
         raise UserError(
@@ -173,6 +170,24 @@ def compare(
         if name not in keys and len({row[name] for row in rows}) == 1 and rows[0][name] is not None
     }
     return Comparison(by=keys, groups=tuple(groups), common=common)
+
+
+def matching(database: DuckDBPyConnection, where: Sequence[str], *more: str) -> set[str]:
+    """The paths of the runs that meet some conditions.
+
+    Args:
+        database: With the table `runs`.
+        where: See `compare`.
+        more: Conditions in SQL.
+
+    Raises:
+        UserError: If a key is no column.
+    """
+    columns = column_names(database)
+    conditions = [condition(text, columns) for text in where]
+    clauses = " AND ".join(["true", *more, *(clause for clause, _ in conditions)])
+    values = [value for _, given in conditions for value in given]
+    return {path for (path,) in database.execute(f"SELECT path FROM {TABLE} WHERE {clauses}", values).fetchall()}
 
 
 def differing(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -61,8 +61,11 @@ def found(paths: Iterable[Path]) -> list[Run]:
     paths = [path.expanduser() for path in paths]
     if missing := [f"{path}: there is no such file or folder" for path in paths if not path.exists()]:
         raise UserError(*missing)
-    places = dict.fromkeys(place for path in paths for place in _places(path))
-    runs = [run for place in places if (run := read(place)) is not None]
+    runs = [
+        run
+        for place in dict.fromkeys(place for path in paths for place in places(path))
+        if (run := read(place)) is not None
+    ]
     if not runs:
         told = ", ".join(map(str, paths))
         raise UserError(f"{told} holds no run: give run folders, or the output_dir of runs, `runs` by default")
@@ -133,8 +136,12 @@ def read(path: Path) -> Run | None:
     )
 
 
-def _places(path: Path) -> Iterator[Path]:
-    """Run folders and files that may be results, beneath a path; what is hidden, or inside a run, is passed over."""
+def places(path: Path) -> Iterator[Path]:
+    """Run folders and files that may be results, beneath a path; what is hidden, or inside a run, is passed over.
+
+    Args:
+        path: A file, or a folder.
+    """
     if path.is_file():
         yield path
         return
@@ -149,7 +156,7 @@ def _places(path: Path) -> Iterator[Path]:
     for entry in entries:
         if not entry.name.startswith("."):
             if entry.is_dir():
-                yield from _places(path / entry.name)
+                yield from places(path / entry.name)
             elif entry.name.endswith(".json"):
                 yield path / entry.name
 

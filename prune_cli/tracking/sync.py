@@ -131,6 +131,20 @@ def offline_runs(paths: Iterable[Path]) -> list[OfflineRun]:
     return list(last.values())
 
 
+def check_login() -> None:
+    """Ask once for all runs whether somebody is logged in.
+
+    Raises:
+        UserError: If nobody is.
+    """
+    import wandb
+
+    if not wandb.login(prompt=False, verify=False):
+        raise UserError(
+            "nobody is logged in at W&B: `wandb login`, or give WANDB_API_KEY; then the same command sends all runs"
+        )
+
+
 def sync(runs: Sequence[OfflineRun], told: Callable[[Synced], None]) -> list[Synced]:
     """Send runs, each once, by W&B's own command.
 

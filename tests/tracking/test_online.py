@@ -137,7 +137,10 @@ def test_offline_runs_are_sent_once_each(
 def test_what_cannot_be_sent_is_told_and_kept(
     offline: Path, isolated_wandb: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sync_shown([offline / "second"]) == 2  # nobody is logged in
+    with pytest.raises(UserError, match="nobody is logged in at W&B"):
+        sync_shown([offline])
+    isolated_wandb.setattr("prune_cli.cli.syncing.check_login", lambda: None)  # a login that has run out, say
+    assert sync_shown([offline / "second"]) == 2
     told = capsys.readouterr().out
     assert "failed" in told
     assert "1 of 1 could not be sent: `wandb login`" in told
