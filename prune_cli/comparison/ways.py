@@ -63,9 +63,10 @@ def panels(comparison: Comparison) -> list[Panel]:
     found = []
     for title, groups in zip(titles, settings.values(), strict=True):
         lines: dict[str, list[Group]] = {}
-        for group in groups:
-            if group.pruned:
-                lines.setdefault(way_of(group, keys), []).append(group)
+        here = [group for group in groups if group.pruned]
+        telling = [key for key in keys if len({group.values[key] for group in here}) > 1]
+        for group in here:
+            lines.setdefault(way_of(group, telling), []).append(group)
         dense = next((group.dense for group in groups if group.dense is not None), None)
         if not lines and dense is not None:
             lines = {"dense": [dense]}

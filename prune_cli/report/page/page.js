@@ -65,17 +65,23 @@
   };
   const kept = (sparsity) => -Math.log10(Math.max(1 - sparsity, 1e-3));
 
+  // Where all values are one, the range that Plotly takes is far too wide
+  const around = (values, least) => {
+    const low = Math.min(...values), high = Math.max(...values);
+    return low === high ? { range: [low - least, high + least] } : {};
+  };
+
   const frontiers = () => {
     const look = theme();
+    if (!at("frontier-0")) data.panels.forEach((panel, number) => { // all places first: a chart takes the width that is there
+      const place = made("div", undefined, "chart"), figure = made("div");
+      place.id = `frontier-${number}`;
+      figure.append(made("h3", panel.title), place);
+      at("frontiers").append(figure);
+    });
     data.panels.forEach((panel, number) => {
-      let place = at(`frontier-${number}`);
-      if (!place) {
-        place = made("div", undefined, "chart");
-        place.id = `frontier-${number}`;
-        const figure = made("div");
-        figure.append(made("h3", panel.title), place);
-        at("frontiers").append(figure);
-      }
+      const place = at(`frontier-${number}`);
+      const points = panel.lines.flatMap((line) => line.points);
       const traces = panel.lines.map((line) => ({
         name: plain(line.way), mode: "lines+markers", x: line.points.map((p) => kept(p.sparsity)),
         y: line.points.map((p) => p.mean),
@@ -85,7 +91,7 @@
         line: { color: COLORS[line.style % 6], dash: DASHES[Math.floor(line.style / 6) % 5] },
         marker: { symbol: SYMBOLS[line.style % 6], size: 8 },
       }));
-      const ticks = [...new Set(panel.lines.flatMap((line) => line.points.map((p) => p.sparsity)))].sort((a, b) => a - b);
+      const ticks = [...new Set(points.map((p) => p.sparsity))].sort((a, b) => a - b);
       const shapes = panel.dense === null ? [] : [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: panel.dense, y1: panel.dense,
         line: { color: look.soft, dash: "dash", width: 1.5 } }];
       const notes = panel.dense === null ? [] : [{ xref: "paper", x: 1, xanchor: "right", y: panel.dense, yanchor: "bottom",
@@ -93,8 +99,9 @@
       draw(place, traces, { ...look.layout, shapes, annotations: notes,
         showlegend: true,
         xaxis: { ...look.axis, title: { text: "% removed (log of the kept)" },
-          tickvals: ticks.map(kept), ticktext: ticks.map((s) => String(+(100 * s).toFixed(2))) },
-        yaxis: { ...look.axis, title: { text: plain(`${panel.metric} \u2191`) } },
+          tickvals: ticks.map(kept), ticktext: ticks.map((s) => String(+(100 * s).toFixed(2))), ...around(ticks.map(kept), 0.1) },
+        yaxis: { ...look.axis, title: { text: plain(`${panel.metric} \u2191`) },
+          ...around([...points.map((p) => p.mean), ...(panel.dense === null ? [] : [panel.dense])], 0.02) },
       }, `${panel.title}: ${panel.metric} against sparsity, ${panel.lines.length} lines; the numbers are in the table below`);
     });
   };
