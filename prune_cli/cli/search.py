@@ -77,7 +77,6 @@ def run_search(
         import optuna
         from optuna.exceptions import StorageInternalError
         from optuna.study import StudyDirection
-        from sqlalchemy.exc import SQLAlchemyError
     except ImportError as error:
         raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'prune-lm[optuna]'") from error
     _check(trials, at_once, objectives)
@@ -97,7 +96,12 @@ def run_search(
             directions=[StudyDirection.MAXIMIZE] * len(objectives),
             load_if_exists=True,
         )
-    except (ImportError, SQLAlchemyError, StorageInternalError) as error:
+    except Exception as error:
+        of_storage = isinstance(error, ImportError | StorageInternalError) or type(error).__module__.startswith(
+            "sqlalchemy"
+        )
+        if not of_storage:
+            raise
         raise UserError(
             f"hydra.sweeper.storage={storage} cannot be used: {first_line(error)}. Install its driver, or give a file as in"
             " sqlite:///runs/search.db"

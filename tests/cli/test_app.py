@@ -188,7 +188,9 @@ def test_show_verifies_the_files_where_asked(prune: Any, finished: Path) -> None
 
 def test_show_says_what_is_wrong_with_a_folder(prune: Any, finished: Path, tmp_path: Path) -> None:
     assert "there is no such folder" in prune("show", "/no/such").err
-    assert "is no run folder: it has no config.yaml" in prune("show", str(tmp_path)).err
+    assert f"is no run folder: it holds runs, such as {finished}" in prune("show", str(tmp_path)).err.replace("\n", "")
+    (tmp_path / "empty").mkdir()
+    assert "is no run folder: it has no config.yaml" in prune("show", str(tmp_path / "empty")).err
     (finished / "result.json").write_text('{"format": 0, "metric": 1}')
     assert "another version of prune (format 0)" in prune("show", str(finished)).err
     (finished / "result.json").write_text('{"format": ')

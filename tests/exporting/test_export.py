@@ -239,7 +239,7 @@ def test_int8_of_openvino_needs_records(source: Sources, tmp_path: Path) -> None
 def test_the_command(saved: Callable[[str], Path], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["export", str(saved("classes")), "-f", "sparse", "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert "times smaller than in float32" in done.output
+    assert "times smaller than their" in done.output
     done = CliRunner().invoke(app, ["export", str(tmp_path), "-f", "sparse"])
     assert isinstance(done.exception, UserError)
     assert "no run folder, and has no model" in str(done.exception)
