@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.cli import outputs
 from prune_cli.cli.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Exported, Wanted, export
@@ -113,11 +114,8 @@ def push(run: Path, repository: str, output: Path | None, console: Console, *, p
         folder = output or run / "hub"
         if folder.exists() and not (folder.is_dir() and _same_run(source, folder)):
             raise UserError(f"--output {folder} is there: give a folder that is not, or an empty one")
-        try:
-            with filled(folder) as temporary:
-                put_together(source, temporary)
-        except OSError as error:
-            raise UserError(f"--output {folder} cannot be written: {error.strerror}") from error
+        with outputs.writing("--output", folder), filled(folder) as temporary:
+            put_together(source, temporary)
         files = [path for path in folder.rglob("*") if path.is_file()]
         whole = size(sum(path.stat().st_size for path in files))
         console.print(f"{len(files)} files ({whole}) in {folder}: what would go to {repository}", soft_wrap=True)

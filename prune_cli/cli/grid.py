@@ -169,7 +169,10 @@ class Jobs:
         told = contextlib.nullcontext() if in_this_process(self._config.hydra) else following(self._sweep)
         try:
             with told:
-                self._launcher.launch([self._given[job.number] for job in batch], initial_job_idx=batch[0].number - 1)
+                given = [
+                    self._given.get(job.number, job.overrides) for job in batch
+                ]  # of an earlier launch, what is written
+                self._launcher.launch(given, initial_job_idx=batch[0].number - 1)
         except Exception as error:  # noqa: BLE001  # launchers raise what their libraries do; it is told by who called
             return error
         return None

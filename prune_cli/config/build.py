@@ -171,7 +171,7 @@ def convert(value: Any, hint: Any, key: str) -> Any:
     if type(value) is int and float in members and int not in members:
         value = float(value) if abs(value) < 10**300 else math.inf  # OmegaConf takes none for `float | str`
     misfit = UserError(f"{key}={shortened(written(value))} does not fit: {kind(hint)} is needed")
-    if float in members and isinstance(value, str) and (percent := re.fullmatch(r"([\d.]+) *%", value)):
+    if float in members and isinstance(value, str) and (percent := re.fullmatch(r"(\d+\.?\d*|\.\d+) *%", value)):
         raise UserError(f"{misfit.problems[0]}, and not percent: did you mean {float(percent[1]) / 100:g}?")
     if hint is bool and type(value) in (int, float):  # OmegaConf takes 7 for true
         raise misfit

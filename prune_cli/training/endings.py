@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import torch
 
+from prune_cli.training.teacher import tensors
+
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -51,7 +53,7 @@ class BestWeights:
         if not (self._pruner.complete and comparable):
             return
         self.step, self._metric, self._records = step, metric, records
-        self._weights = {name: tensor.to("cpu", copy=True) for name, tensor in _tensors(model).items()}
+        self._weights = {name: tensor.to("cpu", copy=True) for name, tensor in tensors(model).items()}
 
     @torch.no_grad()
     def put_back(self, model: PreTrainedModel) -> None:
@@ -60,7 +62,7 @@ class BestWeights:
         Args:
             model: The one that they are of.
         """
-        for name, tensor in _tensors(model).items():
+        for name, tensor in tensors(model).items():
             tensor.copy_(self._weights[name])
 
     def state(self) -> dict[str, Any]:
@@ -80,11 +82,6 @@ class BestWeights:
         """
         self.step, self._metric, self._records = state["step"], state["metric"], state["records"]
         self._weights = dict(weights)
-
-
-def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Parameters and buffers by name, tied ones once."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 @final

@@ -85,7 +85,7 @@ class Teacher:
             return False
         if self.rule.update == "ema" and self._own:
             return False  # it follows already
-        self._take(_tensors(student))
+        self._take(tensors(student))
         self.version += 1
         return True
 
@@ -98,8 +98,8 @@ class Teacher:
         """
         if self.rule.update != "ema" or self.model is None or not self._own:
             return
-        theirs = _tensors(student)
-        for name, mine in _tensors(self.model).items():
+        theirs = tensors(student)
+        for name, mine in tensors(self.model).items():
             if mine.is_floating_point():
                 mine.lerp_(theirs[name], 1 - self.rule.decay)
             else:
@@ -125,22 +125,26 @@ class Teacher:
         """Tensors of a teacher that was the student once; a first teacher is read from its own folder again."""
         if self.model is None or not self._own:
             return {}
-        return _tensors(self.model)
+        return tensors(self.model)
 
     @torch.no_grad()
-    def _take(self, tensors: Mapping[str, Tensor]) -> None:
+    def _take(self, student: Mapping[str, Tensor]) -> None:
         """Become a copy of a student, whose tensors these are."""
         if self.model is None or not self._own:  # a first teacher may have another architecture
             self.model = _frozen(self.make())
             self._own = True
-        for name, tensor in _tensors(self.model).items():
-            tensor.copy_(tensors[name])
+        for name, tensor in tensors(self.model).items():
+            tensor.copy_(student[name])
 
 
 def _frozen(model: PreTrainedModel) -> PreTrainedModel:
     return model.eval().requires_grad_(False)
 
 
-def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Parameters and buffers by name, tied ones once."""
+def tensors(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Parameters and buffers by name, tied ones once.
+
+    Args:
+        model: Whose they are; they are no copies.
+    """
     return dict(model.named_parameters()) | dict(model.named_buffers())

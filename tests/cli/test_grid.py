@@ -126,6 +126,16 @@ def test_a_larger_grid_does_what_is_missing_and_what_failed(make: Any) -> None:
     assert statuses(larger) == ["skipped", "done", "skipped", "done"]
 
 
+def test_jobs_that_an_earlier_launch_left_waiting_are_launched_too(make: Any) -> None:
+    first, _ = make(finishes, "seed=1,2")
+    second, launcher = make(finishes, "seed=3")
+    left = [Job(**{**vars(job), "number": job.number + 1}) for job in first.all]
+    Sweep(second.folder).plan([*second.all, *left])
+    second.carry_out()
+    assert launcher.batches == [[1, 2, 3]]
+    assert statuses(second) == ["done"] * 3
+
+
 def test_overwriting_makes_every_run_again_and_once(make: Any) -> None:
     make(finishes, "seed=1,2")[0].carry_out()
     jobs, launcher = make(finishes, "sparsity=0", "criterion=pins,magnitude", "overwrite=true")
