@@ -155,9 +155,8 @@ class Wandb:
             write_text(self._left_behind, json.dumps(known, default=str))
 
     def _open(self, run: TrackedRun) -> Run | None:
-        from wandb.sdk import wandb_run
-
         import wandb
+        from wandb.sdk import wandb_run
 
         if self._given_up:
             return None

@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
+import wandb
 from wandb.sdk.lib import import_hooks
 
-import wandb
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
