@@ -64,6 +64,10 @@ def saved_run(
             overrides.append(f"{group}={chosen}")
         elif group == "task":  # of the user's own, folder not given: any will do, for the saved one replaces it
             overrides.append(f"task={known[0]}")
+    tracking = saved.get("tracking", {})
+    if tracking and "tracking" not in given:
+        known = names("tracking", folders(config_dir))
+        overrides.append(f"tracking=[{','.join(name for name in tracking.trackers if name in known)}]")
     cfg = diagnose(overrides, config_dir, values=False)
     values = OmegaConf.to_container(without_hydra(cfg))
     assert isinstance(values, dict)
@@ -81,6 +85,9 @@ def saved_run(
         "sparsity": 0.0,
     }
     values["data"].pop("extra", None)
+    for name in ("project", "entity"):
+        if f"tracking.{name}" not in given and HIDDEN not in str(told := tracking.get(name)) and told is not None:
+            values["tracking"][name] = told
     if not (records and training):  # an evaluation logs nothing, and what is wrong with a tracker is nothing to it
         values["tracking"]["trackers"] = {}
     return RunConfig.from_hydra(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,9 +36,18 @@ def finished(tmp_path: Path) -> Path:
     return folder
 
 
-def test_ctrl_c_ends_a_command_with_one_line(prune: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("signals_of_a_terminal")
+@pytest.mark.parametrize("raised", [None, RuntimeError("Query interrupted")], ids=str)
+def test_ctrl_c_ends_a_command_with_one_line(
+    raised: Exception | None, prune: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a library that it met makes of it."""
+
     def stopped(_: object) -> None:
-        raise KeyboardInterrupt
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise (raised or KeyboardInterrupt) from None
 
     monkeypatch.setattr("prune_cli.comparison.runs.found", stopped)
     ended = prune("show", ".", "--command")

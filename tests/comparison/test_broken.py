@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from prune_cli.cli.showing import run_shown
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.diff import differences
 from prune_cli.comparison.forms import as_csv, as_json, as_latex, as_markdown
@@ -22,6 +23,7 @@ from prune_cli.comparison.query import connect, row
 from prune_cli.comparison.runs import found
 from prune_cli.comparison.screen import shown
 from prune_cli.comparison.significance import in_words
+from prune_cli.errors import UserError
 from tests.made_runs import made_run
 from tests.tiers import quick
 
@@ -35,7 +37,11 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from places(item, (*place, key))
 
 
-@pytest.mark.parametrize("wrong", quick(["x<b>"], [None, [], "x<b>", {}, -1, math.nan, {"a": [1]}]), ids=repr)
+GONE = "gone"
+ODD = [None, [], "x<b>", "[/red]", {}, -1, 10**30, math.nan, math.inf, 0.5, True, [5], {"a": [1]}, {"a": None}, GONE]
+
+
+@pytest.mark.parametrize("wrong", quick(["x<b>"], ODD), ids=repr)
 def test_any_value_of_a_result_may_be_wrong(wrong: Any, tmp_path: Path) -> None:
     for criterion in ("pins", "magnitude"):
         made_run(tmp_path, criterion=criterion, layers=2)
@@ -47,6 +53,8 @@ def test_any_value_of_a_result_may_be_wrong(wrong: Any, tmp_path: Path) -> None:
         for key in above:
             inner = inner[key]
         inner[last] = wrong
+        if wrong == GONE:
+            del inner[last]
         file.write_text(json.dumps(changed))
         runs = found([tmp_path])
         rows = [row(run) for run in runs]
@@ -59,3 +67,7 @@ def test_any_value_of_a_result_may_be_wrong(wrong: Any, tmp_path: Path) -> None:
         Console(file=io.StringIO(), width=80).print(shown(comparison, table, [], left_out, 80))
         json.dumps(payload(runs, comparison, [""] * len(runs)), allow_nan=False)
         differences(runs[0], runs[-1])
+        try:
+            Console(file=io.StringIO(), markup=False).print(run_shown(file.parent))
+        except UserError as error:
+            assert "is broken" in str(error) or "was written by another version" in str(error)

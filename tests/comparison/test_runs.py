@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-import functools
-import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock
-from rich.console import Console
 
-from prune_cli.cli.showing import run_shown
-from prune_cli.comparison.query import connect, row
-from prune_cli.comparison.runs import done, found, read
+from prune_cli.comparison.query import row
+from prune_cli.comparison.runs import done, found
 from prune_cli.errors import UserError
 from tests.made_runs import made_run
 
@@ -106,34 +99,3 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
         found([tmp_path])
     with pytest.raises(UserError, match="nowhere: there is no such file or folder"):
         found([tmp_path, tmp_path / "nowhere"])
-
-
-def _changed(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Paths to everything in a result, of a list to its first."""
-    if path:
-        yield path
-    for key in value if isinstance(value, dict) else range(min(1, len(value))) if isinstance(value, list) else ():
-        yield from _changed(value[key], (*path, key))
-
-
-def test_odd_results_are_shown_and_compared_or_refused(tmp_path: Path) -> None:
-    folder = made_run(tmp_path, best_at_target={"metric": 0.5, "step": 10, "records": 5}, taught_steps=5, kept_step=7)
-    sound = json.loads((folder / "result.json").read_text())
-    left_out = ("promised", "config", "versions", "machine")
-    odd = (None, "[/red]", -1, 10**30, [], {}, [5], True, 0.5, {"a": None}, float("inf"))
-    refused = 0
-    for path in _changed({name: value for name, value in sound.items() if name not in left_out}):
-        for value in (*odd, ...):
-            result = copy.deepcopy(sound)
-            place = functools.reduce(lambda part, key: part[key], path[:-1], result)
-            if value is ...:
-                del place[path[-1]]
-            else:
-                place[path[-1]] = value
-            (folder / "result.json").write_text(json.dumps(result))
-            try:
-                Console(file=io.StringIO(), markup=False).print(run_shown(folder))
-                connect([row(read(folder))])  # pyright: ignore[reportArgumentType]
-            except UserError as error:
-                refused += "is broken" in str(error)
-    assert refused > 100

@@ -11,6 +11,7 @@ from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.config.saved import saved_run
 from prune_cli.errors import UserError
+from prune_cli.tracking.tensorboard import TensorBoard
 
 
 @pytest.fixture
@@ -45,6 +46,23 @@ def test_an_override_changes_what_it_names_and_nothing_else(run: Path) -> None:
     config, _ = saved_run(run, ["trainer.eval_batch_size=3", "data.validation=40"])
     assert (config.trainer.eval_batch_size, config.trainer.max_steps) == (3, 20)
     assert (config.data.seed, config.data.validation, config.task.max_length) == (5, 40, 99)  # pyright: ignore
+
+
+def test_what_reads_a_run_tells_the_trackers_of_that_run(run: Path) -> None:
+    assert list(saved_run(run, [])[0].trackers) == ["wandb"]
+    saved = OmegaConf.load(run / "config.yaml")
+    saved.tracking = {"trackers": {}, "project": "mine"}
+    OmegaConf.save(saved, run / "config.yaml")
+    config, _ = saved_run(run, [])
+    assert (list(config.trackers), config.tracking.project) == ([], "mine")
+    config, _ = saved_run(run, ["tracking=tensorboard", "tracking.project=other"])
+    assert (list(config.trackers), config.tracking.project) == (["tensorboard"], "other")
+    OmegaConf.update(
+        saved, "tracking.trackers", {"theirs": {"_target_": "os.system"}, "tensorboard": {"_target_": "os.system"}}
+    )
+    OmegaConf.save(saved, run / "config.yaml")
+    ((name, tracker),) = saved_run(run, [])[0].trackers.items()
+    assert (name, type(tracker)) == ("tensorboard", TensorBoard), "no class is taken from the file"
 
 
 def test_another_task_brings_its_own_values(run: Path) -> None:

@@ -1,5 +1,7 @@
 """Kills runs at random moments and compares what comes of them with runs that nobody disturbed.
 
+Then does as much to the other commands that write files: see commands.py.
+
 usage: python -m tests.reliability [--kills N] [--seed N] [--markdown]   (50 kills by default; `make soak`)
 
 A killed run is started again, and perhaps killed again, until it ends. Then the SHA-256 of the model and of the predictions,
@@ -12,18 +14,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
-import os
 import random
 import re
 import signal
-import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from multiprocessing.synchronize import Event
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +28,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tests.reliability.power import CHANGES
+from tests.reliability.commands import COMMANDS, LEFT, SIGNALS, Interrupted
+from tests.reliability.processes import Launcher, Tally
 from tests.whole_runs import do
 
 TIMED = ("seconds", "evaluation_seconds")
@@ -42,6 +40,16 @@ DIVIDING, NOT_DIVIDING = "trainer.save_steps=20", "trainer.save_steps=15"  # the
 HELD = "schedule.regrow=false"
 TEACHER, NOBODY = "regularization.first_teacher=TEACHER", "regularization=none"
 TAGS = ("task=conll2003", "trainer.eval_steps=30")
+UNITS = (
+    "pattern=heads",
+    "pattern.units=[heads,neurons]",
+    "pattern.inside=0.3",
+    "sparsity=0.6",
+    "model.random.hidden_size=64",
+    "model.random.num_attention_heads=4",
+    "model.random.intermediate_size=160",
+)
+TEXTS = ("task=web_nlg", "model=tiny_gpt2", "task.max_new_tokens=4", "task.beams=1", "trainer.eval_steps=30")
 
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "self-regularized": (FP32, NOT_DIVIDING),
@@ -56,113 +64,79 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     "magnitude, accumulated": (FP32, NOT_DIVIDING, NOBODY, "criterion=magnitude", "trainer.gradient_accumulation=2"),
     "dense, latest teacher": (FP32, DIVIDING, "sparsity=0", "regularization.update=latest"),
     "named entities, bf16": (BF16, NOT_DIVIDING, *TAGS),
+    "oBERT": (FP32, NOT_DIVIDING, NOBODY, "criterion=obert"),
+    "movement, linear": (FP32, DIVIDING, "criterion=movement", "schedule=linear"),
+    "soft movement, bf16": (BF16, NOT_DIVIDING, "criterion=soft_movement"),
+    "units, weights inside them": (FP32, NOT_DIVIDING, *UNITS),
+    "2:4, bf16": (BF16, NOT_DIVIDING, "pattern=nm", "sparsity=0.5"),
+    "moving average as teacher": (FP32, NOT_DIVIDING, "regularization=ema"),
+    "hidden states, bf16": (BF16, NOT_DIVIDING, "regularization=teacher", TEACHER, "regularization.hidden=1"),
+    "more records": (FP32, NOT_DIVIDING, "regularization=teacher", TEACHER, "data.extra=RECORDS"),
+    "stepped": (FP32, DIVIDING, "schedule=stepped", "schedule.delta_t=5"),
+    "the best weights": (FP32, NOT_DIVIDING, "task=stsb", "trainer.keep=best", "trainer.eval_steps=5"),
+    "dense, patience": (FP32, NOT_DIVIDING, "sparsity=0", "trainer.patience=2", "trainer.eval_steps=5"),
+    "texts": (FP32, NOT_DIVIDING, *TEXTS),
 }
 
 
-@dataclass
-class Tally:
-    """What became of a scenario's runs."""
-
-    runs: int = 0
-    kills: int = 0
-    phases: Counter[str] = field(default_factory=Counter)
-    differences: list[str] = field(default_factory=list)
-
-
-def start(folder: Path, overrides: Sequence[str], begun: Event, kill_at: int | None, changes: Path | None) -> None:
-    """One run in a process of its own.
-
-    Args:
-        folder: Where the run makes its folder.
-        overrides: Its configuration.
-        begun: Set when it begins.
-        kill_at: Change of the folder, counted from 1, at which the process kills itself; None for never.
-        changes: File that the number of changes is written to at the end.
-    """
-    seen = 0
-
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
-        opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if opened or event in CHANGES:
-            seen += 1
-            if seen == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
-    begun.set()
-    do(folder, *overrides)
-    if changes is not None:
-        changes.write_text(str(seen))
-
-
 class Soak:
-    """Runs and kills, in processes that are forked from one in which everything is imported."""
+    """Runs and kills."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.random = random.Random(seed)
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["tests.reliability.soak"])
+        self.launch = Launcher(folder, "tests.reliability.soak").launch
         self.teacher = ""
-
-    def launch(
-        self, folder: Path, overrides: Sequence[str], *, seconds: float | None = None, change: int | None = None
-    ) -> tuple[int, float, int]:
-        """Run, perhaps until a kill; gives the exit code, seconds, and changes of the folder."""
-        begun, changes = self.context.Event(), self.folder / "changes"
-        changes.unlink(missing_ok=True)
-        process = self.context.Process(target=start, args=(folder, overrides, begun, change, changes))
-        process.start()
-        begun.wait(120)
-        began = time.monotonic()
-        process.join(seconds)
-        if process.is_alive():
-            process.kill()
-        process.join()
-        assert process.exitcode is not None
-        count = int(changes.read_text()) if changes.exists() else 0
-        return process.exitcode, time.monotonic() - began, count
 
     def scenario(self, name: str, kills: int) -> Tally:
         """Kill runs of one scenario until so many kills have come, and compare what came of each."""
-        overrides = [option.replace("TEACHER", self._teacher()) for option in SCENARIOS[name]]
+        made = {"TEACHER": self._teacher, "RECORDS": self._records}
+        overrides = list(SCENARIOS[name])
+        for word, make in made.items():
+            overrides = [option.replace(word, make()) if word in option else option for option in overrides]
         place = self.folder / re.sub(r"\W+", "-", name)
         whole = place / "undisturbed"
-        code, seconds, changes = self.launch(whole, overrides)
-        assert code == 0, f"{name}: the undisturbed run ended with {code}"
+        code, seconds, changes, told = self.launch(partial(do, whole, *overrides))
+        assert code == 0, f"{name}: the undisturbed run ended with {code}: {told}"
         expected, tally = ending(whole), Tally()
-        while tally.kills < kills:
-            folder = place / str(tally.runs)
+        while tally.counts["kills"] < kills:
+            folder = place / str(tally.counts["runs"])
+            run = partial(do, folder, *overrides)
             again = 1.0  # the chance that a run is killed once more, each time it is started
-            while self.random.random() < again and tally.kills < kills:
+            while self.random.random() < again and tally.counts["kills"] < kills:
                 again /= 2
                 if self.random.random() < 0.5:
-                    code, *_ = self.launch(folder, overrides, seconds=self.random.uniform(0, seconds))
+                    code, *_ = self.launch(run, seconds=self.random.uniform(0, seconds))
                 else:
-                    code, *_ = self.launch(folder, overrides, change=self.random.randint(1, changes))
+                    code, *_ = self.launch(run, change=self.random.randint(1, changes))
                 if code != 0:
                     assert code == -signal.SIGKILL, f"{name}: ended with {code}"
-                    tally.kills += 1
-                    tally.phases[phase(folder)] += 1
-            code, *_ = self.launch(folder, overrides)
-            tally.runs += 1
+                    tally.counts["kills"] += 1
+                    tally.counts[phase(folder)] += 1
+            code, *_ = self.launch(run)
+            tally.counts["runs"] += 1
             if code != 0:
-                tally.differences.append(f"{name}, run {tally.runs}: the resumed run ended with {code}")
+                tally.differences.append(f"{name}, run {tally.counts['runs']}: the resumed run ended with {code}")
                 continue
             found = ending(folder)
             wrong = [key for key in expected if found[key] != expected[key]]
-            tally.differences += [f"{name}, run {tally.runs}: {key}" for key in wrong]
+            tally.differences += [f"{name}, run {tally.counts['runs']}: {key}" for key in wrong]
         return tally
 
     def _teacher(self) -> str:
         if not self.teacher:
             folder = self.folder / "teacher"
-            code, *_ = self.launch(folder, ["sparsity=0", NOBODY, "trainer.max_steps=30"])
+            code, *_ = self.launch(partial(do, folder, "sparsity=0", NOBODY, "trainer.max_steps=30"))
             assert code == 0
             [model] = folder.glob("*/model")
             self.teacher = str(model)
         return self.teacher
+
+    def _records(self) -> str:
+        path = self.folder / "records.jsonl"
+        pairs = [{"sentence1": f"Ann reads {n} books.", "sentence2": f"{n} books are read."} for n in range(40)]
+        path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+        return str(path)
 
 
 def ending(folder: Path) -> dict[str, Any]:
@@ -201,34 +175,42 @@ def phase(folder: Path) -> str:
 
 
 def main() -> int:
-    """Print a table; the exit code is 1 where anything differed."""
+    """Print a table of runs and one of other commands; the exit code is 1 where anything differed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--markdown", action="store_true", help="print the table for docs/reliability.md")
+    parser.add_argument("--markdown", action="store_true", help="print the tables for docs/reliability.md")
     options = parser.parse_args()
-    table = Table(
-        "scenario", "runs", "kills", *PHASES, "differences", box=box.MARKDOWN if options.markdown else box.SIMPLE
-    )
+    form = box.MARKDOWN if options.markdown else box.SIMPLE
     console = Console(width=200)
-    total = Tally()
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), options.seed)
-        for number, name in enumerate(SCENARIOS):
-            kills = options.kills // len(SCENARIOS) + (number < options.kills % len(SCENARIOS))
-            tally = soak.scenario(name, kills)
-            _add(table, name, tally)
-            total.runs, total.kills = total.runs + tally.runs, total.kills + tally.kills
-            total.phases += tally.phases
-            total.differences += tally.differences
-            console.print(f"{name}: {tally.kills} kills in {tally.runs} runs, {len(tally.differences)} differences")
-    _add(table, "all", total)
-    console.print(table)
-    for difference in total.differences:
-        console.print(difference)
-    return int(bool(total.differences))
+        runs, commands = Path(folder) / "runs", Path(folder) / "commands"
+        runs.mkdir()
+        soak = Soak(runs, options.seed)
+        of_runs = {name: soak.scenario(name, kills) for name, kills in _shared(options.kills, SCENARIOS)}
+        console.print(_table("scenario", ("runs", "kills", *PHASES), of_runs, form))
+        commands.mkdir()
+        interrupted = Interrupted(commands, options.seed)
+        of_commands = {name: interrupted.command(name, count) for name, count in _shared(options.kills, COMMANDS)}
+        console.print(_table("command", ("calls", *SIGNALS, *LEFT), of_commands, form))
+    differences = [each for tally in [*of_runs.values(), *of_commands.values()] for each in tally.differences]
+    for difference in differences:
+        console.print(difference, markup=False)
+    return int(bool(differences))
 
 
-def _add(table: Table, name: str, tally: Tally) -> None:
-    phases = [str(tally.phases[phase]) for phase in PHASES]
-    table.add_row(name, str(tally.runs), str(tally.kills), *phases, str(len(tally.differences)))
+def _shared(count: int, names: Iterable[str]) -> list[tuple[str, int]]:
+    """So many interruptions, shared among names; each gets one at least."""
+    names = list(names)
+    return [(name, max(1, count // len(names) + (number < count % len(names)))) for number, name in enumerate(names)]
+
+
+def _table(what: str, columns: Sequence[str], tallies: Mapping[str, Tally], form: box.Box) -> Table:
+    table = Table(what, *columns, "differences", box=form)
+    total: Counter[str] = Counter()
+    for name, tally in tallies.items():
+        table.add_row(name, *(str(tally.counts[column]) for column in columns), str(len(tally.differences)))
+        total += tally.counts
+    differences = sum(len(tally.differences) for tally in tallies.values())
+    table.add_row("all", *(str(total[column]) for column in columns), str(differences))
+    return table

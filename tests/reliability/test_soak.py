@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.soak import PHASES, SCENARIOS, Soak, Tally, ending, phase
+from tests.reliability.commands import Interrupted
+from tests.reliability.processes import Tally
+from tests.reliability.soak import PHASES, SCENARIOS, Soak, ending, phase
 from tests.tiers import exhaustive
 
 
@@ -14,7 +16,7 @@ from tests.tiers import exhaustive
 @pytest.mark.parametrize("name", ["self-regularized, bf16", "first teacher"])
 def test_killed_and_resumed_is_as_if_undisturbed(name: str, tmp_path: Path) -> None:
     tally = Soak(tmp_path, seed=1).scenario(name, kills=4)
-    assert (tally.kills, tally.differences) == (4, [])
+    assert (tally.counts["kills"], tally.differences) == (4, [])
 
 
 @exhaustive
@@ -29,6 +31,27 @@ def test_a_difference_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("tests.reliability.soak.ending", altered)
     tally: Tally = Soak(tmp_path, seed=2).scenario("no teacher", kills=1)
     assert tally.differences == ["no teacher, run 1: metric"]
+
+
+@exhaustive
+@pytest.mark.parametrize("name", ["export, sparse", "push", "report", "plot", "predict"])
+def test_an_interrupted_command_leaves_all_or_nothing(name: str, tmp_path: Path) -> None:
+    assert Interrupted(tmp_path, seed=3).command(name, interruptions=3).differences == []
+
+
+@exhaustive
+def test_a_part_that_is_left_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As above."""
+    found: list[Path] = []
+
+    def altered(folder: Path, *, contents: bool) -> dict[str, str]:
+        assert contents
+        found.append(folder)
+        return {"a part": ""} if len(found) == 2 else {"all": ""}
+
+    monkeypatch.setattr("tests.reliability.commands.left_in", altered)
+    (difference,) = Interrupted(tmp_path, seed=3).command("plot", interruptions=1).differences
+    assert "left ['a part']" in difference
 
 
 def test_the_scenarios_cross_what_matters() -> None:
