@@ -70,7 +70,7 @@ def checked(model: Path, records: Path) -> Checked:
         ]
         rest = [f"sparsity={SPARSITY}", "schedule.delta_t=1", "tracking=none", f"output_dir={folder}"]
         ended = subprocess.run([*command, *rest], capture_output=True, text=True, check=False)
-        said = " ".join(ended.stderr.split("Error:")[-1].split())
+        said = " ".join(ended.stderr.split("Error:")[-1].split()).replace(str(model), model.name)
         if ended.returncode == 2:
             return Checked(model.name, told, f"refused: {said}", right=True)
         if ended.returncode:

@@ -77,6 +77,7 @@ _NEEDED: Mapping[str, Right] = {
     "machine": _is(dict),
 }
 _OPTIONAL: Mapping[str, Right] = {
+    "config": _is(dict),
     "kept_step": _is_whole,
     "taught_steps": _or_none(_is_whole),
     "teacher_records": _is_whole,

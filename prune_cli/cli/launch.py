@@ -31,6 +31,7 @@ from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import Held, Stopped, UserError
 from prune_cli.paths import CONF
+from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
     from prune_cli.run import Outcome
@@ -220,7 +221,7 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
     of = "" if begun is None else f" of {len(jobs)}"
     left = "" if begun is None else time_left(jobs, time.time() - begun)
     heading(screen, " · ".join(part for part in (f"job {job.number}{of}", left) if part))
-    screen.print(Text(" ".join(overrides), style="dim"))
+    screen.print(Text(" ".join(redact(overrides)), style="dim"))
     if cfg.fail_fast and any(job.status == "failed" for job in jobs):
         screen.print("not begun: another job has failed, and fail_fast=true")
         replace(job, status="left out").save(sweep.folder)

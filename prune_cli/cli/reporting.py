@@ -38,4 +38,7 @@ def write_report(paths: Sequence[Path], output: Path, title: str | None, config_
     heading = title or f"Pruning runs in {', '.join(path.resolve().name for path in paths)}"
     made = f"Made by prune-lm {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M}."
     outputs.write("--output", output, text := page(payload(runs, comparison, repeated), heading, made))
-    outputs.say(output, f"{len(runs)} runs in {output} ({size(len(text.encode()))}): open it in a browser")
+    outputs.say(
+        output,
+        f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} in {output} ({size(len(text.encode()))}): open it in a browser",
+    )

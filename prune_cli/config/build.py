@@ -172,7 +172,8 @@ def convert(value: Any, hint: Any, key: str) -> Any:
         value = float(value) if abs(value) < 10**300 else math.inf  # OmegaConf takes none for `float | str`
     misfit = UserError(f"{key}={shortened(written(value))} does not fit: {kind(hint)} is needed")
     if float in members and isinstance(value, str) and (percent := re.fullmatch(r"(\d+\.?\d*|\.\d+) *%", value)):
-        raise UserError(f"{misfit.problems[0]}, and not percent: did you mean {float(percent[1]) / 100:g}?")
+        meant = f": did you mean {share:g}?" if (share := float(percent[1]) / 100) <= 1 else ""
+        raise UserError(f"{misfit.problems[0]}, and not percent{meant}")
     if hint is bool and type(value) in (int, float):  # OmegaConf takes 7 for true
         raise misfit
     try:

@@ -78,14 +78,17 @@ def checked(
             for name, split in splits.items()
         }
     training = splits.get("train", Split([], str, ""))
+    if "train" in splits and not training.rows:
+        raise UserError(*told([(training.origin, "no records")], training.origin))
     rows = [row for row in (training.rows if learned is None else learned) if isinstance(row, Mapping)]
     task = task.fitted(rows, labels)
     datasets: dict[str, Dataset] = {}
     wrong: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for name, split in splits.items():
         datasets[name], found = _build(task, split)
-        wrong.setdefault((split.origin, split.header), []).extend(found)  # of parts of one file, together
-    if problems := [problem for (origin, header), found in wrong.items() for problem in told(found, origin, header)]:
+        columns = "; ".join(filter(None, (split.header, task.names_columns)))
+        wrong.setdefault((split.origin, columns), []).extend(found)  # of parts of one file, together
+    if problems := [problem for (origin, columns), found in wrong.items() for problem in told(found, origin, columns)]:
         raise UserError(*problems)
     for note in task.notes(rows):
         log.warning("%s: %s.", training.origin, note)
@@ -117,13 +120,13 @@ def asked(task: Task, row: Mapping[str, Any]) -> Mapping[str, Any] | Unreadable:
     return {name: value for name, value in adapted.items() if name in columns or name not in task.columns}
 
 
-def told(reasons: Iterable[tuple[str, str]], origin: str, header: str = "") -> list[str]:
+def told(reasons: Iterable[tuple[str, str]], origin: str, columns: str = "") -> list[str]:
     """What is wrong with some records: each reason once, where it is met first; the first few reasons, and a count.
 
     Args:
         reasons: Where a record stands, and what is wrong with it.
         origin: What the records were read from.
-        header: See `Split`.
+        columns: Where their names come from, for whoever lacks one.
     """
     places: dict[str, list[str]] = {}
     for where, reason in reasons:
@@ -132,7 +135,7 @@ def told(reasons: Iterable[tuple[str, str]], origin: str, header: str = "") -> l
     for reason, found in [*places.items()][:SHOWN]:
         count = len(found) - 1
         more = f" ({count:,} more record{'s' * (count > 1)} likewise)" if count else ""
-        seen = f" ({header})" if header and reason.startswith(_NO_COLUMN) else ""
+        seen = f" ({columns})" if columns and reason.startswith(_NO_COLUMN) else ""
         problems.append(f"{found[0]}: {reason}{seen}{more}.")
     if left := sum(len(found) for found in [*places.values()][SHOWN:]):
         problems.append(f"{origin}: {left:,} more records are unusable.")

@@ -273,10 +273,11 @@ def _graphs(
         write_openvino(graph, folder / f"{graph.name}.xml", half=half, calibration=calibration)
     note("comparing it with the saved model")
     runner = OnnxModel(folder) if wanted.format == "onnx" else OpenVinoModel(folder)
-    return [
-        {
-            name: _some(torch.from_numpy(cast("Any", value)))
-            for name, value in runner(**{key: each.numpy() for key, each in batch.items()}).items()
-        }
-        for batch in inputs
-    ]
+    try:
+        found = [runner(**{key: each.numpy() for key, each in batch.items()}) for batch in inputs]
+    except UserError as error:
+        raise UserError(
+            f"{type(model).__name__} was written for {wanted.format} in vain: {error}. --format sparse works with every"
+            " architecture"
+        ) from error
+    return [{name: _some(torch.from_numpy(cast("Any", each))) for name, each in batch.items()} for batch in found]

@@ -35,7 +35,11 @@ def put_together(run: RunFolder, folder: Path) -> None:
     result = run.read_result()
     if broken := [*run.broken_promises(result, thorough=True), *_links(run, result)]:
         raise UserError(*broken)
-    config = result.get("config") or {}
+    config = result.get("config", {})
+    if not _is_regular(run.card) and "model" not in config:
+        raise UserError(
+            f"{run.card} is gone, and result.json has no configuration to write it anew: put a README.md there"
+        )
     for name in _of_model(result):
         shutil.copyfile(run.path / name, folder / Path(name).name, follow_symlinks=False)
     pictures = [path for path in sorted(run.figures.glob("*.*")) if path.name in PICTURES and _is_regular(path)]
@@ -59,7 +63,7 @@ def _of_model(result: Mapping[str, Any]) -> list[str]:
 
 def _links(run: RunFolder, result: Mapping[str, Any]) -> Iterator[str]:
     for name in _of_model(result):
-        if not _is_regular(run.path / name):
+        if (run.path / name).is_symlink():
             yield f"{run.path / name} is a symbolic link, and what it leads to is not sent: put the file itself there"
 
 

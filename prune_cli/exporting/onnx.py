@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.export import _trace
 
 from prune_cli.errors import UserError, shortened
 from prune_cli.exporting.attention import OPSET, as_one_operation
@@ -87,9 +88,11 @@ def quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
+        _trace.__dict__["print"] = lambda *_, **__: None  # it prints the whole graph where an export fails
         try:
             yield
         finally:
+            del _trace.__dict__["print"]
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
 

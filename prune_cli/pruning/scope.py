@@ -60,10 +60,8 @@ def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str
             chosen.append(replace(matrix, start=start))
             start += matrix.size
     if not chosen:
-        raise ValueError(
-            f"no weight is left to prune: {len(there)} matrices lie in the Transformer blocks, and none of them fits"
-            f" model.include={include!r} and model.exclude={exclude!r}"
-        )
+        fits = f", and none of them fits model.include={include!r} and model.exclude={exclude!r}" if there else ""
+        raise ValueError(f"no weight is left to prune: {len(there)} matrices lie in the Transformer blocks{fits}")
     return chosen
 
 

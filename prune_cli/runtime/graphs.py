@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from prune_cli.errors import UserError
+from prune_cli.errors import UserError, shortened
 from prune_cli.extras import needed
 from prune_cli.runtime.folders import first_line
 
@@ -85,13 +85,27 @@ class Graphs(ABC):
         return found
 
     @abstractmethod
+    def computed(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """What the library makes of the inputs of one graph, see `run`."""
+
     def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Run one graph; inputs that it does not know are left out.
 
         Args:
             name: One of `names`.
             inputs: Arrays of whole numbers, [batch, tokens], and what an encoder gave.
+
+        Raises:
+            UserError: If an input is missing, or the library cannot: some graphs take texts of one length alone.
         """
+        try:
+            return self.computed(name, inputs)
+        except UserError:
+            raise
+        except Exception as error:  # libraries raise kinds of their own
+            shapes = ", ".join(f"{key} {list(value.shape)}" for key, value in inputs.items())
+            said = shortened(" ".join(str(error).split()), 200)
+            raise UserError(f"{name}{self.ending} cannot be run on {shapes}: {said}") from error
 
     def __call__(self, **inputs: npt.NDArray[Any]) -> Arrays:
         """Run the model on what its forward takes in transformers, as numpy arrays.

@@ -46,8 +46,8 @@ class OnnxModel(Graphs):
             )
         )
 
-    def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        """Run one graph, see `Graphs.run`."""
+    def computed(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """See `Graphs`."""
         session = self.sessions[name]
         wanted = self.given([each.name for each in session.get_inputs()], inputs)
         names = [each.name for each in session.get_outputs()]

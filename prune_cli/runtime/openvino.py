@@ -41,8 +41,8 @@ class OpenVinoModel(Graphs):
         core = openvino.Core()
         self.compiled = self.opened(lambda path: core.compile_model(path, "CPU", options))
 
-    def run(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        """Run one graph, see `Graphs.run`."""
+    def computed(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """See `Graphs`."""
         graph = self.compiled[name]
         made = graph(self.given([each.any_name for each in graph.inputs], inputs))
         return {each.any_name: made[each.any_name] for each in graph.outputs}

@@ -75,6 +75,9 @@ class Task(ABC):
     labels: ClassVar[tuple[str, ...]] = ()
     """Names of the classes in label order; none where there are none. A field where they are configured, or read by `fitted`."""
 
+    names_columns: ClassVar[str] = ""
+    """The options that name the columns, as a message says it; empty where their names are given by the format."""
+
     def problems(self) -> Iterator[str]:
         """What is wrong with the values beyond their types; each message begins with the field."""
         if not self.evaluation_splits:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from prune_cli.errors import UserError, shortened
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged, refuse_other_labels
@@ -43,6 +43,8 @@ class TextClassification(Task):
         metrics: Names of the metrics, functions of `prune_cli.tasks.metrics`, the primary one among them.
         max_length: Longest model input in tokens, > 2; longer ones are cut.
     """
+
+    names_columns: ClassVar[str] = "task.text_columns and task.label_column name others"
 
     text_columns: tuple[str, ...]
     labels: tuple[str, ...] | None = None  # pyright: ignore[reportIncompatibleVariableOverride]  # configured, or `fitted`
@@ -143,6 +145,8 @@ class TextClassification(Task):
             if labels is not None and not any(map(_is_number, labels)):
                 refuse_other_labels(self, labels)
             return self
+        if labels is None and rows and not said:
+            return self  # what is wrong with them is told record by record
         made = replace(self, labels=tuple(labels) if labels is not None else _classes(said, self.label_column))
         if problems := list(made.problems()):
             raise UserError(*(f"task.{problem}" for problem in problems))
@@ -437,6 +441,10 @@ def _classes(values: Sequence[Any], column: str) -> tuple[str, ...]:
         )
     if not names:
         raise UserError(f"{where}: there is none. Name the column of the classes with task.label_column=...")
+    if len(names) == 1:
+        raise UserError(
+            f"{where} is always {names[0]}: there is nothing to tell apart. Give records of two classes at least."
+        )
     if len(names) > max(_FEW, len(values) / 2):
         raise UserError(
             f"{where} has {len(names):,} different values in {len(values):,} records: that is no set of classes. Name another"

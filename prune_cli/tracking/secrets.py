@@ -16,7 +16,7 @@ _ASSIGNMENT = re.compile(rf"(?i)((?:^|[\s_.+?&,;'\"({{-]){_NAME}=)[^\s&]+")
 _KNOWN_SHAPES = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{16})\b"
 )
-_LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s]+@")
+_LOGIN_IN_URL = re.compile(r"(?<=[A-Za-z]:/)(/?)[^/\s]+@")  # a Path makes one slash of two
 _SHORTEST_SECRET = 8
 """Characters; a shorter value of an environment variable would hide innocent text."""
 
@@ -62,7 +62,7 @@ def _redact(value: Any, secrets: list[str]) -> Any:
         value = value.replace(secret, HIDDEN)
     value = _KNOWN_SHAPES.sub(HIDDEN, value)
     value = _ASSIGNMENT.sub(rf"\1{HIDDEN}", value)
-    return _LOGIN_IN_URL.sub(f"{HIDDEN}@", value)
+    return _LOGIN_IN_URL.sub(rf"\1{HIDDEN}@", value)
 
 
 def _secrets_of_environment() -> list[str]:

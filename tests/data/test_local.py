@@ -177,7 +177,8 @@ def test_missing_column_in_parquet(folder: Path, glue_task):
     (folder / "train.jsonl").unlink()
     pq.write_table(pa.table({"sentence": ["a"], "label": [1]}), folder / "train.parquet")
     assert load_problems(folder, glue_task("mrpc")) == (
-        f"{folder / 'train.parquet'}: record 1: no column `sentence1`, `sentence2`; there are `sentence`, `label`.",
+        f"{folder / 'train.parquet'}: record 1: no column `sentence1`, `sentence2`; there are `sentence`, `label`"
+        " (task.text_columns and task.label_column name others).",
     )
 
 
@@ -204,7 +205,7 @@ def test_bad_cells_in_csv(folder: Path, glue_task):
     [
         ("Text,LABEL\na,x\n", None),
         ("a b,x\nc,y\nd,x\n", "no column `text`, `label`; there are `a b`, `x` (its first line names the columns,"),
-        ("text|label\na|x\n", "parted by commas)"),
+        ("text|label\na|x\n", "parted by commas;"),
         ("Text,TEXT,label\na,b,x\n", "no column `text`; there are `Text`, `TEXT`, `label`"),
     ],
 )

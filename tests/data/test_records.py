@@ -35,7 +35,8 @@ def test_every_bad_record_is_told_in_order_with_its_place(glue_task):
         "here:12: torn.",
         "here:13: `sentence1` is an integer (3), not text.",
         "here:14: not an object with named columns but a list.",
-        "here:15: no column `sentence2`, `label`; there are `sentence1`, `x`.",
+        "here:15: no column `sentence2`, `label`; there are `sentence1`, `x`"
+        " (task.text_columns and task.label_column name others).",
     )
 
 

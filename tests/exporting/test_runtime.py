@@ -24,7 +24,7 @@ class Recited(Graphs):
     def __init__(self, names: list[str]) -> None:
         self.folder, self.names = Path("here"), names
 
-    def run(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
+    def computed(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
         if name == "encoder_model":
             return {"last_hidden_state": inputs["input_ids"]}
         written = inputs["decoder_input_ids"].shape[1] - 1
@@ -57,3 +57,8 @@ def test_inputs_that_are_left_out() -> None:
     assert given["token_type_ids"].shape == ids.shape
     with pytest.raises(UserError, match="the model of here reads attention_mask, which is not given"):
         model.given(["input_ids", "attention_mask"], {"input_ids": ids})
+
+
+def test_what_a_library_says_of_inputs_that_it_cannot_take() -> None:
+    with pytest.raises(UserError, match=r"model.none cannot be run on input_ids \[1, 3\]: 'decoder_input_ids'"):
+        Recited(["model"])(input_ids=np.asarray([[1, 2, 3]]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from prune_cli.tracking.secrets import redact
@@ -25,6 +27,7 @@ def test_other_names_stay(name: str) -> None:
         ("hf_" + "aB3" * 10, "[hidden]"),
         ("see ghp_" + "a" * 36, "see [hidden]"),
         ("https://me:pw@host/models", "https://[hidden]@host/models"),
+        (str(Path("https://me:pw@host/models")), "https:/[hidden]@host/models"),
         ("+model.token=abc", "+model.token=[hidden]"),
         ("https://me:p@w@host/models?token=abc&x=1", "https://[hidden]@host/models?token=[hidden]&x=1"),
         ("model.name=some/tokenizer", "model.name=some/tokenizer"),
