@@ -175,8 +175,9 @@ def _column(values: Sequence[Any]) -> pa.Array:
     kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pa.array(values, pa.string())
+    large = any(isinstance(value, int) and abs(value) > 2**62 for value in values)  # more than Arrow's numbers hold
     for type_, arrow in (({bool}, pa.bool_()), ({int}, pa.int64()), ({int, float}, pa.float64()), ({str}, pa.string())):
-        if kinds <= type_ and not (arrow == pa.int64() and any(abs(v) > 2**62 for v in values if v is not None)):
+        if kinds <= type_ and not (large and int in type_):
             return pa.array(values, arrow)
     texts = [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
     return pa.array(texts, pa.string())

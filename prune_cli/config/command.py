@@ -71,7 +71,7 @@ class _Commands:
 def _chosen(config: Mapping[str, Any], known: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """The options that a run took: the experiment first, for the others win over it."""
     choices = config.get("choices")
-    if not isinstance(choices, Mapping) or "task" not in choices:
+    if not isinstance(choices, Mapping) or choices.get("task") is None:
         raise UserError(
             "config.yaml does not say which options the run took: it is broken, or of another version of prune"
         )

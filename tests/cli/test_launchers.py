@@ -109,3 +109,17 @@ def test_a_killed_worker_takes_no_other_job_with_it(tmp_path: Path) -> None:
     assert process.returncode == 0, told
     [sweep] = folder.glob(".multirun/*/sweep.json")
     assert [job["status"] for job in json.loads(sweep.read_text())["jobs"]] == ["done"] * 3
+
+
+def test_workers_end_with_the_process_that_launched_them(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    folder = tmp_path / "runs"
+    grid = ("trainer.max_steps=5000", "trainer.save_steps=5000", "seed=1,2")
+    process = launched(folder, *grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    at_work(process, folder, "popen_loky")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    assert list(folder.glob("*/checkpoints/checkpoint-*")), "what was at work wrote a checkpoint"
