@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
 BEST = ("task=stsb", "trainer.keep=best", "trainer.eval_steps=5", "schedule.final=30")
 
 
-def test_the_best_weights_are_kept_with_all_their_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_weights_are_kept_with_all_their_zeros(tmp_path: Path) -> None:
     outcome = do(tmp_path / "whole", *BEST)
     result = outcome.result
     assert result["kept_step"] < result["steps"] == 60
@@ -226,32 +227,35 @@ def test_the_best_weights_are_kept_with_all_their_zeros(tmp_path: Path, monkeypa
     last = do(tmp_path / "last", *BEST, "trainer.keep=last")
     assert last.result["metric"] < result["metric"]
 
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "finish", dies(RunFolder.finish, 1))
-        with pytest.raises(Killed):
-            do(tmp_path / "killed", *BEST)
-    assert_same_end(outcome, do(tmp_path / "killed", *BEST))
+
+PATIENT = (
+    "sparsity=0",
+    "trainer.patience=2",
+    "trainer.max_steps=200",
+    "trainer.eval_steps=5",
+    "trainer.save_steps=5",
+)
 
 
-def test_a_dense_run_stops_where_it_gets_no_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = (
-        "sparsity=0",
-        "trainer.patience=2",
-        "trainer.max_steps=200",
-        "trainer.eval_steps=5",
-        "trainer.save_steps=5",
-    )
-    outcome = do(tmp_path / "whole", *wanted)
+def test_a_dense_run_stops_where_it_gets_no_better(tmp_path: Path) -> None:
+    outcome = do(tmp_path, *PATIENT)
     metrics = [record["eval_f1"] for record in history_of(outcome) if "eval_f1" in record]
     assert outcome.result["steps"] < 200
     assert max(metrics[:-3]) >= max(metrics[-3:])  # the last is evaluated once more, as every last step is
+    with pytest.raises(UserError, match=r"trainer\.patience=2 is for dense runs"):
+        config_of(tmp_path, "trainer.patience=2")
+
+
+@exhaustive
+@pytest.mark.parametrize("wanted", [BEST, PATIENT], ids=["keep", "patience"])
+def test_killed_at_its_end_it_ends_the_same(
+    wanted: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "finish", dies(RunFolder.finish, 1))
         with pytest.raises(Killed):
             do(tmp_path / "killed", *wanted)
-    assert_same_end(outcome, do(tmp_path / "killed", *wanted))
-    with pytest.raises(UserError, match=r"trainer\.patience=2 is for dense runs"):
-        config_of(tmp_path, "trainer.patience=2")
+    assert_same_end(do(tmp_path / "whole", *wanted), do(tmp_path / "killed", *wanted))
 
 
 def test_logging_evaluating_and_saving_do_not_change_training(tmp_path: Path) -> None:
