@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 
 import psutil
 import transformers
@@ -29,13 +33,46 @@ def peak_memory(runtime: Runtime, candidate: Candidate, inputs: Arrays) -> int:
     # Forked from a process that has only imported what takes long: one that has run something has threads, which a fork loses
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    with _deaf_to_interrupts():
+        forkserver.ensure_running()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_tell, args=(sender, runtime, candidate.unloaded(), inputs))
+    process.start()
+    sender.close()
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            return pool.submit(_grown, runtime, candidate.unloaded(), inputs).result()
-    except BrokenProcessPool as error:
+        told = receiver.recv()
+    except EOFError as error:
         raise UserError(
             "the process that looked at a model's memory was killed, most likely for want of it: --runtime NAME,... loads fewer"
         ) from error
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(told, Exception):
+        raise told
+    return told
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C, as what is started within then does for good: it prints no traceback of its own, and ends with us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _tell(sender: Connection, runtime: Runtime, candidate: Candidate, inputs: Arrays) -> None:
+    try:
+        told: int | Exception = _grown(runtime, candidate, inputs)
+    except Exception as error:  # noqa: BLE001, whatever it is, it is raised where it is waited for
+        told = error
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        sender.send(told)
 
 
 def _grown(runtime: Runtime, candidate: Candidate, inputs: Arrays) -> int:

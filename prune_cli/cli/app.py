@@ -14,7 +14,8 @@ from typer.core import TyperGroup
 
 from prune_cli import __version__
 from prune_cli.cli import completion
-from prune_cli.cli.failures import INTERRUPTED, failure_of, noting_interrupts, show, traceback_wanted
+from prune_cli.cli.failures import INTERRUPTED, failure_of, show, traceback_wanted
+from prune_cli.cli.interrupts import interrupted, noting_interrupts
 from prune_cli.cli.printer import printer
 from prune_cli.config.options import GROUPS
 
@@ -24,13 +25,13 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the one that was chosen."""
-        with noting_interrupts() as came:
+        with noting_interrupts():
             try:
                 return super().invoke(ctx)
             except typer.Exit:
                 raise
             except (KeyboardInterrupt, Exception) as error:
-                if not (isinstance(error, KeyboardInterrupt) or came):  # libraries make other exceptions of Ctrl-C
+                if not interrupted(error):
                     raise
                 printer(stderr=True).print("Stopped. The same command begins again.")
                 raise typer.Exit(INTERRUPTED) from None

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.cli import outputs
-from prune_cli.cli.printer import printer
+from prune_cli.cli.interrupts import steps
 from prune_cli.config.build import build
 from prune_cli.config.options import folders, names
 from prune_cli.config.suggest import did_you_mean
@@ -89,8 +89,8 @@ def show_bench(
     output = output or (first.folder.parent if alone else Path()) / "bench"
     with outputs.writing("--output", output):
         output.mkdir(parents=True, exist_ok=True)
-    with printer(stderr=True).status("loading") as status:
-        result = bench(sources, used, quick=quick, note=lambda doing: status.update(doing))
+    with steps("loading") as step:
+        result = bench(sources, used, quick=quick, note=step)
     console.print(table(result), soft_wrap=False)  # first of all: it took minutes
     with outputs.writing("--output", output):
         write_text(output / RESULT, json.dumps(result, indent=2) + "\n")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.cli import outputs
-from prune_cli.cli.printer import printer
+from prune_cli.cli.interrupts import steps
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Exported, Wanted, export
 from prune_cli.exporting.hub import checked_name, put_together, upload
@@ -67,8 +67,8 @@ def show_export(
     name = wanted.format + ("-int8" if wanted.int8 else "") + (f"-{wanted.dtype}" if wanted.dtype != "fp32" else "")
     output = output or (run if (run / "model").is_dir() else Path()) / "exports" / name
     source = source_of(run, overrides, config_dir)
-    with printer(stderr=True).status("loading") as status:
-        made = export(source, wanted, output, lambda doing: status.update(doing))
+    with steps("loading") as step:
+        made = export(source, wanted, output, step)
     console.print(exported_table(made))
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
 
 from rich.console import Console
 from rich.text import Text
@@ -75,29 +73,6 @@ def carrying() -> Iterator[None]:
         yield
     except Exception as error:
         raise Carried(error) from error
-
-
-@contextlib.contextmanager
-def noting_interrupts() -> Iterator[list[int]]:
-    """Note each Ctrl-C, which raises KeyboardInterrupt as ever; DuckDB, for one, makes a RuntimeError of that.
-
-    Yields:
-        The signals that came so far.
-    """
-    came: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.default_int_handler(number, frame)
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # somebody ignores it, or handles it already
-        yield came
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield came
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def traceback_wanted() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -15,6 +16,7 @@ import pytest
 from datasets import Dataset
 
 import prune_cli
+from prune_cli.cli.interrupts import noting_interrupts, steps
 from prune_cli.config.options import GROUPS, names
 from prune_cli.paths import CONF
 from tests.made_runs import made_result
@@ -52,6 +54,20 @@ def test_ctrl_c_ends_a_command_with_one_line(
     monkeypatch.setattr("prune_cli.comparison.runs.found", stopped)
     ended = prune("show", ".", "--command")
     assert (ended.code, ended.out, ended.err) == (130, "", "Stopped. The same command begins again.\n")
+
+
+@pytest.mark.usefixtures("signals_of_a_terminal")
+def test_a_ctrl_c_that_a_library_swallows_stops_at_the_next_step() -> None:
+    done: list[str] = []
+    with noting_interrupts(), steps("first") as step, pytest.raises(KeyboardInterrupt):
+        step("second")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        done.append("second")
+        step("third")
+    assert done == ["second"]
+    with noting_interrupts(), steps("of the next command") as step:
+        step("undisturbed")
 
 
 def test_the_version_is_told(prune: Any) -> None:
