@@ -14,6 +14,7 @@ from prune_cli.comparison.runs import Run
 from prune_cli.comparison.significance import in_words
 from prune_cli.comparison.ways import panels
 from prune_cli.errors import shortened
+from prune_cli.report.formats import counted
 from prune_cli.report.names import block_and_matrix
 from prune_cli.report.samples import one_line
 
@@ -44,7 +45,7 @@ def payload(runs: Sequence[Run], comparison: Comparison, commands: Sequence[str]
     )
     numbers = {str(run.path): number for number, run in enumerate(runs)}
     return {
-        "summary": f"{len(runs)} runs: {', '.join(f'{count} {state}' for state, count in states.items())}.",
+        "summary": f"{counted(len(runs), 'run')}: {', '.join(f'{count} {state}' for state, count in states.items())}.",
         "keys": keys,
         "findings": in_words(comparison),
         "panels": _panels(comparison),

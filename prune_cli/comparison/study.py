@@ -20,6 +20,7 @@ from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
 from prune_cli.plain import from_yaml
+from prune_cli.report.formats import counted
 from prune_cli.tracking.secrets import redact, without_folders
 
 FILE = "study.yaml"
@@ -171,8 +172,7 @@ def measured(runs: Sequence[Run]) -> str:
     machines = dict.fromkeys(_machine(run.result) for run in runs)
     versions = dict.fromkeys(_versions(run.result) for run in runs)
     when = f" on {days[0]}" if len(days) == 1 else f" from {days[0]} to {days[-1]}" if days else ""
-    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    return f"{count}, measured{when}; {'; '.join(machines)}; {'; '.join(versions)}.\n"
+    return f"{counted(len(runs), 'run')}, measured{when}; {'; '.join(machines)}; {'; '.join(versions)}.\n"
 
 
 def _machine(result: Mapping[str, Any]) -> str:

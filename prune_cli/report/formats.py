@@ -29,6 +29,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(count: int, what: str) -> str:
+    """How many there are of something.
+
+    >>> counted(1, "run"), counted(2_000, "run")
+    ('1 run', '2,000 runs')
+    """
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def size(count: float) -> str:
     """Bytes in decimal units, three digits or more.
 

@@ -5,6 +5,7 @@
   const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "cross"];
   const DASHES = ["solid", "dot", "dash", "longdash", "dashdot"];
   const ROWS = 200; // of the table at a time
+  const NARROW = 500; // pixels
   const MOST = 8; // curves at a time
   const PAPER = 680; // pixels of a page's width
   const HEAT_FROM = 40, HEAT_STEPS = 200; // see history.py: a sparsity is one character
@@ -47,20 +48,23 @@
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("--ink").trim(), line = style.getPropertyValue("--line").trim();
     const axis = { gridcolor: line, linecolor: line, zeroline: false, automargin: true };
+    const soft = style.getPropertyValue("--soft").trim();
     return {
-      ink, soft: style.getPropertyValue("--soft").trim(), axis,
+      ink, soft, axis,
       layout: {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 13 },
         margin: { l: 56, r: 12, t: 10, b: 44 }, hovermode: "closest",
         legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
         hoverlabel: { font: { size: 13 } },
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: ink },
       },
     };
   };
   const draw = (place, traces, layout, label) => {
     place.setAttribute("role", "img");
     place.setAttribute("aria-label", label);
-    return Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, displayModeBar: "hover",
+    const bar = place.clientWidth < NARROW ? false : "hover";  // it would hide the legend of a narrow chart
+    return Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, displayModeBar: bar,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
   };
   const kept = (sparsity) => -Math.log10(Math.max(1 - sparsity, 1e-3));
