@@ -310,6 +310,8 @@ def precision_for(
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             task.head.outputs(cast("nn.Module", model), batch)
     except RuntimeError as error:
+        with torch.no_grad():
+            task.head.outputs(cast("nn.Module", model), batch)  # what fails in float32 too is raised as it is
         why = f"{type(model).__name__} cannot compute in bf16 ({first_line(error)})"
         if config.trainer.precision == "bf16":
             raise UserError(f"trainer.precision=bf16: {why}. Give trainer.precision=fp32") from error

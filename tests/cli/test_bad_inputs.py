@@ -81,6 +81,8 @@ def change(path: Path, how: Any) -> None:
         case {"folder": True}:
             path.unlink(missing_ok=True)
             path.mkdir(exist_ok=True)
+        case {"link": True}:
+            path.symlink_to(path.rename(path.with_suffix(".there")))
         case {"file": True}:
             shutil.rmtree(path, ignore_errors=True)
             path.touch()
@@ -206,7 +208,7 @@ def test_a_model_that_cannot_be_used(case: dict[str, Any], prune: Prune, tmp_pat
     refused(prune, case, [*words, *others])
 
 
-@cases("finished")
+@cases("finished", every=2)
 def test_what_a_run_left_behind_is_broken(case: dict[str, Any], prune: Prune, tmp_path: Path, made: Path) -> None:
     [run] = (made / "finished").glob("mrpc*")
     shutil.copytree(run, tmp_path / "run")
