@@ -26,6 +26,7 @@ from prune_cli.config.compose import choices_of, without_hydra
 from prune_cli.config.identity import identity, run_name
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import UserError
+from prune_cli.tracking.secrets import HIDDEN
 
 POLL = 1.0
 """Seconds between two looks at runs that other processes are at."""
@@ -171,7 +172,7 @@ class Jobs:
             with told:
                 given = [
                     self._given.get(job.number, job.overrides) for job in batch
-                ]  # of an earlier launch, what is written
+                ]  # of an earlier launch, as written
                 self._launcher.launch(given, initial_job_idx=batch[0].number - 1)
         except Exception as error:  # noqa: BLE001  # launchers raise what their libraries do; it is told by who called
             return error
@@ -190,8 +191,8 @@ class Jobs:
                 self._end(job, end.status, problems=end.problems, code=end.code)
             elif self._may_be_finished(job, done) and (result := self._finished(Path(job.folder))) is not None:
                 self._end(job, "skipped", result=result)
-            else:
-                left[job.folder] = job
+            elif job.number in self._given or not any(HIDDEN in override for override in job.overrides):
+                left[job.folder] = job  # a job of an earlier launch that was given a secret waits for the same command
         return list(left.values())
 
     def _plan(self, number: int, overrides: Sequence[str]) -> Job:

@@ -136,6 +136,17 @@ def test_jobs_that_an_earlier_launch_left_waiting_are_launched_too(make: Any) ->
     assert statuses(second) == ["done"] * 3
 
 
+def test_a_secret_that_is_not_written_down_is_not_guessed(make: Any) -> None:
+    first, _ = make(finishes, "seed=1,2")
+    second, launcher = make(finishes, "seed=3")
+    left = [moved(job, "waiting", number=job.number + 1) for job in first.all]
+    hidden = moved(left[0], "waiting", overrides=[*left[0].overrides, "tracking.project=https://[hidden]@host/p"])
+    Sweep(second.folder).plan([*second.all, hidden, left[1]])
+    second.carry_out()
+    assert launcher.batches == [[1, 3]]
+    assert statuses(second) == ["done", "waiting", "done"]
+
+
 def test_overwriting_makes_every_run_again_and_once(make: Any) -> None:
     make(finishes, "seed=1,2")[0].carry_out()
     jobs, launcher = make(finishes, "sparsity=0", "criterion=pins,magnitude", "overwrite=true")

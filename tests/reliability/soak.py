@@ -19,7 +19,7 @@ import re
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,11 +187,11 @@ def main() -> int:
         runs, commands = Path(folder) / "runs", Path(folder) / "commands"
         runs.mkdir()
         soak = Soak(runs, options.seed)
-        of_runs = {name: soak.scenario(name, kills) for name, kills in _shared(options.kills, SCENARIOS)}
+        of_runs = _each(soak.scenario, SCENARIOS, options.kills, console)
         console.print(_table("scenario", ("runs", "kills", *PHASES), of_runs, form))
         commands.mkdir()
         interrupted = Interrupted(commands, options.seed)
-        of_commands = {name: interrupted.command(name, count) for name, count in _shared(options.kills, COMMANDS)}
+        of_commands = _each(interrupted.command, COMMANDS, options.kills, console)
         console.print(_table("command", ("calls", *SIGNALS, *LEFT), of_commands, form))
     differences = [each for tally in [*of_runs.values(), *of_commands.values()] for each in tally.differences]
     for difference in differences:
@@ -199,10 +199,13 @@ def main() -> int:
     return int(bool(differences))
 
 
-def _shared(count: int, names: Iterable[str]) -> list[tuple[str, int]]:
-    """So many interruptions, shared among names; each gets one at least."""
-    names = list(names)
-    return [(name, max(1, count // len(names) + (number < count % len(names)))) for number, name in enumerate(names)]
+def _each(work: Callable[[str, int], Tally], names: Collection[str], count: int, console: Console) -> dict[str, Tally]:
+    """Share so many interruptions among names, one at least to each, and say how far it is."""
+    tallies = {}
+    for number, name in enumerate(names):
+        tallies[name] = work(name, max(1, count // len(names) + (number < count % len(names))))
+        console.print(f"{name}: {len(tallies[name].differences)} differences")
+    return tallies
 
 
 def _table(what: str, columns: Sequence[str], tallies: Mapping[str, Tally], form: box.Box) -> Table:
