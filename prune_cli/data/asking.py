@@ -78,7 +78,7 @@ def asked_rows(task: Task, rows: Iterable[Placed]) -> list[Mapping[str, Any]]:
 
 
 def _split(task: Task, file: Path) -> Split:
-    path, ending = file.expanduser(), file.suffix
+    path, ending = file.expanduser(), file.suffix.lower()
     if file == STDIN:
         return _lines("standard input", sys.stdin.buffer.read(), plain=False)
     known = {name: kind for name, kind in task.columns.items() if name in task.inputs}

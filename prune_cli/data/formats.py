@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,8 @@ def parsed(line: bytes | str) -> Any:
         line: Without its end.
     """
     try:
-        return _whole(json.loads(line, object_pairs_hook=unique), line)
+        text = line.removeprefix(BOM_UTF8).decode() if isinstance(line, bytes) else line  # json would guess UTF-16
+        return _whole(json.loads(text, object_pairs_hook=unique), text)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if error.lineno > 1 else ""
         return Unreadable(f"broken JSON, {error.msg} at {line}column {error.colno}")
@@ -77,14 +79,13 @@ def parsed(line: bytes | str) -> Any:
         return Unreadable("a number of thousands of digits")
 
 
-def _whole(row: Any, line: bytes | str) -> Any:
+def _whole(row: Any, line: str) -> Any:
     """What a line says, unless it holds half a character, which JSON can spell and nothing can write.
 
     Raises:
         UnicodeEncodeError: If it does.
     """
-    spelt = line.decode(errors="replace") if isinstance(line, bytes) else line
-    if "\\ud" in spelt.lower():
+    if "\\ud" in line.lower():
         json.dumps(row, ensure_ascii=False).encode()
     return row
 
@@ -110,19 +111,19 @@ def _repeated(names: Sequence[str]) -> str:
 
 
 def read_csv(file: Path, columns: Mapping[str, type]) -> Split:
-    """Read a CSV file, the first line of which names the columns.
+    """Read a CSV file, the first line of which that is not blank names the columns.
 
     The separator is a comma or, where the first line has none, a semicolon or a tab; or what a line `sep=` before it says, as
     Excel writes one. Where blanks follow the separators of the first line, those before a cell are no part of it.
     """
     text = _decoded(file)
-    told = re.match(r"sep=(.)\r?\n", text)
-    text = text[told.end() :] if told else text
+    begin = re.match(r"(?:\s*\n)?(?:sep=(.)\r?\n)?", text)
+    assert begin is not None  # all of it may be missing
+    text = text[begin.end() :]
     header = text.partition("\n")[0]
-    separator = told[1] if told else next((mark for mark in ",;\t" if mark in header), ",")
-    return _table(
-        file, text, columns, int(told is not None), delimiter=separator, skipinitialspace=f"{separator} " in header
-    )
+    separator = begin[1] or next((mark for mark in ",;\t" if mark in header), ",")
+    before = begin[0].count("\n")
+    return _table(file, text, columns, before, delimiter=separator, skipinitialspace=f"{separator} " in header)
 
 
 def read_tsv(file: Path, columns: Mapping[str, type]) -> Split:

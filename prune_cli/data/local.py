@@ -81,7 +81,7 @@ class Local(Extra):
 
     def _missing_of_file(self, task: Task, training: bool) -> list[str]:
         problems = []
-        if self._path.suffix not in task.formats:
+        if self._path.suffix.lower() not in task.formats:
             problems.append(
                 f"data.path={self.path} is no file of records: give one that ends in {', '.join(task.formats)}."
             )
@@ -131,7 +131,7 @@ class Local(Extra):
         return checked(replace(task, evaluation_splits=(evaluated,)), parts, labels, learned)
 
     def _read(self, task: Task, file: Path) -> Split:
-        return read(task.formats[file.suffix], file, task.columns)
+        return read(task.formats[file.suffix.lower()], file, task.columns)
 
     @property
     def _path(self) -> Path:
@@ -142,7 +142,8 @@ class Local(Extra):
         return (self._path.parent if self._path.is_file() else self._path) / LABELS
 
     def _files(self, task: Task, split: str) -> list[Path]:
-        return [file for suffix in task.formats if (file := self._path / f"{split}{suffix}").is_file()]
+        there = [file for file in sorted(self._path.iterdir()) if file.stem == split and file.is_file()]
+        return [file for suffix in task.formats for file in there if file.suffix.lower() == suffix]
 
 
 def _named_in(split: Split, task: Task) -> Sequence[str] | None:

@@ -78,16 +78,17 @@ def checked(
             for name, split in splits.items()
         }
     training = splits.get("train", Split([], str, ""))
-    if "train" in splits and not training.rows:
-        raise UserError(*told([(training.origin, "no records")], training.origin))
     rows = [row for row in (training.rows if learned is None else learned) if isinstance(row, Mapping)]
-    task = task.fitted(rows, labels)
+    if rows or "train" not in splits:
+        task = task.fitted(rows, labels)
+    settled = "train" not in splits or (rows and task.labels is not None)
     datasets: dict[str, Dataset] = {}
-    wrong: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    wrong: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
     for name, split in splits.items():
-        datasets[name], found = _build(task, split)
-        columns = "; ".join(filter(None, (split.header, task.names_columns)))
-        wrong.setdefault((split.origin, columns), []).extend(found)  # of parts of one file, together
+        if settled or split.origin == training.origin:  # otherwise what is wrong there alone can be told
+            datasets[name], found = _build(task, split)
+            columns = "; ".join(filter(None, (split.header, task.names_columns)))
+            wrong.setdefault((split.origin, columns), {}).update(dict.fromkeys(found))  # of parts of one file, together
     if problems := [problem for (origin, columns), found in wrong.items() for problem in told(found, origin, columns)]:
         raise UserError(*problems)
     for note in task.notes(rows):

@@ -204,13 +204,14 @@ def test_bad_cells_in_csv(folder: Path, glue_task):
     ("text", "problem"),
     [
         ("Text,LABEL\na,x\n", None),
+        ("\n \r\nsep=;\ntext;label\na;x\n", None),
         ("a b,x\nc,y\nd,x\n", "no column `text`, `label`; there are `a b`, `x` (its first line names the columns,"),
         ("text|label\na|x\n", "parted by commas;"),
         ("Text,TEXT,label\na,b,x\n", "no column `text`; there are `Text`, `TEXT`, `label`"),
     ],
 )
 def test_columns_of_a_csv_are_read_or_told_once(text: str, problem: str | None, tmp_path: Path, glue_task):
-    (file := tmp_path / "data.csv").write_text(text + text.partition("\n")[2] * 9)
+    (file := tmp_path / "data.csv").write_text(text + text.splitlines(keepends=True)[-1] * 9)
     task = glue_task("sst2", text_columns=["text"], label_column="label", labels=["x", "y"])
     source = Local(str(file), holdout=0.2)
     if problem is None:
