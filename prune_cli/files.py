@@ -102,7 +102,7 @@ def written(path: Path) -> Iterator[Path]:
             with filled.open("rb") as source, path.open("wb") as stream:
                 shutil.copyfileobj(source, stream)
         return
-    path = path.resolve()
+    path = resolved(path)
     temporary = _own_name(path)
     try:
         yield temporary
@@ -124,7 +124,7 @@ def filled(folder: Path) -> Iterator[Path]:
     Yields:
         An empty folder to fill.
     """
-    folder = folder.resolve()
+    folder = resolved(folder)
     temporary = _own_name(folder)
     try:
         temporary.mkdir(parents=True)
@@ -143,6 +143,18 @@ def write_text(path: Path, text: str) -> None:
     """
     with written(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def resolved(path: Path) -> Path:
+    """What a path leads to, whole.
+
+    Raises:
+        OSError: If links lead around in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # Python before 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
 
 
 def is_stream(path: Path) -> bool:

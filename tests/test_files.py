@@ -89,3 +89,9 @@ def test_new_files_and_folders_can_be_read_by_those_whom_the_umask_lets(tmp_path
         os.umask(before)
     modes = {path: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
     assert set(modes.values()) == {0o755, 0o644}
+
+
+def test_links_in_a_circle_are_an_error_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OSError, match="symbolic links"):
+        write_text(tmp_path / "link", "text")

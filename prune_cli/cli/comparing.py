@@ -107,6 +107,8 @@ def _show_query(database: DuckDBPyConnection, sql: str, form: Form, console: Con
         raise UserError(f"--sql prints a table, --csv or --json: leave --{form} out")
     try:
         answer = database.execute(sql)
+        if answer is None:  # comments alone
+            raise UserError(f"--sql {sql} asks nothing: give a query, such as 'SELECT name, metric FROM runs'")
         names = [name for name, *_ in answer.description or ()]
         rows = answer.fetchall()
     except duckdb.Error as error:

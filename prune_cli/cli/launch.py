@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 import traceback
@@ -16,7 +17,7 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
@@ -70,7 +71,10 @@ def launch(
     if not inspect:
         return _launch(overrides, multirun, config_dir).code
     overrides = [expand_home(override) for override in overrides]
-    diagnose(overrides, config_dir, values=False)
+    cfg = diagnose(overrides, config_dir, values=False)
+    for option, key in itertools.pairwise(inspect):
+        if option == "--package" and key != "_global_" and OmegaConf.select(cfg, key) is None:
+            raise UserError(f"--package {key}: nothing is there (--cfg job prints all keys)")
     _hand_to_hydra([*overrides, *_options(config_dir), *inspect])
     return 0
 

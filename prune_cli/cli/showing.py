@@ -26,13 +26,13 @@ def result_of(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is no run folder, or its run has not finished.
     """
-    from prune_cli.comparison.runs import places
+    from prune_cli.comparison.runs import places, read
 
     folder = RunFolder(path)
     if not folder.config.is_file():
         there = "there is no such folder"
         if path.is_dir():
-            first = next((place for place in places(path) if place != path), None)
+            first = next((place for place in places(path) if place != path and read(place) is not None), None)
             there = (
                 f"it holds runs, such as {first}: show one, or `prune compare {path}`"
                 if first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,10 +142,23 @@ def places(path: Path) -> Iterator[Path]:
 
     Args:
         path: A file, or a folder.
+
+    Raises:
+        UserError: If it is neither, or cannot be read. What cannot be read beneath it is passed over.
     """
-    if path.is_file():
-        yield path
-        return
+    try:
+        if path.is_file():
+            yield path
+            return
+        seen = {_inode(path)}
+        os.scandir(path).close()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    yield from _beneath(path, seen)
+
+
+def _beneath(path: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """As `places`, in a folder; links that lead around in a circle are followed once."""
     entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     names = {entry.name for entry in entries}
     if _CONFIG in names or _RESULT in names:
@@ -154,11 +168,20 @@ def places(path: Path) -> Iterator[Path]:
         yield from (folder for folder in _of_sweep(path / _SWEEP) if folder.is_dir())
         return
     for entry in entries:
-        if not entry.name.startswith("."):
+        if entry.name.startswith("."):
+            continue
+        with contextlib.suppress(OSError):
             if entry.is_dir():
-                yield from places(path / entry.name)
+                if (inode := _inode(path / entry.name)) not in seen:
+                    seen.add(inode)
+                    yield from _beneath(path / entry.name, seen)
             elif entry.name.endswith(".json"):
                 yield path / entry.name
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    told = path.stat()
+    return told.st_dev, told.st_ino
 
 
 def _of_sweep(file: Path) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from prune_cli.exporting.openvino import write_openvino
 from prune_cli.exporting.readme import readme
 from prune_cli.exporting.source import Inputs, Source
 from prune_cli.extras import needed
-from prune_cli.files import filled, write_text
+from prune_cli.files import filled, resolved, write_text
 from prune_cli.runtime.compact import load_compact
 from prune_cli.runtime.folders import first_line
 from prune_cli.runtime.sparse import FILE
@@ -121,14 +121,15 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
         raise UserError(*problems)
     if output.exists() and not (output / NOTE).is_file() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output} is there and is no export: give another folder, or remove it")
-    if output.resolve() in (place := source.folder.resolve(), *place.parents) or place in output.resolve().parents:
-        raise UserError(
-            f"--output {output} is the folder of the model itself, or one around it or in it: give another folder"
-        )
     if wanted.format in ("onnx", "openvino"):
         more = ("openvino", "nncf") if wanted.format == "openvino" else ()
         needed(f"--format {wanted.format}", wanted.format, "onnx", "onnxscript", "onnxruntime", *more)
     try:
+        there, place = resolved(output), resolved(source.folder)
+        if there in (place, *place.parents) or place in there.parents:
+            raise UserError(
+                f"--output {output} is the folder of the model itself, or one around it or in it: give another folder"
+            )
         with filled(output) as temporary:
             made = _filled(source, wanted, temporary, note)
             known_about = {

@@ -22,6 +22,13 @@ def test_runs_are_found_at_any_depth_but_not_in_hidden_folders_or_inside_a_run(t
     assert [run.name for run in found([tmp_path])] == ["deep", "near"]
 
 
+def test_links_in_a_circle_are_followed_once(tmp_path: Path) -> None:
+    made_run(tmp_path / "a", name="run")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "itself").symlink_to(tmp_path / "a" / "itself")
+    assert [run.name for run in found([tmp_path])] == ["run"]
+
+
 def test_a_run_in_two_places_counts_once(tmp_path: Path) -> None:
     made_run(tmp_path / "a", name="same")
     made_run(tmp_path / "b", name="same")
