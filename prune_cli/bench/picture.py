@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from prune_cli.report.names import metric_label
 
 _AREA = 200
 """Square points of the largest model."""
+_NEAR = 1.1
+"""Ways whose times have a smaller ratio, and whose metrics hardly differ, have one name."""
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
@@ -40,11 +42,16 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
             linewidths=1.5 if way["front"] else 0,
             edgecolors="black",
         )
-    for runtime in dict.fromkeys(way["runtime"] for way in ways):  # names of all would cover one another
-        fastest = min((way for way in ways if way["runtime"] == runtime), key=latency)
-        at = (1000 * latency(fastest), fastest["metric"] or 0.0)
+    for (milliseconds, metric), names in named(ways).items():  # names of all would cover one another
         axes.annotate(
-            runtime, at, xytext=(0, -13), textcoords="offset points", fontsize=6, ha="left", va="top", rotation=-30
+            "\n".join(names),
+            (milliseconds, metric),
+            xytext=(0, -13),
+            textcoords="offset points",
+            fontsize=6,
+            ha="left",
+            va="top",
+            rotation=-30,
         )
     for number, run in enumerate(runs):
         axes.scatter([], [], color=LINES[number % len(LINES)], alpha=0.6, label=run)
@@ -63,3 +70,23 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     axes.legend(fontsize=7, loc="best", frameon=False)
     with written(path) as temporary:
         figure.savefig(temporary, dpi=200)
+
+
+def named(ways: Sequence[Mapping[str, Any]]) -> dict[tuple[float, float], list[str]]:
+    """The names in the picture: of the fastest way in each runtime, where it is, or where one is whose name it would cover.
+
+    Args:
+        ways: Measured.
+
+    Returns:
+        Runtimes by milliseconds and metric.
+    """
+    fastest: dict[str, Mapping[str, Any]] = {}
+    for way in sorted(ways, key=latency):
+        fastest.setdefault(way["runtime"], way)
+    named: dict[tuple[float, float], list[str]] = {}
+    for runtime, way in fastest.items():
+        milliseconds, metric = 1000 * latency(way), way["metric"] or 0.0
+        near = (at for at in named if milliseconds < _NEAR * at[0] and abs(metric - at[1]) < 0.01)
+        named.setdefault(next(near, (milliseconds, metric)), []).append(runtime)
+    return named

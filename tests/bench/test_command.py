@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prune_cli.bench import bench
+from prune_cli.bench.picture import named
 from prune_cli.bench.tracked import ending
 from prune_cli.cli.app import app
 from prune_cli.errors import UserError
@@ -94,3 +95,9 @@ def test_what_cannot_be_measured_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert "pip install 'prune-lm[onnx]'" in str(done.exception)
     done = CliRunner().invoke(app, ["bench", str(run), "-o", str(tmp_path / "file")])
     assert str(done.exception) == f"--output {tmp_path / 'file'} cannot be written: File exists"
+
+
+def test_names_in_the_picture_do_not_cover_one_another() -> None:
+    said = [("a", 0.100, 0.8), ("b", 0.105, 0.8), ("b", 0.5, 0.8), ("c", 0.105, 0.7), ("d", 0.2, None)]
+    ways = [{"runtime": name, "metric": metric, "times": [{"median": time}]} for name, time, metric in said]
+    assert named(ways) == {(100.0, 0.8): ["a", "b"], (105.0, 0.7): ["c"], (200.0, 0.0): ["d"]}
