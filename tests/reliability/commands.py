@@ -124,5 +124,5 @@ def left_in(folder: Path, *, contents: bool) -> dict[str, str]:
         contents: Whether a file counts by what is in it, or only by its name.
     """
     parts = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    kept = {str(part): path for part, path in parts.items() if not part.parts[0].startswith(".prune-")}
+    kept = {str(place): path for place, path in parts.items() if not any(p.startswith(".prune-") for p in place.parts)}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() if contents else "" for name, path in kept.items()}
