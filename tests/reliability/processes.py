@@ -49,6 +49,7 @@ class Tally:
 
 
 def _start(work: Callable[[], Any], begun: Event, number: int, change: int | None, changes: Path, told: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
