@@ -59,7 +59,7 @@ format: $(STAMP) ## mend style and format where it can be done by machine
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: $(STAMP) ## kill runs at 50 random moments (ARGS="--kills 500"), cut the power at every one: about eight minutes
+soak: $(STAMP) ## kill runs and commands at 50 random moments each (ARGS="--kills 500"), cut the power at every one: ten minutes
 	$(TEST_ENV) $(BIN)/python -m tests.reliability $(ARGS)
 	POWER_CUTS=100000 $(TEST_ENV) $(BIN)/python -m pytest -n 2 tests/reliability/test_power.py
 
