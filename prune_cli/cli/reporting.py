@@ -13,7 +13,7 @@ from prune_cli.comparison.payload import payload
 from prune_cli.comparison.query import connect, row
 from prune_cli.comparison.runs import done, found
 from prune_cli.config.command import commands
-from prune_cli.report.formats import size
+from prune_cli.report.formats import counted, size
 from prune_cli.report.html import page
 
 
@@ -38,7 +38,4 @@ def write_report(paths: Sequence[Path], output: Path, title: str | None, config_
     heading = title or f"Pruning runs in {', '.join(path.resolve().name for path in paths)}"
     made = f"Made by prune-lm {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M}."
     outputs.write("--output", output, text := page(payload(runs, comparison, repeated), heading, made))
-    outputs.say(
-        output,
-        f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} in {output} ({size(len(text.encode()))}): open it in a browser",
-    )
+    outputs.say(output, f"{counted(len(runs), 'run')} in {output} ({size(len(text.encode()))}): open it in a browser")

@@ -64,10 +64,10 @@ def saved_run(
             overrides.append(f"{group}={chosen}")
         elif group == "task":  # of the user's own, folder not given: any will do, for the saved one replaces it
             overrides.append(f"task={known[0]}")
-    tracking = saved.get("tracking", {})
-    if tracking and "tracking" not in given:
+    tracking = found if isinstance(found := saved.get("tracking"), Mapping) else {}
+    if isinstance(trackers := tracking.get("trackers"), Mapping) and "tracking" not in given:
         known = names("tracking", folders(config_dir))
-        overrides.append(f"tracking=[{','.join(name for name in tracking.trackers if name in known)}]")
+        overrides.append(f"tracking=[{','.join(name for name in trackers if name in known)}]")
     cfg = diagnose(overrides, config_dir, values=False)
     values = OmegaConf.to_container(without_hydra(cfg))
     assert isinstance(values, dict)

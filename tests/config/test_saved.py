@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -63,6 +64,14 @@ def test_what_reads_a_run_tells_the_trackers_of_that_run(run: Path) -> None:
     OmegaConf.save(saved, run / "config.yaml")
     ((name, tracker),) = saved_run(run, [])[0].trackers.items()
     assert (name, type(tracker)) == ("tensorboard", TensorBoard), "no class is taken from the file"
+
+
+@pytest.mark.parametrize("tracking", [5, [1], None, {}, {"trackers": 5}, {"project": "mine"}], ids=str)
+def test_trackers_that_are_none_are_passed_over(tracking: Any, run: Path) -> None:
+    saved = OmegaConf.load(run / "config.yaml")
+    saved.tracking = tracking
+    OmegaConf.save(saved, run / "config.yaml")
+    assert list(saved_run(run, [])[0].trackers) == ["wandb"]
 
 
 def test_another_task_brings_its_own_values(run: Path) -> None:
