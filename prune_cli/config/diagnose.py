@@ -187,12 +187,13 @@ def _problems_of_values(cfg: DictConfig, keys: set[str], *, ask_source: bool) ->
         ask_source: See `RunConfig.from_hydra`.
     """
     problems: list[str] = []
-    package = OmegaConf.select(cfg, "model.package")
-    if "model.name" in keys and package is not None:
-        problems.append(
-            f"model.name={cfg.model.name} would not be used, for the chosen model comes from a package:"
-            f" add model.package=null ({package} otherwise)"
-        )
+    for key, value in (("package", "null"), ("wheels", "{}")):
+        if "model.name" in keys and (held := OmegaConf.select(cfg, f"model.{key}")):
+            others = held if isinstance(held, str) else ", ".join(map(str, held))
+            problems.append(
+                f"model.name={cfg.model.name} would not be used, for the chosen model comes from a package:"
+                f" add model.{key}={value} ({others} otherwise)"
+            )
     try:
         RunConfig.from_hydra(without_hydra(cfg), {}, ask_source=ask_source)
     except UserError as error:  # that a wrong task is no task, is told already

@@ -15,6 +15,7 @@ from prune_cli.config.build import build, construct
 from prune_cli.config.checks import (
     extra_problems,
     fit_problems,
+    missing_problems,
     output_problems,
     regularization_problems,
     shape_problems,
@@ -186,7 +187,7 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: 
     if ask_source and {"task", "data"} <= parts.keys():
         yield from parts["data"].missing(parts["task"], training=training)
     if ask_source and "model" in parts and not unfit:
-        yield from parts["model"].missing()
+        yield from missing_problems(parts["model"])
 
 
 def _plain(part: Any, node: Mapping[str, Any]) -> dict[str, Any]:

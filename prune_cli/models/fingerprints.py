@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LOADED = (".safetensors", ".gguf", ".json", ".txt", ".model", ".tiktoken", ".py", ".jinja")
+LOADED = (".safetensors", ".gguf", ".json", ".txt", ".model", ".tiktoken", ".py", ".jinja")
 """Endings of what makes a model or a tokenizer; cards, pickles and other formats of the same weights are not read."""
 _LARGE = 1 << 20  # bytes, from which a file's hash is remembered
 
@@ -36,7 +36,7 @@ def fingerprint(location: Location) -> str:
     files = [folder / location.gguf_file] if location.gguf_file else sorted(folder.iterdir())
     digest = hashlib.sha256()
     for path in files:
-        if path.suffix in _LOADED and not path.name.startswith(".") and path.is_file():
+        if path.suffix in LOADED and not path.name.startswith(".") and path.is_file():
             digest.update(f"{path.name}:{_hashed(path)}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 

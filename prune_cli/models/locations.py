@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from prune_cli.data.hub import probe
 from prune_cli.errors import UserError
+from prune_cli.files import checksum
 from prune_cli.models.architectures import told_architecture
+from prune_cli.models.fetching import place
 from prune_cli.plain import from_json
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     from prune_cli.models.architectures import Architecture
 
-_WEIGHTS = "model.safetensors"
+WEIGHTS = "model.safetensors"
+"""Name of the file with the weights, where there is one."""
 _CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"
 
@@ -87,31 +89,36 @@ def located(
     revision: str | None = None,
     package: str | None = None,
     folder: str = "model",
+    fetched: bool = False,
     gguf_file: str | None = None,
     sha256: str | None = None,
+    checked: bool = False,
 ) -> Location:
-    """Find a model: in its package where that is installed, else by its name, else as a GGUF file alone.
+    """Find a model: in its package where that is installed, in the cache where it was fetched, else by its name or as a file.
 
     Args:
         name: Folder, or id on the hub.
         revision: Commit or tag on the hub.
         package: Import name of a package that ships the model.
         folder: Folder inside that package.
-        gguf_file: GGUF file inside the package's folder or, where no package is named, inside the folder `name`; with
-            neither, the path of a file.
-        sha256: Expected SHA-256 of the package's weights; None to trust them.
+        fetched: Whether `prune fetch` can put it into the cache.
+        gguf_file: GGUF file inside the package's or the fetched folder or, where neither can be, inside the folder `name`;
+            without a name too, the path of a file.
+        sha256: SHA-256 of the weights of a package or of what is fetched; None to trust them.
+        checked: Read the weights and compare their hash.
 
     Raises:
         UserError: If there is no model, or it cannot be used.
     """
-    if package is not None:
-        shipped = package_folder(package, folder, sha256, gguf_file or _WEIGHTS)
-        if shipped is not None:
-            return _usable(Location(name=shipped, gguf_file=gguf_file))
+    if package is not None or fetched:
+        here = package_folder(package, folder) if package is not None else place(str(sha256))
+        if here is not None and here.is_dir():
+            if checked and sha256 is not None:
+                _check_weights(here / (gguf_file or WEIGHTS), sha256, package)
+            return _usable(Location(name=here, gguf_file=gguf_file))
         if name is None:
-            raise UserError(
-                f"the package {package} (model.package) is not installed, and there is no model.name to fall back on"
-            )
+            lacks = f"package {package} (model.package) is not installed" if package else "model is not fetched"
+            raise UserError(f"the {lacks}, and there is no model.name to fall back on")
         return Location(name=name, revision=revision)  # the GGUF file is the package's
     if name is not None:
         return _usable(Location(name=name, revision=revision, gguf_file=gguf_file))
@@ -165,7 +172,7 @@ def folder_problems(name: str) -> Iterator[str]:
     elif not any(folder.glob("*.safetensors")):
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         remedy = "convert its pickled weights, which are not safe to load" if pickled else "is it the right folder?"
-        yield f"it holds no weights ({_WEIGHTS}): {remedy}"
+        yield f"it holds no weights ({WEIGHTS}): {remedy}"
 
 
 def quantized(values: Mapping[str, Any]) -> str | None:
@@ -191,33 +198,26 @@ def _quantized_in(config: Path) -> str | None:
     return quantized(values) if isinstance(values, dict) else None
 
 
-def package_folder(package: str, folder: str, sha256: str | None, weights: str = _WEIGHTS) -> Path | None:
+def package_folder(package: str, folder: str) -> Path | None:
     """Find a model that an installed Python package ships, without importing the package.
 
     Args:
         package: Import name of the package.
         folder: Folder inside it.
-        sha256: Expected SHA-256 of the weights; None to trust them.
-        weights: File in that folder.
 
     Returns:
         The folder, or None where the package is not installed.
-
-    Raises:
-        UserError: If the weights are not those expected.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
-    path = Path(spec.submodule_search_locations[0]) / folder
-    if sha256 is not None:
-        with (path / weights).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256:
-            raise UserError(
-                f"{path / weights} has SHA-256 {found}, not {sha256} (model.sha256): reinstall the package {package}"
-            )
-    return path
+    return Path(spec.submodule_search_locations[0]) / folder
+
+
+def _check_weights(path: Path, sha256: str, package: str | None) -> None:
+    if (found := checksum(path)["sha256"]) != sha256:
+        remedy = f"reinstall the package {package}" if package else f"remove {path.parent}, and `prune fetch` it again"
+        raise UserError(f"{path} has SHA-256 {found}, not {sha256} (model.sha256): {remedy}")
 
 
 def hub_problems(name: str, revision: str | None) -> list[str]:

