@@ -106,3 +106,26 @@ class FrontierSweeper(_Sweeper):
 
         with carrying():
             return run_frontier([*self.params, *arguments], *self.given(), **self.options)
+
+
+@final
+class StudySweeper(_Sweeper):
+    """The runs of a study (`prune_cli.cli.study_runs`), whose options are in conf/hydra/sweeper/study.yaml."""
+
+    def __init__(self, params: Mapping[str, str] | None = None, **options: Any) -> None:
+        """Take what `hydra.sweeper` says.
+
+        Args:
+            params: Values by key, beside those of the command line.
+            options: The other arguments of `run_study`.
+        """
+        super().__init__(params)
+        self.options = options
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Make the runs of which no result is kept."""
+        from prune_cli.cli.failures import carrying
+        from prune_cli.cli.study_runs import run_study
+
+        with carrying():
+            return run_study(*self.given(), given=[*self.params, *arguments], **self.options)

@@ -115,6 +115,7 @@ def finish(
             "peak_memory_bytes": environment.peak_memory_bytes(),
             "small": small,
             "files": {f"model/{path.name}": path.stat().st_size for path in sorted(saved.glob("*.safetensors"))},
+            "computation": result.COMPUTATION,
             "versions": environment.versions(),
             "git_commit": environment.git_commit(),
             "machine": environment.machine(),

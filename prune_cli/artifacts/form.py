@@ -85,6 +85,7 @@ _OPTIONAL: Mapping[str, Right] = {
     "arithmetic": _or_none(_table_of(_is_number, "dense", "left", "share")),
     "precision": _is(str),
     "git_commit": _or_none(_is(str)),
+    "computation": _is_whole,
     "versions": _is(dict),
     "samples": _list_of(_has(expected=_is(str), predicted=_is(str), right=_is(bool))),
 }

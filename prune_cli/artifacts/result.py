@@ -19,6 +19,11 @@ FORMAT = 1
 """Version of the layout of result.json."""
 
 
+COMPUTATION = 2
+"""Version of what a run computes, raised by each change after which the same configuration ends with other bits on the same
+machine. 2 since the evaluations of few steps, new regressions, soft movement, oBERT and distances of states of 2026-11-29."""
+
+
 def count_zeros(folder: Path, matrices: Sequence[Matrix]) -> dict[str, int]:
     """Count the zeros of some matrices of a saved model.
 

@@ -422,13 +422,17 @@ def study_(
         str | None, typer.Argument(metavar="NAME", help="A folder of experiments/, or a path.", show_default=False)
     ] = None,
     overrides: Overrides = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option("--sweep", metavar="NAME", help="Only the runs of this sweep; may be repeated.")
+    ] = None,
+    where: Where = None,
     tables: Annotated[bool, typer.Option("--tables", help="Only write the README from the results.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only check: fail if a README differs from what its results give.")
     ] = False,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Run what is missing of a study, and write the tables and pictures of its README from the results."""
+    """Make the runs of a study of which no result is kept, keep each as it ends, and write its README from the results."""
     from prune_cli.cli import studying
     from prune_cli.errors import UserError
 
@@ -439,7 +443,8 @@ def study_(
     elif tables:
         studying.render(name)
     else:
-        raise typer.Exit(studying.carry_out(name, overrides or [], config_dir))
+        ended = studying.carry_out(name, overrides or [], config_dir, sweeps=sweep or [], where=where or [])
+        raise typer.Exit(ended)
 
 
 @app.command("status")

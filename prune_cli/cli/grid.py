@@ -23,7 +23,7 @@ from prune_cli.cli.following import following, in_this_process
 from prune_cli.cli.outcomes import Job, Status, Sweep, numbers
 from prune_cli.cli.printer import printer
 from prune_cli.config.compose import choices_of, without_hydra
-from prune_cli.config.identity import identity, run_name
+from prune_cli.config.identity import Contents, contents, identity, run_name
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import UserError
 from prune_cli.tracking.secrets import HIDDEN
@@ -120,6 +120,21 @@ class Jobs:
         job = self._plan(0, overrides)
         return job.result or None
 
+    def identified(self, overrides: Sequence[str]) -> tuple[RunConfig, Contents, Path]:
+        """What a run is, what it is made of, and the folder that it has or will have.
+
+        Args:
+            overrides: Of one value each.
+
+        Raises:
+            UserError: If the configuration cannot work.
+        """
+        cfg = self._config_loader.load_sweep_config(self._config, [*overrides])
+        HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in a user's configuration
+        config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg), ask_source=False)
+        found = contents(config)
+        return config, found, (config.output_dir / run_name(config, identity(config, found))).absolute()
+
     def add(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
         """Plan jobs.
 
@@ -189,7 +204,7 @@ class Jobs:
                 continue
             if (end := ends.get(job.folder)) is not None:
                 self._end(job, end.status, problems=end.problems, code=end.code)
-            elif self._may_be_finished(job, done) and (result := self._finished(Path(job.folder))) is not None:
+            elif self._may_be_finished(job, done) and (result := self.finished_in(Path(job.folder))) is not None:
                 self._end(job, "skipped", result=result)
             elif job.number in self._given or not any(HIDDEN in override for override in job.overrides):
                 left[job.folder] = job  # a job of an earlier launch that was given a secret waits for the same command
@@ -198,14 +213,9 @@ class Jobs:
     def _plan(self, number: int, overrides: Sequence[str]) -> Job:
         """A job: what it is, and whether there is anything to do."""
         job = Job(number=number, overrides=[*overrides], status="waiting", result={}, problems=[])
-        cfg = self._config_loader.load_sweep_config(self._config, [*overrides])
-        HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in a user's configuration
         try:
-            choices = choices_of(cfg.hydra, cfg)
-            config = RunConfig.from_hydra(without_hydra(cfg), choices, ask_source=False)
-            run_id = identity(config)
-            folder = (config.output_dir / run_name(config, run_id)).absolute()
-            result = None if config.overwrite else self._finished(folder, run_id)
+            config, found, folder = self.identified(overrides)
+            result = None if config.overwrite else self.finished_in(folder, identity(config, found))
         except UserError as error:
             failure = failure_of(error)
             return replace(job, status="failed", problems=[*failure.problems], code=failure.code)
@@ -217,8 +227,13 @@ class Jobs:
         return job.status == "held" or job.folder in done or not self._config.overwrite
 
     @staticmethod
-    def _finished(path: Path, run_id: str | None = None) -> dict[str, Any] | None:
-        """The numbers of a finished run; a result of another run than that, where one is given, is refused."""
+    def finished_in(path: Path, run_id: str | None = None) -> dict[str, Any] | None:
+        """The numbers of a finished run; None where it has not finished.
+
+        Args:
+            path: The run folder.
+            run_id: A result of another run than that is refused.
+        """
         folder = RunFolder(path)
         if folder.doubt() is not None:
             return None

@@ -25,6 +25,7 @@ from prune_cli.cli.failures import INTERRUPTED, Carried, carrying, failure_of, s
 from prune_cli.cli.following import JOBLIB, ending_with_parent, in_this_process
 from prune_cli.cli.outcomes import SWEEP, Job, Sweep, exit_code, jobs_table, numbers, over_seeds, seeds_table, time_left
 from prune_cli.cli.printer import heading, importing, printer
+from prune_cli.comparison.study import study
 from prune_cli.config.checks import output_problems
 from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
@@ -94,23 +95,28 @@ class Launched:
     folder: Path
 
 
-def launch_many(overrides: Sequence[str], config_dir: str | None = None) -> Launched:
+def launch_many(
+    overrides: Sequence[str], config_dir: str | None = None, *, checked: DictConfig | None = None
+) -> Launched:
     """Run every combination of swept values.
 
     Args:
         overrides: As given on the command line.
         config_dir: A user's own folder of groups.
+        checked: The configuration of one of the runs, where they were checked before.
 
     Raises:
         UserError: If an override cannot work.
     """
-    return _launch(overrides, True, config_dir)
+    return _launch(overrides, True, config_dir, checked)
 
 
-def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> Launched:
+def _launch(
+    overrides: Sequence[str], multirun: bool, config_dir: str | None, checked: DictConfig | None = None
+) -> Launched:
     overrides = [expand_home(override) for override in overrides]
     options = _options(config_dir)
-    first = diagnose(overrides, config_dir, multirun=multirun)
+    first = checked or diagnose(overrides, config_dir, multirun=multirun)
     sweep_dir = Path(str(first.hydra.sweep.dir)).expanduser().absolute()
     many = multirun or first.hydra.mode == RunMode.MULTIRUN
     hydras = sweep_dir if many else Path(str(first.hydra.run.dir))
@@ -250,6 +256,8 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
             traceback.print_exception(error)
         replace(job, status="failed", problems=[*failure.problems], code=failure.code).save(sweep.folder)
         return None
+    if (of_study := node.sweeper.get("folder")) is not None:
+        study(of_study, []).keep(outcome.folder, anew=bool(cfg.overwrite))
     folder = str(outcome.folder.absolute())
     replace(job, status=outcome.status, folder=folder, result=numbers(outcome.result)).save(sweep.folder)
     return outcome.result["metric"]

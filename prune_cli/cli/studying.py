@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.markdown import Markdown
 from rich.text import Text
 
 from prune_cli.cli.launch import launch_many
 from prune_cli.cli.printer import heading, printer
+from prune_cli.cli.study_runs import Plan, Planned, stand_in
 from prune_cli.comparison.study import Study, names, study
+from prune_cli.config.diagnose import diagnose
+from prune_cli.config.overrides import expand_home, spelt
 from prune_cli.errors import UserError
 from prune_cli.paths import EXPERIMENTS
 
 
-def carry_out(name: str, overrides: Sequence[str], config_dir: str | None) -> int:
-    """Run what a study has not run yet, keep the results, and write its README anew.
+def carry_out(
+    name: str, overrides: Sequence[str], config_dir: str | None, *, sweeps: Sequence[str], where: Sequence[str]
+) -> int:
+    """Make the runs of a study of which no result is kept, keep each as it ends, and write the README anew.
 
     Args:
         name: Of the study.
         overrides: For every sweep, after its own: where the records are.
         config_dir: A user's own folder of groups.
+        sweeps: Only these sweeps; all where there are none.
+        where: Only runs with these values, each `KEY=VALUE` or `KEY=VALUE,VALUE`.
 
     Returns:
-        The exit code; the README stays as it was where a run failed or a signal came.
+        The exit code.
 
     Raises:
         UserError: If there is no such study, or it cannot be run like this.
     """
     what = study(name, _folders())
-    screen = printer(stderr=True)
-    folders: dict[str, list[Path]] = {}
-    for number, (sweep, given) in enumerate(what.sweeps.items(), start=1):
-        heading(screen, f"{what.folder.name}: {sweep}, sweep {number} of {len(what.sweeps)}")
-        launched = launch_many([*(_filled(text, folders) for text in given), *overrides], config_dir)
-        if launched.code:
-            screen.print("The study is not whole: the same command goes on.")
-            return launched.code
-        folders[sweep] = [Path(job.folder) for job in launched.jobs if job.result]
-    what.keep(path for paths in folders.values() for path in dict.fromkeys(paths))
-    what.render()
-    readme, console = what.readme.read_text(encoding="utf-8"), printer()
-    console.print(Markdown(readme) if console.is_terminal else Text(readme))
-    printer().print(f"Written: {what.readme}", soft_wrap=True)
-    return 0
+    first = _checked(what, overrides, config_dir, Plan(what.sweeps).part(sweeps, where))
+    heading(printer(stderr=True), what.folder.name)
+    part = {"folder": str(what.folder.absolute()), "sweeps": [*sweeps], "where": [*where]}
+    options = [f"hydra.sweeper.{key}={spelt(value)}" for key, value in part.items()]
+    launched = launch_many(["hydra/sweeper=study", *options, *overrides], config_dir, checked=first)
+    if what.results.is_dir():
+        what.render()
+        readme, console = what.readme.read_text(encoding="utf-8"), printer()
+        console.print(Markdown(readme) if console.is_terminal else Text(readme))
+        console.print(f"Written: {what.readme}", soft_wrap=True)
+    if launched.code:
+        printer(stderr=True).print("Not every run has ended: the same command goes on, here or elsewhere.")
+    return launched.code
+
+
+def _checked(what: Study, overrides: Sequence[str], config_dir: str | None, asked: Sequence[Planned]) -> DictConfig:
+    """Check the sweeps that are asked for before anything runs, and give the configuration of the first run."""
+    names = dict.fromkeys(run.sweep for run in asked)
+    with tempfile.TemporaryDirectory() as folder:
+        stand_in(Path(folder))
+        place = re.compile("{(" + "|".join(map(re.escape, what.sweeps)) + ")}")
+        filled = ([*(place.sub(lambda _: folder, text) for text in what.sweeps[name]), *overrides] for name in names)
+        first, *_ = [diagnose([expand_home(text) for text in each], config_dir, multirun=True) for each in filled]
+        return first
 
 
 def render(name: str) -> None:
@@ -68,7 +87,8 @@ def check(name: str | None) -> None:
                 for each in changed
             )
         )
-    printer().print(f"{', '.join(each.folder.name for each in studies)}: as their results give it")
+    for each in studies:
+        printer().print(f"{each.folder.name}: as its results give it", *each.earlier(), sep="\n  ", soft_wrap=True)
 
 
 def known() -> list[str]:
@@ -83,13 +103,3 @@ def _up_to_date(what: Study) -> bool:
 def _folders() -> list[Path]:
     """Where studies lie: beneath the current folder, then beside the package."""
     return [Path("experiments"), EXPERIMENTS]
-
-
-def _filled(text: str, folders: dict[str, list[Path]]) -> str:
-    """An override in which the name of an earlier sweep, in braces, is the folder of its one run."""
-    for sweep, paths in folders.items():
-        place = f"{{{sweep}}}"
-        if place in text and len(paths) != 1:
-            raise UserError(f"{text}: {sweep} has {len(paths)} runs, and {place} stands for the only one")
-        text = text.replace(place, str(paths[0]) if paths else place)
-    return text

@@ -20,7 +20,7 @@ LAYERS = "zeros of layers"
 
 _WHERE = ("choices.tracking", "output_dir", "overwrite", "fail_fast", "tracking")
 """Keys that say where a run went."""
-_ENVIRONMENT = ("versions", "machine", "git_commit", "precision")
+_ENVIRONMENT = ("versions", "computation", "machine", "git_commit", "precision")
 _CONTENTS = ("records", "weights", "teacher")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prune_cli.artifacts.result import COMPUTATION
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_markdown
 from prune_cli.comparison.groups import compare
@@ -60,22 +62,36 @@ class Study:
         """The folder of small results."""
         return self.folder / "results"
 
-    def keep(self, finished: Iterable[Path]) -> None:
-        """Copy what counts of some results; those of other runs go, once these are here.
+    def keep(self, finished: Path, *, anew: bool = False) -> str:
+        """Copy what counts of a result; one of the same run that is kept already stays, wherever it was made.
 
         Args:
-            finished: Run folders.
+            finished: A run folder.
+            anew: Put it in the place of the one that is kept.
+
+        Returns:
+            The identity of the run.
         """
-        runs = found(finished)
+        (run,) = found([finished])
+        if not anew and _identity(run) in self.paths():
+            return _identity(run)
+        kept = {name: value for name, value in run.result.items() if name not in _NOT_KEPT}
+        config = {name: value for name, value in run.config.items() if name not in _NOT_THE_RUN}
+        kept["config"] = without_folders(redact(config))
         self.results.mkdir(exist_ok=True)
-        for run in runs:
-            kept = {name: value for name, value in run.result.items() if name not in _NOT_KEPT}
-            config = {name: value for name, value in run.config.items() if name not in _NOT_THE_RUN}
-            kept["config"] = without_folders(redact(config))
-            write_text(self.results / f"{run.name}.json", json.dumps(kept, indent=1) + "\n")
-        for path in self.results.glob("*.json"):
-            if path.stem not in {run.name for run in runs}:
-                path.unlink()
+        write_text(self.results / f"{run.name}.json", json.dumps(kept, indent=1) + "\n")
+        return _identity(run)
+
+    def kept(self) -> dict[str, Mapping[str, Any]]:
+        """The results that are kept, by the identities of their runs."""
+        return {_identity(run): run.result for run in self._runs()}
+
+    def paths(self) -> dict[str, Path]:
+        """Their files."""
+        return {_identity(run): run.path for run in self._runs()}
+
+    def _runs(self) -> list[Run]:
+        return found([self.results]) if any(self.results.glob("*.json")) else []
 
     def rendered(self) -> str:
         """The README as its results give it.
@@ -83,7 +99,7 @@ class Study:
         Raises:
             UserError: If a part of the README has no table in study.yaml, or a table cannot be made.
         """
-        runs = found([self.results]) if any(self.results.glob("*.json")) else []
+        runs = self._runs()
         text = self.readme.read_text(encoding="utf-8")
         parts = [match["name"] for match in _PART.finditer(text)]
         known = [*self.tables, MEASURED]
@@ -100,6 +116,16 @@ class Study:
         if problems:
             raise UserError(*problems)
         return _PART.sub(lambda match: f"{match['begin']}{self._part(match['name'], runs)}{match['end']}", text)
+
+    def earlier(self) -> list[str]:
+        """Which results another version made, of which the same configuration ended with other bits: a line, or nothing."""
+        earlier = [run.name for run in self._runs() if run.result.get("computation", 1) != COMPUTATION]
+        if not earlier:
+            return []
+        return [
+            f"{counted(len(earlier), 'result')} of a version that computed something else than this one: beside new ones they"
+            f" may mislead; `prune study {self.folder.name} overwrite=true` measures them again ({', '.join(earlier)})"
+        ]
 
     def render(self) -> None:
         """Write README and picture anew, from the results."""
@@ -126,7 +152,9 @@ class Study:
         )
         table = as_markdown(comparison, columns(comparison, options.get("columns", ()), column_names(database)))
         findings = in_words(comparison) if options.get("findings") else []
-        return table + "".join(f"\n{sentence}\n" for sentence in findings)
+        shown = {str(each["path"]) for group in comparison.groups for each in group.runs}
+        mixed = _mixed([run for run in runs if str(run.path) in shown])
+        return table + mixed + "".join(f"\n{sentence}\n" for sentence in findings)
 
 
 def study(name: str, folders: Sequence[Path]) -> Study:
@@ -157,9 +185,22 @@ def study(name: str, folders: Sequence[Path]) -> Study:
     return Study(folder=folder, **said)
 
 
+def _identity(run: Run) -> str:
+    return str(run.result.get("id", run.name))
+
+
 def names(folders: Iterable[Path]) -> list[str]:
     """The studies that lie in some folders."""
     return sorted({path.parent.name for folder in folders for path in folder.glob(f"*/{FILE}")})
+
+
+def _mixed(runs: Sequence[Run]) -> str:
+    """That the rows of a table were not all made alike, a line; nothing where they were."""
+    made = Counter(f"{_machine(run.result)}, {_versions(run.result)}" for run in runs)
+    if len(made) < 2:
+        return ""
+    told = "; ".join(f"{counted(number, 'run')} on {where}" for where, number in made.most_common())
+    return f"\nThese rows mix {told}.\n"
 
 
 def measured(runs: Sequence[Run]) -> str:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.cli.failures import INTERRUPTED
+from prune_cli.cli.study_runs import Plan
+from prune_cli.config.identity import contents, identity, run_name
+from prune_cli.config.run_config import RunConfig
+from prune_cli.errors import UserError
+from prune_cli.run import Outcome
 from tests.cli.conftest import Prune
+from tests.made_runs import made_run
 
 TINY = (
     "task=mrpc, model=tiny_bert, data=synthetic, data.train=32, data.validation=16, tracking=none, trainer.max_steps=40,"
@@ -30,7 +43,7 @@ def test_a_study_runs_once_and_writes_its_readme(prune: Prune, tmp_path: Path) -
     assert text.count("\n| 0") == 3
     assert (folder / "results" / "frontier.png").stat().st_size > 1000
     again = prune("study", "mine", "trainer.log_steps=5")
-    assert again.code == 0 and again.out.count("finished before") == 3
+    assert again.code == 0 and "mine: 3 of 3 results are here" in again.out and "job" not in again.out
     assert (folder / "README.md").read_text() == text
     assert prune("study", "mine", "--check").code == 0
     (folder / "README.md").write_text(text.replace("| 0.8 |", "| 0.81 |"))
@@ -48,6 +61,125 @@ def test_a_failed_run_leaves_the_readme_as_it_was(prune: Prune, tmp_path: Path) 
     ended = prune("study", str(folder))
     assert ended.code == 2 and "nowhere" in ended.err
     assert (folder / "README.md").read_text() == "# Mine\n" and not (folder / "results").exists()
+
+
+Made = list[tuple[float, int]]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Sparsity and seed of every run that was made, in the twinkling of an eye, and each with a model of its own."""
+    runs: Made = []
+
+    def run(config: RunConfig, console: Console) -> Outcome:
+        if len(runs) == KILLED_AFTER:
+            runs.clear()
+            raise KeyboardInterrupt
+        runs.append((config.sparsity, config.seed))
+        found = contents(config)
+        run_id = identity(config, found)
+        told = {"id": run_id, "teacher": found.teacher, "sparsity": config.sparsity, "seed": config.seed}
+        path = made_run(config.output_dir, name=run_name(config, run_id), model="tiny_bert", **told)
+        (path / "model" / "config.json").write_text(json.dumps({"model_type": f"made in {Path.cwd()}"}))
+        return Outcome(path, "done", RunFolder(path).read_result())
+
+    monkeypatch.setattr("prune_cli.run.run", run)
+    return runs
+
+
+KILLED_AFTER = 4
+LARGER = f"""sweeps:
+  dense: [{TINY}, sparsity=0, regularization=none, 'seed=1,2']
+  pruned: [{TINY}, 'seed=1,2', 'sparsity=0.5,0.8']
+  taught: [{TINY}, sparsity=0.9, regularization=teacher, 'regularization.first_teacher={{dense}}/model', 'seed=1,2']
+tables:
+  main: {{by: [sparsity], columns: [mean, runs]}}
+"""
+
+
+@pytest.fixture
+def larger(tmp_path: Path) -> Path:
+    folder = tmp_path / "experiments" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "study.yaml").write_text(LARGER)
+    (folder / "README.md").write_text("# Mine\n\n<!-- main -->\n<!-- end -->\n")
+    return folder
+
+
+def test_a_study_that_was_killed_goes_on_elsewhere_from_its_repository_alone(
+    prune: Prune, made: Made, larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prune("study", "mine").code == INTERRUPTED
+    assert len(list((larger / "results").glob("*.json"))) == KILLED_AFTER and made == []
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "experiments", elsewhere / "experiments")
+    monkeypatch.chdir(elsewhere)
+    # The models of the dense runs are not here, and the taught ones need them: these are made again, and change no result
+    before = {path.name: path.read_text() for path in (elsewhere / "experiments/mine/results").iterdir()}
+    ended = prune("study", "mine", "--sweep", "pruned", "--where", "sparsity=0.8")
+    assert ended.code == 0 and "mine: 2 of 2 results are here" in ended.out and made == [(0.8, 1), (0.8, 2)]
+    made.clear()
+    ended = prune("study", "mine")
+    assert ended.code == 0 and "mine: 8 of 8 results are here" in ended.out, ended.err
+    assert made == [(0.0, 1), (0.0, 2), (0.9, 1), (0.9, 2)]
+    results = elsewhere / "experiments/mine/results"
+    assert all((results / name).read_text() == text for name, text in before.items())
+    # With all results and no folder, nothing is made, though nobody can look at the models that the taught ones had
+    third = tmp_path / "third"
+    shutil.copytree(elsewhere / "experiments", third / "experiments")
+    monkeypatch.chdir(third)
+    made.clear()
+    ended = prune("study", "mine")
+    assert ended.code == 0 and "mine: 8 of 8 results are here" in ended.out and "are of no run" not in ended.out
+    assert made == []
+    (third / "experiments/mine/study.yaml").write_text(LARGER.replace("0.5,0.8", "0.8,0.85"))
+    ended = prune("study", "mine", "overwrite=true", "--where", "seed=2", "--where", "sparsity=0,0.85")
+    assert made == [(0.0, 2), (0.85, 2)], ended.err
+
+
+def test_a_result_of_which_the_run_failed_holds_up_only_those_that_need_it(
+    prune: Prune, made: Made, larger: Path
+) -> None:
+    (larger / "study.yaml").write_text(LARGER.replace("'seed=1,2']\n  pruned", "'seed=-1,2']\n  pruned"))
+    ended = prune("study", "mine")
+    assert ended.code == 2 and made == []  # told before anything runs
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sweep", "prund"], "there is no sweep prund: did you mean pruned? (one of dense, pruned, taught)"),
+        (
+            ["--where", "seeds=1"],
+            "--where seeds=1: no sweep gives seeds: did you mean seed? (they give data, data.train,",
+        ),
+        (["--where", "seed=7"], "no run of the study is asked for by seed=7"),
+    ],
+)
+def test_a_part_that_is_not_there_is_told(words: list[str], said: str, prune: Prune, made: Made, larger: Path) -> None:
+    ended = prune("study", "mine", *words)
+    assert ended.code == 2 and said in ended.err and made == []
+
+
+def test_groups_are_made_whole_one_task_after_the_other() -> None:
+    plan = Plan(
+        {"dense": ["seed=1,2", "task=rte,mrpc", "sparsity=0"], "pruned": ["seed=1,2", "task=rte", "sparsity=0.8,0.9"]}
+    )
+    made = [(run.values["task"], run.values["sparsity"], run.values["seed"]) for run in plan.runs]
+    rte = [("rte", sparsity, seed) for sparsity in ("0", "0.8", "0.9") for seed in "12"]
+    assert made == [*rte, ("mrpc", "0", "1"), ("mrpc", "0", "2")]
+
+
+def test_a_name_stands_for_the_run_of_the_same_seed_and_task() -> None:
+    plan = Plan({"dense": ["task=rte,mrpc", "seed=1,2"], "taught": ["task=mrpc", "seed=2", "teacher={dense}/model"]})
+    (taught,) = plan.part(["taught"], [])
+    assert plan.needed(taught)["dense"].overrides == ("task=mrpc", "seed=2")
+    assert plan.filled(taught, {"dense": Path("there")})[-1] == "teacher=there/model"
+    lone = Plan({"dense": ["seed=1,2"], "taught": ["teacher={dense}/model"]})
+    with pytest.raises(
+        UserError, match=r"sweeps\.taught: \{dense\} stands for the one run of dense of the same seed, and there"
+    ):
+        lone.needed(lone.part(["taught"], [])[0])
 
 
 def test_which_study_is_asked(prune: Prune) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prune_cli.cli.grid import combinations
+from prune_cli.artifacts.result import COMPUTATION
+from prune_cli.cli.study_runs import Plan, stand_in
 from prune_cli.comparison.study import UNTRIED, Study, names, study
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
@@ -42,9 +42,8 @@ def test_a_study_without_results_says_so(made: Study) -> None:
 def test_its_tables_come_from_its_results(made: Study, tmp_path: Path) -> None:
     finished: dict[str, Any] = {"finished": "2026-11-25T10:00:00+00:00"}
     runs = [made_run(tmp_path / "runs", sparsity=s, metric=m, **finished) for s, m in ((0.0, 0.85), (0.9, 0.8))]
-    (made.folder / "results").mkdir()
-    (made.folder / "results" / "old.json").write_text("{}")
-    made.keep(runs)
+    for run in runs:
+        made.keep(run)
     made.render()
     text = made.readme.read_text()
     assert "| sparsity | F1 | drop |\n| --- | ---: | ---: |\n| 0 | 0.8500 | - |\n| 0.9 | 0.8000 | +0.0500 |\n" in text
@@ -54,10 +53,39 @@ def test_its_tables_come_from_its_results(made: Study, tmp_path: Path) -> None:
 
 
 def test_nothing_of_records_or_folders_is_kept(made: Study, tmp_path: Path) -> None:
-    made.keep([made_run(tmp_path / "runs")])
+    made.keep(made_run(tmp_path / "runs"))
     (kept,) = made.results.glob("*.json")
     assert "Ada was born" not in kept.read_text() and str(tmp_path) not in kept.read_text()
     assert json.loads(kept.read_text())["config"]["trainer"]["max_steps"] == 100
+
+
+def test_a_result_that_is_kept_stays_unless_it_is_made_anew(made: Study, tmp_path: Path) -> None:
+    here, there = (made_run(tmp_path / place, metric=metric) for place, metric in (("here", 0.8), ("there", 0.7)))
+    made.keep(here)
+    made.keep(there)
+    assert [result["metric"] for result in made.kept().values()] == [0.8]
+    made.keep(there, anew=True)
+    assert [result["metric"] for result in made.kept().values()] == [0.7]
+
+
+def test_a_table_of_unlike_machines_says_so(made: Study, tmp_path: Path) -> None:
+    gpu = {"machine": {"gpu": "a GPU", "threads": 8}, "precision": "bf16"}
+    for sparsity, told in ((0.0, {}), (0.8, {}), (0.9, gpu)):
+        made.keep(made_run(tmp_path, sparsity=sparsity, **told))
+    made.render()
+    assert "These rows mix 2 runs on a processor, " in made.readme.read_text()
+    assert "; 1 run on a GPU, 8 threads, bf16, " in made.readme.read_text()
+
+
+def test_results_of_a_version_that_computed_something_else_are_told(made: Study, tmp_path: Path) -> None:
+    made.keep(made_run(tmp_path, seed=1, computation=COMPUTATION))
+    assert made.earlier() == []
+    made.keep(made_run(tmp_path, seed=2))
+    (told,) = made.earlier()
+    assert (
+        told.startswith("1 result of a version that computed something else")
+        and "`prune study mine overwrite=true`" in told
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,13 +129,10 @@ LARGE = ("criteria", "paper_glue")
     "name", quick([name for name in names([EXPERIMENTS]) if name not in LARGE], names([EXPERIMENTS]))
 )
 def test_every_sweep_of_every_study_can_be_run(name: str, tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()  # passes for that of an earlier run, which is not there yet
-    (tmp_path / "model" / "config.json").write_text('{"model_type": "bert"}')
-    (tmp_path / "model" / "model.safetensors").touch()
-    for given in study(name, [EXPERIMENTS]).sweeps.values():
-        here = [re.sub(r"\{\w+\}", str(tmp_path), text) for text in given]
-        with composer() as compose:
-            for overrides in combinations(here)[::5]:
-                cfg = compose(overrides)
-                choices = choices_of(cfg.hydra, cfg)
-                RunConfig.from_hydra(without_hydra(cfg), choices, writes=False, ask_source=False)
+    stand_in(tmp_path)
+    plan = Plan(study(name, [EXPERIMENTS]).sweeps)
+    with composer() as compose:
+        for run in plan.runs[::5]:
+            cfg = compose(plan.filled(run, dict.fromkeys(plan.needed(run), tmp_path)))
+            choices = choices_of(cfg.hydra, cfg)
+            RunConfig.from_hydra(without_hydra(cfg), choices, writes=False, ask_source=False)
