@@ -46,8 +46,8 @@ class Planned:
 
     @cached_property
     def values(self) -> Mapping[str, str]:
-        """What is overridden, by key."""
-        return {key: value for key, _, value in (override.partition("=") for override in self.overrides)}
+        """What is overridden, by key; a number is written in one way."""
+        return {key: _written(value) for key, _, value in (override.partition("=") for override in self.overrides)}
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Plan:
         wanted: list[tuple[str, list[str]]] = []
         for text in where:
             key, _, values = text.partition("=")
-            wanted.append((key, values.split(",")))
+            wanted.append((key, [_written(value) for value in values.split(",")]))
             if key not in keys:
                 known = ", ".join(sorted(keys))
                 problems.append(f"--where {text}: no sweep gives {key}{did_you_mean(key, keys)} (they give {known})")
@@ -312,6 +312,14 @@ def _tell_the_end(what: Study, asked: Sequence[Planned], runs: _Runs, *, whole: 
             f" or an earlier study.yaml), and stand in its tables: {', '.join(path.name for path in others)}",
             soft_wrap=True,
         )
+
+
+def _written(value: str) -> str:
+    """A number as Python writes it, since 1e-4 and 0.0001 are the same; other values as they are."""
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return value
 
 
 def _positions(items: Iterable[tuple[str | None, ...]]) -> dict[tuple[str | None, ...], int]:

@@ -80,7 +80,7 @@ def check(name: str | None) -> None:
         UserError: If one is not.
     """
     studies = [study(each, _folders()) for each in ([name] if name else known())]
-    if changed := [each for each in studies if not _up_to_date(each)]:
+    if changed := [each for each in studies if not each.up_to_date()]:
         raise UserError(
             *(
                 f"{each.readme} is not what its results give: `prune study {each.folder.name} --tables`"
@@ -94,10 +94,6 @@ def check(name: str | None) -> None:
 def known() -> list[str]:
     """The studies there are."""
     return names(_folders())
-
-
-def _up_to_date(what: Study) -> bool:
-    return what.rendered() == what.readme.read_text(encoding="utf-8")
 
 
 def _folders() -> list[Path]:

@@ -34,6 +34,10 @@ _NOT_KEYS = ("seed", "output_dir", "overwrite", "fail_fast", "tracking", "choice
 _HASH = re.compile(r"-[0-9a-f]{8}$")
 
 
+class NothingLeft(UserError):
+    """No finished run fulfils the conditions of a comparison."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Runs that are the same but for their seed.
@@ -145,7 +149,8 @@ def compare(
         best: Keep only the best group of each task, model and sparsity.
 
     Raises:
-        UserError: If a key is no column, or nothing is left.
+        NothingLeft: If no finished run fulfils the conditions.
+        UserError: If a key is no column.
     """
     columns = column_names(database)
     chosen = matching(database, where, "state = 'done'")
@@ -153,7 +158,7 @@ def compare(
         known(key, columns)
     rows = [row for row in rows if row["path"] in chosen]
     if not rows:
-        raise UserError(
+        raise NothingLeft(
             f"no finished run has {' and '.join(where)}: leave a --where out" if where else "no run has finished"
         )
     keys = tuple(by) or differing(rows)

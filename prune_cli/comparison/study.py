@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 from prune_cli.artifacts.result import COMPUTATION
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_markdown
-from prune_cli.comparison.groups import compare
+from prune_cli.comparison.groups import NothingLeft, compare
 from prune_cli.comparison.pictures import draw
 from prune_cli.comparison.query import column_names, connect, row
 from prune_cli.comparison.runs import Run, found
@@ -28,11 +29,12 @@ from prune_cli.tracking.secrets import redact, without_folders
 FILE = "study.yaml"
 MEASURED = "measured"
 """Name of the part of a README that says when and on what machine."""
-UNTRIED = "Not measured yet: the study has no results."
-_PART = re.compile(r"(?P<begin><!-- (?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
+UNTRIED = "Not measured yet."
+_PART = re.compile(r"(?P<begin><!-- (?P<name>[\w.-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
 _NOT_KEPT = ("samples", "promised")
 """Parts of result.json that a study leaves out: texts of somebody else's records, and files that are not there."""
 _NOT_THE_RUN = ("output_dir", "overwrite", "fail_fast", "tracking")
+_KEYS = ("sweeps", "tables", "picture", "pages")
 _TABLE = {"where", "by", "sort", "columns", "findings"}
 
 
@@ -44,13 +46,15 @@ class Study:
         folder: Holds study.yaml, README.md and results/.
         sweeps: Overrides by name, each what `prune run -m` is given; `{NAME}` stands for the run folder of an earlier one.
         tables: Options of `prune compare` by the name of the part of the README.
-        picture: Whether results/frontier.png shows metric against sparsity.
+        picture: Options of `prune plot` for results/frontier.png, metric against sparsity; None for no picture.
+        pages: Other files with tables of the study, whose parts are called STUDY.TABLE there; from its folder on.
     """
 
     folder: Path
     sweeps: Mapping[str, Sequence[str]]
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    picture: bool = False
+    picture: Mapping[str, Any] | None = None
+    pages: Sequence[str] = ()
 
     @property
     def readme(self) -> Path:
@@ -93,29 +97,57 @@ class Study:
     def _runs(self) -> list[Run]:
         return found([self.results]) if any(self.results.glob("*.json")) else []
 
-    def rendered(self) -> str:
-        """The README as its results give it.
+    def rendered(self) -> dict[Path, str]:
+        """The README and the other pages as the results give them.
 
         Raises:
-            UserError: If a part of the README has no table in study.yaml, or a table cannot be made.
+            UserError: If a part of a page has no table in study.yaml, or a table cannot be made.
         """
         runs = self._runs()
-        text = self.readme.read_text(encoding="utf-8")
-        parts = [match["name"] for match in _PART.finditer(text)]
+        texts = {page: page.read_text(encoding="utf-8") for page in self._pages()}
         known = [*self.tables, MEASURED]
+        parts = {
+            page: [name for match in _PART.finditer(text) if (name := self._named(page, match))]
+            for page, text in texts.items()
+        }
         problems = [
-            f"{self.readme} has a part {name}, and {FILE} no such table{did_you_mean(name, known)}"
-            for name in parts
+            f"{page} has a part {name}, and {FILE} no such table{did_you_mean(name, known)}"
+            for page, names in parts.items()
+            for name in names
             if name not in known
         ]
         problems += [
             f"{self.readme} has no part <!-- {name} --> ... <!-- end --> for a table of {FILE}"
             for name in self.tables
-            if name not in parts
+            if not any(name in names for names in parts.values())
         ]
         if problems:
             raise UserError(*problems)
-        return _PART.sub(lambda match: f"{match['begin']}{self._part(match['name'], runs)}{match['end']}", text)
+        made = {name: self._part(name, runs) for names in parts.values() for name in names}
+        return {
+            page: _PART.sub(
+                lambda match, page=page: (
+                    f"{match['begin']}{made.get(self._named(page, match), match['body'])}{match['end']}"
+                ),
+                text,
+            )
+            for page, text in texts.items()
+        }
+
+    def up_to_date(self) -> bool:
+        """Whether all pages are as the results give them."""
+        return all(text == page.read_text(encoding="utf-8") for page, text in self.rendered().items())
+
+    def _pages(self) -> list[Path]:
+        """README.md, and the other pages that are here; an installed package has none of these."""
+        return [self.readme, *(page for name in self.pages if (page := (self.folder / name).resolve()).is_file())]
+
+    def _named(self, page: Path, match: re.Match[str]) -> str:
+        """The name of a part; in a page that is not the study's own, those of others have none."""
+        if page == self.readme:
+            return match["name"]
+        study, _, name = match["name"].partition(".")
+        return name if study == self.folder.name else ""
 
     def earlier(self) -> list[str]:
         """Which results another version made, of which the same configuration ended with other bits: a line, or nothing."""
@@ -128,17 +160,18 @@ class Study:
         ]
 
     def render(self) -> None:
-        """Write README and picture anew, from the results."""
-        write_text(self.readme, self.rendered())
-        if self.picture and any(self.results.glob("*.json")):
-            temporary = self.results / ".frontier.png"
-            draw("frontier", found([self.results]), temporary)
-            temporary.replace(self.results / "frontier.png")
+        """Write pages and picture anew, from the results."""
+        for page, text in self.rendered().items():
+            write_text(page, text)
+        if self.picture is not None and (runs := self._runs()):
+            with contextlib.suppress(NothingLeft):
+                draw("frontier", runs, self.results / "frontier.png", **self.picture)
 
     def _part(self, name: str, runs: Sequence[Run]) -> str:
-        if not runs:
-            return f"{UNTRIED}\n"
-        return measured(runs) if name == MEASURED else self._table(self.tables[name], runs)
+        with contextlib.suppress(NothingLeft):  # of what the table shows
+            if runs:
+                return measured(runs) if name == MEASURED else self._table(self.tables[name], runs)
+        return f"{UNTRIED}\n"
 
     def _table(self, options: Mapping[str, Any], runs: Sequence[Run]) -> str:
         rows = [row(run) for run in runs]
@@ -219,7 +252,7 @@ def measured(runs: Sequence[Run]) -> str:
 def _machine(result: Mapping[str, Any]) -> str:
     machine = result["machine"]
     processor = machine.get("gpu") or machine.get("processor") or "a processor without a name"
-    return f"{processor}, {machine.get('threads', '?')} threads, {result.get('precision', '?')}"
+    return f"{processor}, {counted(machine.get('threads', 1), 'thread')}, {result.get('precision', '?')}"
 
 
 def _versions(result: Mapping[str, Any]) -> str:
@@ -231,11 +264,17 @@ def _problems(said: Any) -> Iterable[str]:
     if not isinstance(said, dict) or not isinstance(said.get("sweeps"), dict) or not said["sweeps"]:
         yield "give sweeps, a list of overrides for each name"
         return
-    for key in said.keys() - {"sweeps", "tables", "picture"}:
-        yield f"{key} is not known{did_you_mean(str(key), ['sweeps', 'tables', 'picture'])} (sweeps, tables, picture)"
+    for key in said.keys() - set(_KEYS):
+        yield f"{key} is not known{did_you_mean(str(key), _KEYS)} ({', '.join(_KEYS)})"
+    pages = said.get("pages", [])
+    if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
+        yield "pages is no list of files, such as [../../README.md]"
     for name, given in said["sweeps"].items():
         if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
             yield f"sweeps.{name} is no list of overrides, such as [task=mrpc, 'sparsity=0.8,0.9']"
+    picture = said.get("picture", {})
+    if not isinstance(picture, dict) or picture.keys() - {"where", "by"}:
+        yield "picture is no mapping of where and by: {} shows all runs"
     tables = said.get("tables", {})
     if not isinstance(tables, dict):
         yield "tables is no mapping from names to options of `prune compare`"

@@ -28,7 +28,7 @@ STUDY = f"""sweeps:
   pruned: [{TINY}, 'sparsity=0.5,0.8', 'regularization.first_teacher={{dense}}/model']
 tables:
   main: {{by: [sparsity], columns: [mean, zeros]}}
-picture: true
+picture: {{}}
 """
 
 
@@ -63,19 +63,23 @@ def test_a_failed_run_leaves_the_readme_as_it_was(prune: Prune, tmp_path: Path) 
     assert (folder / "README.md").read_text() == "# Mine\n" and not (folder / "results").exists()
 
 
-Made = list[tuple[float, int]]
+Made = list[float]
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
-    """Sparsity and seed of every run that was made, in the twinkling of an eye, and each with a model of its own."""
+    """Sparsity of every run that was made, in the twinkling of an eye, and each with a model of its own."""
     runs: Made = []
+    killed: list[bool] = []
 
     def run(config: RunConfig, console: Console) -> Outcome:
-        if len(runs) == KILLED_AFTER:
+        if config.trainer.max_steps == 13:
+            raise UserError("it cannot be")
+        if len(runs) == KILLED_AFTER and not killed:
             runs.clear()
+            killed.append(True)
             raise KeyboardInterrupt
-        runs.append((config.sparsity, config.seed))
+        runs.append(config.sparsity)
         found = contents(config)
         run_id = identity(config, found)
         told = {"id": run_id, "teacher": found.teacher, "sparsity": config.sparsity, "seed": config.seed}
@@ -87,11 +91,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     return runs
 
 
-KILLED_AFTER = 4
+KILLED_AFTER = 2
 LARGER = f"""sweeps:
-  dense: [{TINY}, sparsity=0, regularization=none, 'seed=1,2']
-  pruned: [{TINY}, 'seed=1,2', 'sparsity=0.5,0.8']
-  taught: [{TINY}, sparsity=0.9, regularization=teacher, 'regularization.first_teacher={{dense}}/model', 'seed=1,2']
+  dense: [{TINY}, sparsity=0, regularization=none]
+  pruned: [{TINY}, 'sparsity=0.5,0.8']
+  taught: [{TINY}, sparsity=0.9, regularization=teacher, 'regularization.first_teacher={{dense}}/model']
 tables:
   main: {{by: [sparsity], columns: [mean, runs]}}
 """
@@ -114,35 +118,32 @@ def test_a_study_that_was_killed_goes_on_elsewhere_from_its_repository_alone(
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(tmp_path / "experiments", elsewhere / "experiments")
     monkeypatch.chdir(elsewhere)
-    # The models of the dense runs are not here, and the taught ones need them: these are made again, and change no result
+    # The dense model is not here, and the taught run needs it: that one is made again, and changes no result
     before = {path.name: path.read_text() for path in (elsewhere / "experiments/mine/results").iterdir()}
-    ended = prune("study", "mine", "--sweep", "pruned", "--where", "sparsity=0.8")
-    assert ended.code == 0 and "mine: 2 of 2 results are here" in ended.out and made == [(0.8, 1), (0.8, 2)]
-    made.clear()
     ended = prune("study", "mine")
-    assert ended.code == 0 and "mine: 8 of 8 results are here" in ended.out, ended.err
-    assert made == [(0.0, 1), (0.0, 2), (0.9, 1), (0.9, 2)]
+    assert ended.code == 0 and "mine: 4 of 4 results are here" in ended.out, ended.err
+    assert made == [0.8, 0.0, 0.9]
     results = elsewhere / "experiments/mine/results"
     assert all((results / name).read_text() == text for name, text in before.items())
-    # With all results and no folder, nothing is made, though nobody can look at the models that the taught ones had
+    # With all results and no folder, nothing is made, though nobody can look at the model that taught
     third = tmp_path / "third"
     shutil.copytree(elsewhere / "experiments", third / "experiments")
     monkeypatch.chdir(third)
     made.clear()
     ended = prune("study", "mine")
-    assert ended.code == 0 and "mine: 8 of 8 results are here" in ended.out and "are of no run" not in ended.out
+    assert ended.code == 0 and "mine: 4 of 4 results are here" in ended.out and "are of no run" not in ended.out
     assert made == []
-    (third / "experiments/mine/study.yaml").write_text(LARGER.replace("0.5,0.8", "0.8,0.85"))
-    ended = prune("study", "mine", "overwrite=true", "--where", "seed=2", "--where", "sparsity=0,0.85")
-    assert made == [(0.0, 2), (0.85, 2)], ended.err
+    ended = prune("study", "mine", "overwrite=true", "--sweep", "pruned", "--where", "sparsity=0,0.8")
+    assert ended.code == 0 and made == [0.8], ended.err
 
 
-def test_a_result_of_which_the_run_failed_holds_up_only_those_that_need_it(
-    prune: Prune, made: Made, larger: Path
-) -> None:
-    (larger / "study.yaml").write_text(LARGER.replace("'seed=1,2']\n  pruned", "'seed=-1,2']\n  pruned"))
-    ended = prune("study", "mine")
-    assert ended.code == 2 and made == []  # told before anything runs
+def test_a_failed_run_holds_up_only_those_that_need_it(prune: Prune, made: Made, larger: Path) -> None:
+    (larger / "study.yaml").write_text(
+        LARGER.replace("regularization=none]", "regularization=none, trainer.max_steps=13]")
+    )
+    ended = prune("study", "mine", "--where", "sparsity=0.8,0.9")
+    assert ended.code == 2 and "which needs a run that failed" in ended.err, ended.err
+    assert made == [0.8] and "mine: 1 of 2 results are here" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -150,10 +151,10 @@ def test_a_result_of_which_the_run_failed_holds_up_only_those_that_need_it(
     [
         (["--sweep", "prund"], "there is no sweep prund: did you mean pruned? (one of dense, pruned, taught)"),
         (
-            ["--where", "seeds=1"],
-            "--where seeds=1: no sweep gives seeds: did you mean seed? (they give data, data.train,",
+            ["--where", "sparsty=1"],
+            "--where sparsty=1: no sweep gives sparsty: did you mean sparsity? (they give data,",
         ),
-        (["--where", "seed=7"], "no run of the study is asked for by seed=7"),
+        (["--where", "sparsity=0.7"], "no run of the study is asked for by sparsity=0.7"),
     ],
 )
 def test_a_part_that_is_not_there_is_told(words: list[str], said: str, prune: Prune, made: Made, larger: Path) -> None:
@@ -171,9 +172,10 @@ def test_groups_are_made_whole_one_task_after_the_other() -> None:
 
 
 def test_a_name_stands_for_the_run_of_the_same_seed_and_task() -> None:
-    plan = Plan({"dense": ["task=rte,mrpc", "seed=1,2"], "taught": ["task=mrpc", "seed=2", "teacher={dense}/model"]})
-    (taught,) = plan.part(["taught"], [])
-    assert plan.needed(taught)["dense"].overrides == ("task=mrpc", "seed=2")
+    dense = ["task=rte,mrpc", "lr=1e-4,2e-4", "seed=1,2"]
+    plan = Plan({"dense": dense, "taught": ["task=mrpc", "seed=2", "lr=0.0001", "teacher={dense}/model"]})
+    (taught,) = plan.part(["taught"], ["lr=1e-4,7"])
+    assert plan.needed(taught)["dense"].overrides == ("task=mrpc", "lr=0.0001", "seed=2")
     assert plan.filled(taught, {"dense": Path("there")})[-1] == "teacher=there/model"
     lone = Plan({"dense": ["seed=1,2"], "taught": ["teacher={dense}/model"]})
     with pytest.raises(
