@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
@@ -19,7 +20,7 @@ from rich.table import Table
 from prune_cli.cli.grid import Jobs, combinations
 from prune_cli.cli.outcomes import Job
 from prune_cli.cli.printer import printer
-from prune_cli.comparison.study import Study, study
+from prune_cli.comparison.study import TEACHER_RUN, Study, study
 from prune_cli.config.identity import identity
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
@@ -176,9 +177,12 @@ def run_study(
     plan = Plan(what.sweeps, given, config_loader)
     asked = plan.part(sweeps, where)
     with tempfile.TemporaryDirectory() as nowhere:
-        runs = _Runs(Jobs(config_loader, config, launcher), what, plan, Path(nowhere), anew=bool(config.overwrite))
-        left = runs.left(asked)
-        printer(stderr=True).print(_overview(asked, left))
+        anew = set(asked) if config.overwrite else set()
+        runs = _Runs(Jobs(config_loader, config, launcher), what, plan, Path(nowhere), anew)
+        screen = printer(stderr=True)
+        with screen.status(f"which of {counted(len(asked), 'run')} are here?"):
+            left = runs.left(asked)
+        screen.print(_overview(asked, left))
         runs.make(left)
         _tell_the_end(what, asked, runs, whole=not sweeps and not where)
     return runs.jobs.all
@@ -194,7 +198,7 @@ def stand_in(folder: Path) -> None:
 class _Runs:
     """What is known of the runs of a study: which are kept, which lie here, and which are left."""
 
-    def __init__(self, jobs: Jobs, what: Study, plan: Plan, nowhere: Path, *, anew: bool) -> None:
+    def __init__(self, jobs: Jobs, what: Study, plan: Plan, nowhere: Path, anew: Set[Planned]) -> None:
         """Look at the results that are kept.
 
         Args:
@@ -202,16 +206,15 @@ class _Runs:
             what: The study.
             plan: Its runs.
             nowhere: A folder that passes for the model of a run that is not here.
-            anew: Whether finished runs are made once more.
+            anew: Runs that are made once more, finished or not.
         """
         stand_in(nowhere)
         self.jobs = jobs
         self.known: set[str] = set()
         """Identities of runs that the study asks for."""
         self._what, self._plan, self._nowhere, self._anew = what, plan, nowhere, anew
-        kept = what.kept()
-        self._kept = set() if anew else kept.keys()
-        self._teachers = {result["teacher"] for result in kept.values() if result["teacher"] is not None}
+        self._results = what.kept()
+        self._ids: dict[Planned, set[str]] = {}
         self._here: dict[Planned, Path] = {}
         self._seen: dict[Planned, bool] = {}
 
@@ -261,31 +264,40 @@ class _Runs:
 
     def _look(self, run: Planned) -> None:
         """Find out what a run is, whether it has finished here, and whether its result is kept."""
-        self._seen[run] = False
-        needed = self._plan.needed(run)
-        missing = [each for each in needed.values() if not self._lies_here(each)]
+        self._seen[run], self._ids[run] = False, set()
+        needed = self._plan.needed(run).values()
+        all_here = {self._lies_here(each) for each in needed} <= {True}
         try:
             config, found, run_folder = self.jobs.identified(self._filled(run))
         except UserError:  # told as a job that failed
             return
-        # Whatever model of that other run a kept one has learned from, it is the run that is asked for
-        ids = {identity(config, replace(found, teacher=teacher)) for teacher in self._teachers} if needed else set()
-        if not missing:
+        # A run of whose teacher only the result is kept has as many identities as models were made of that teacher
+        taught = {result["teacher"] for each in needed for result in self._taught_by(each)}
+        ids = {identity(config, replace(found, teacher=teacher)) for teacher in taught}
+        if all_here:
             ids.add(identity(config, found))
-            if not self._anew and self.jobs.finished_in(run_folder, identity(config, found)) is not None:
-                self._here[run] = run_folder
+        self._ids[run] = ids
         self.known |= ids
-        self._seen[run] = not ids.isdisjoint(self._kept)
-        if run in self._here and not self._seen[run]:
+        if run in self._anew:
+            return
+        self._seen[run] = not ids.isdisjoint(self._results)
+        if all_here and self.jobs.finished_in(run_folder, identity(config, found)) is not None:
+            self._here[run] = run_folder
             self._keep(run)
 
+    def _taught_by(self, run: Planned) -> Iterator[Mapping[str, Any]]:
+        """Kept results of runs whose teacher is what another run has made, wherever."""
+        return (result for result in self._results.values() if result.get(TEACHER_RUN) in self._ids[run])
+
     def _keep(self, run: Planned) -> None:
-        self.known.add(self._what.keep(self._here[run], anew=self._anew))
+        self.known.add(self._what.keep(self._here[run], anew=run in self._anew))
         self._seen[run] = True
 
     def _filled(self, run: Planned) -> list[str]:
+        """The overrides of a run; one that others need, and nobody has asked for, is not made once more."""
         folders = {name: self._here.get(each, self._nowhere) for name, each in self._plan.needed(run).items()}
-        return self._plan.filled(run, folders)
+        kept = ["overwrite=false"] if self._anew and run not in self._anew else []
+        return [*self._plan.filled(run, folders), *kept]
 
 
 def _overview(asked: Sequence[Planned], left: Sequence[Planned]) -> Table:

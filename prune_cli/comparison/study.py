@@ -17,7 +17,7 @@ from prune_cli.comparison.forms import as_markdown
 from prune_cli.comparison.groups import NothingLeft, compare
 from prune_cli.comparison.pictures import draw
 from prune_cli.comparison.query import column_names, connect, row
-from prune_cli.comparison.runs import Run, found
+from prune_cli.comparison.runs import Run, found, read
 from prune_cli.comparison.significance import in_words
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
@@ -27,6 +27,8 @@ from prune_cli.report.formats import counted
 from prune_cli.tracking.secrets import redact, without_folders
 
 FILE = "study.yaml"
+TEACHER_RUN = "teacher_run"
+"""Key of a kept result: the identity of the run whose model was the first teacher."""
 MEASURED = "measured"
 """Name of the part of a README that says when and on what machine."""
 UNTRIED = "Not measured yet."
@@ -82,6 +84,8 @@ class Study:
         kept = {name: value for name, value in run.result.items() if name not in _NOT_KEPT}
         config = {name: value for name, value in run.config.items() if name not in _NOT_THE_RUN}
         kept["config"] = without_folders(redact(config))
+        if (teacher := _teacher_run(run)) is not None:
+            kept[TEACHER_RUN] = teacher
         self.results.mkdir(exist_ok=True)
         write_text(self.results / f"{run.name}.json", json.dumps(kept, indent=1) + "\n")
         return _identity(run)
@@ -216,6 +220,12 @@ def study(name: str, folders: Sequence[Path]) -> Study:
     if not (folder / "README.md").is_file():
         raise UserError(f"{folder} has no README.md: write the question, and <!-- NAME --> <!-- end --> for each table")
     return Study(folder=folder, **said)
+
+
+def _teacher_run(run: Run) -> str | None:
+    """The identity of the run whose model was the first teacher; None where it was no run's, or is not there any more."""
+    folder = (run.config.get("regularization") or {}).get("first_teacher")
+    return None if folder is None or (made := read(Path(folder).parent)) is None else made.result.get("id")
 
 
 def _identity(run: Run) -> str:

