@@ -147,11 +147,11 @@ class Plan:
 
 
 def run_study(
+    overrides: Sequence[str],
     config_loader: ConfigLoader,
     config: DictConfig,
     launcher: Launcher,
     *,
-    given: Sequence[str],
     folder: str,
     sweeps: Sequence[str],
     where: Sequence[str],
@@ -159,10 +159,10 @@ def run_study(
     """Make the runs of a study of which no result is here, and keep the results.
 
     Args:
+        overrides: For all runs, after their own.
         config_loader: Composes the jobs.
         config: The configuration of the multirun.
         launcher: Runs jobs.
-        given: Overrides for all runs, after their own.
         folder: The study's.
         sweeps: Only these; all where there are none.
         where: See `Plan.part`.
@@ -174,7 +174,7 @@ def run_study(
         UserError: If the part that is asked for does not exist.
     """
     what = study(folder, [])
-    plan = Plan(what.sweeps, given, config_loader)
+    plan = Plan(what.sweeps, overrides, config_loader)
     asked = plan.part(sweeps, where)
     with tempfile.TemporaryDirectory() as nowhere:
         anew = set(asked) if config.overwrite else set()
@@ -182,7 +182,7 @@ def run_study(
         screen = printer(stderr=True)
         with screen.status(f"which of {counted(len(asked), 'run')} are here?"):
             left = runs.left(asked)
-        screen.print(_overview(asked, left))
+        screen.print(_overview(asked, left, runs))
         runs.make(left)
         _tell_the_end(what, asked, runs, whole=not sweeps and not where)
     return runs.jobs.all
@@ -300,17 +300,18 @@ class _Runs:
         return [*self._plan.filled(run, folders), *kept]
 
 
-def _overview(asked: Sequence[Planned], left: Sequence[Planned]) -> Table:
-    """How many results of each sweep are here, a line each, then of all."""
+def _overview(asked: Sequence[Planned], left: Sequence[Planned], runs: _Runs) -> Table:
+    """How many results of each sweep are kept and how many runs are to be made, a line each, then of all."""
     table = Table("sweep", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("runs", "kept", "to be made"):
         table.add_column(name, justify="right")
-    for sweep in dict.fromkeys(run.sweep for run in [*asked, *left]):
-        of = [run for run in asked if run.sweep == sweep]
-        made = [run for run in left if run.sweep == sweep]
-        table.add_row(sweep, str(len(of)), str(len(set(of) - set(made))), str(len(made)))
-    table.add_section()
-    table.add_row("all", str(len(asked)), str(len(set(asked) - set(left))), str(len(left)))
+    sweeps = dict.fromkeys(run.sweep for run in [*asked, *left])
+    for name, among in {**{sweep: {sweep} for sweep in sweeps}, "all": sweeps.keys()}.items():
+        of = [run for run in asked if run.sweep in among]
+        kept, made = sum(map(runs.kept, of)), sum(run.sweep in among for run in left)
+        table.add_row(name, str(len(of)), str(kept), str(made), end_section=name == [*sweeps][-1])
+    if again := sum(map(runs.kept, left)):
+        table.caption = f"{counted(again, 'kept run')} made again: others learn from the models, which are not here"
     return table
 
 
