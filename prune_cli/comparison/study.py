@@ -123,7 +123,7 @@ class Study:
         problems += [
             f"{self.readme} has no part <!-- {name} --> ... <!-- end --> for a table of {FILE}"
             for name in self.tables
-            if not any(name in names for names in parts.values())
+            if len(parts) == 1 + len(self.pages) and not any(name in names for names in parts.values())
         ]
         if problems:
             raise UserError(*problems)

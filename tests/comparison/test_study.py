@@ -70,6 +70,9 @@ def test_a_table_may_stand_in_another_page_too(made: Study, tmp_path: Path) -> N
     assert "<!-- mine.main -->\n| sparsity | F1 |" in text and "<!-- other.main -->\nits own\n" in text
     page.write_text(text.replace("0.9", "0.8"))
     assert not made.up_to_date()
+    made.readme.write_text("# A study whose table stands in another page alone\n")
+    page.unlink()
+    assert made.up_to_date()
 
 
 def test_a_result_that_is_kept_stays_unless_it_is_made_anew(made: Study, tmp_path: Path) -> None:
