@@ -242,6 +242,8 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
             from prune_cli.run import run
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), screen)
+        if (of_study := node.sweeper.get("folder")) is not None:
+            study(of_study, []).keep(outcome.folder, anew=bool(cfg.overwrite))
     except Stopped as stop:  # also in another process, where nobody is told but by what is written down
         replace(job, status="interrupted", code=stop.exit_code).save(sweep.folder)
         raise
@@ -256,8 +258,6 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
             traceback.print_exception(error)
         replace(job, status="failed", problems=[*failure.problems], code=failure.code).save(sweep.folder)
         return None
-    if (of_study := node.sweeper.get("folder")) is not None:
-        study(of_study, []).keep(outcome.folder, anew=bool(cfg.overwrite))
     folder = str(outcome.folder.absolute())
     replace(job, status=outcome.status, folder=folder, result=numbers(outcome.result)).save(sweep.folder)
     return outcome.result["metric"]

@@ -56,6 +56,11 @@ class Planned:
         return (self.sweep, *(text for text in self.overrides if not text.startswith(f"{_SEED}=")))
 
 
+def names_in(sweeps: Iterable[str]) -> re.Pattern[str]:
+    """What finds the names of sweeps, each in braces, in an override."""
+    return re.compile("{(" + "|".join(map(re.escape, sweeps)) + ")}")
+
+
 class Plan:
     """All runs of a study, in the order in which they are made.
 
@@ -73,7 +78,7 @@ class Plan:
             given: Overrides for all, after their own.
             config_loader: Tells groups from values.
         """
-        self._names = re.compile("{(" + "|".join(map(re.escape, sweeps)) + ")}")
+        self._names = names_in(sweeps)
         listed = [
             Planned(name, tuple(_IN_HYDRA.sub(r"{\1}", text) for text in each))
             for name, overrides in sweeps.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from prune_cli.cli.launch import launch_many
 from prune_cli.cli.printer import heading, printer
-from prune_cli.cli.study_runs import Plan, Planned, stand_in
+from prune_cli.cli.study_runs import Plan, Planned, names_in, stand_in
 from prune_cli.comparison.study import Study, names, study
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.overrides import expand_home, spelt
@@ -60,7 +59,7 @@ def _checked(what: Study, overrides: Sequence[str], config_dir: str | None, aske
     names = dict.fromkeys(run.sweep for run in asked)
     with tempfile.TemporaryDirectory() as folder:
         stand_in(Path(folder))
-        place = re.compile("{(" + "|".join(map(re.escape, what.sweeps)) + ")}")
+        place = names_in(what.sweeps)
         filled = ([*(place.sub(lambda _: folder, text) for text in what.sweeps[name]), *overrides] for name in names)
         first, *_ = [diagnose([expand_home(text) for text in each], config_dir, multirun=True) for each in filled]
         return first

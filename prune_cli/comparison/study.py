@@ -79,7 +79,8 @@ class Study:
             The identity of the run.
         """
         (run,) = found([finished])
-        if not anew and _identity(run) in self.paths():
+        old = self.paths().get(_identity(run))
+        if old is not None and not anew:
             return _identity(run)
         kept = {name: value for name, value in run.result.items() if name not in _NOT_KEPT}
         config = {name: value for name, value in run.config.items() if name not in _NOT_THE_RUN}
@@ -87,7 +88,9 @@ class Study:
         if (teacher := _teacher_run(run)) is not None:
             kept[TEACHER_RUN] = teacher
         self.results.mkdir(exist_ok=True)
-        write_text(self.results / f"{run.name}.json", json.dumps(kept, indent=1) + "\n")
+        write_text(new := self.results / f"{run.name}.json", json.dumps(kept, indent=1) + "\n")
+        if old not in (None, new):  # an option was renamed
+            old.unlink()
         return _identity(run)
 
     def kept(self) -> dict[str, Mapping[str, Any]]:
