@@ -128,7 +128,10 @@ def list_(
 @app.command("fetch", epilog="prune fetch mpnet_base, then prune run task=mrpc model=mpnet_base sparsity=0.9")
 def fetch_(
     name: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="mpnet_base or smollm2_135m.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help="mpnet_base or smollm2_135m.", show_default=False, autocompletion=completion.fetched
+        ),
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from prune_cli.config.options import GROUPS, folders, names
+from prune_cli.config.options import GROUPS, folders, names, options
+from prune_cli.paths import CONF
 
 _KEY = re.compile(r"^(\w+):", re.MULTILINE)
 _INNER = re.compile(r"^  (\w+):", re.MULTILINE)
@@ -44,6 +45,13 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
 def groups(incomplete: str) -> list[str]:
     """Plurals of groups, as `prune list` takes them."""
     return [plural for plural in GROUPS.values() if plural.startswith(incomplete)]
+
+
+def fetched(incomplete: str) -> list[str]:
+    """Models that `prune fetch` brings."""
+    wheels = re.compile(r"^ *wheels:", re.MULTILINE)
+    models = [each for each in options("model", [CONF]) if wheels.search(each.path.read_text(encoding="utf-8"))]
+    return [each.name for each in models if each.name.startswith(incomplete)]
 
 
 def _options(group: str, config_folders: Sequence[Path]) -> list[str]:

@@ -52,6 +52,7 @@ CRITERIA = (
         (("prune", "run", "sparsity", "=", "0"), []),
         (("prune", "run", "trainer.learning_rate", "="), []),
         (("prune", "list", "reg"), ["regularizations"]),
+        (("prune", "fetch", "m"), ["mpnet_base"]),
         (("prune", "st"), ["study", "status"]),
     ],
 )  # fmt: skip
