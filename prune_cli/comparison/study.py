@@ -158,7 +158,7 @@ class Study:
 
     def earlier(self) -> list[str]:
         """Which results another version made, of which the same configuration ended with other bits: a line, or nothing."""
-        earlier = [run.name for run in self._runs() if run.result.get("computation", 1) != COMPUTATION]
+        earlier = [run.name for run in self._runs() if _computation(run) != COMPUTATION]
         if not earlier:
             return []
         return [
@@ -242,7 +242,11 @@ def names(folders: Iterable[Path]) -> list[str]:
 
 def _mixed(runs: Sequence[Run]) -> str:
     """That the rows of a table were not all made alike, a line; nothing where they were."""
-    made = Counter(f"{_machine(run.result)}, {_versions(run.result)}" for run in runs)
+    several = len({_computation(run) for run in runs}) > 1
+    made = Counter(
+        f"{_machine(run.result)}, {_versions(run.result)}{f' (computation {_computation(run)})' if several else ''}"
+        for run in runs
+    )
     if len(made) < 2:
         return ""
     told = "; ".join(f"{counted(number, 'run')} on {where}" for where, number in made.most_common())
@@ -260,6 +264,11 @@ def measured(runs: Sequence[Run]) -> str:
     versions = dict.fromkeys(_versions(run.result) for run in runs)
     when = f" on {days[0]}" if len(days) == 1 else f" from {days[0]} to {days[-1]}" if days else ""
     return f"{counted(len(runs), 'run')}, measured{when}; {'; '.join(machines)}; {'; '.join(versions)}.\n"
+
+
+def _computation(run: Run) -> int:
+    """Version of what the run computed; the first one was not written down."""
+    return run.result.get("computation", 1)
 
 
 def _machine(result: Mapping[str, Any]) -> str:

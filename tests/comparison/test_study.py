@@ -97,6 +97,9 @@ def test_results_of_a_version_that_computed_something_else_are_told(made: Study,
     made.keep(made_run(tmp_path, seed=1, computation=COMPUTATION))
     assert made.earlier() == []
     made.keep(made_run(tmp_path, seed=2))
+    made.render()
+    assert "These rows mix 1 run on a processor, " in made.readme.read_text()
+    assert "(computation 1)" in made.readme.read_text()
     (told,) = made.earlier()
     assert (
         told.startswith("1 result of a version that computed something else")
