@@ -25,7 +25,6 @@ from prune_cli.cli.failures import INTERRUPTED, Carried, carrying, failure_of, s
 from prune_cli.cli.following import JOBLIB, ending_with_parent, in_this_process
 from prune_cli.cli.outcomes import SWEEP, Job, Sweep, exit_code, jobs_table, numbers, over_seeds, seeds_table, time_left
 from prune_cli.cli.printer import heading, importing, printer
-from prune_cli.comparison.study import study
 from prune_cli.config.checks import output_problems
 from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
@@ -243,6 +242,8 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), screen)
         if (of_study := node.sweeper.get("folder")) is not None:
+            from prune_cli.comparison.study import study
+
             study(of_study, []).keep(outcome.folder, anew=bool(cfg.overwrite))
     except Stopped as stop:  # also in another process, where nobody is told but by what is written down
         replace(job, status="interrupted", code=stop.exit_code).save(sweep.folder)
