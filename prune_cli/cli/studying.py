@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -39,6 +40,7 @@ def carry_out(
         UserError: If there is no such study, or it cannot be run like this.
     """
     what = study(name, _folders())
+    what.parts()  # a page without a place for a table is told before hours of runs, not after them
     first = _checked(what, overrides, config_dir, Plan(what.sweeps).part(sweeps, where))
     heading(printer(stderr=True), what.folder.name)
     part = {"folder": str(what.folder.absolute()), "sweeps": [*sweeps], "where": [*where]}
@@ -55,14 +57,23 @@ def carry_out(
 
 
 def _checked(what: Study, overrides: Sequence[str], config_dir: str | None, asked: Sequence[Planned]) -> DictConfig:
-    """Check the sweeps that are asked for before anything runs, and give the configuration of the first run."""
-    names = dict.fromkeys(run.sweep for run in asked)
+    """Check the runs that are asked for before anything runs, and give the configuration of the first."""
+    sweeps = [_joined(among) for _, among in itertools.groupby(asked, lambda run: run.sweep)]
     with tempfile.TemporaryDirectory() as folder:
         stand_in(Path(folder))
         place = names_in(what.sweeps)
-        filled = ([*(place.sub(lambda _: folder, text) for text in what.sweeps[name]), *overrides] for name in names)
+        filled = ([*(place.sub(lambda _: folder, text) for text in sweep), *overrides] for sweep in sweeps)
         first, *_ = [diagnose([expand_home(text) for text in each], config_dir, multirun=True) for each in filled]
         return first
+
+
+def _joined(runs: Iterable[Planned]) -> list[str]:
+    """The overrides of one sweep that gives runs: each key once, with all of its values among them."""
+    values: dict[str, dict[str, None]] = {}
+    for text in (text for run in runs for text in run.overrides):
+        key, _, value = text.partition("=")
+        values.setdefault(key, {})[value] = None
+    return [f"{key}={','.join(each)}" for key, each in values.items()]
 
 
 def render(name: str) -> None:

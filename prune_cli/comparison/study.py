@@ -111,11 +111,29 @@ class Study:
             UserError: If a part of a page has no table in study.yaml, or a table cannot be made.
         """
         runs = self._runs()
-        texts = {page: page.read_text(encoding="utf-8") for page in self._pages()}
+        made = {name: self._part(name, runs) for names in self.parts().values() for name in names}
+        return {
+            page: _PART.sub(
+                lambda match, page=page: (
+                    f"{match['begin']}{made.get(self._named(page, match), match['body'])}{match['end']}"
+                ),
+                page.read_text(encoding="utf-8"),
+            )
+            for page in self._pages()
+        }
+
+    def parts(self) -> dict[Path, list[str]]:
+        """The names of the tables that each page shows.
+
+        Raises:
+            UserError: If a part of a page has no table in study.yaml, or a table no part.
+        """
         known = [*self.tables, MEASURED]
         parts = {
-            page: [name for match in _PART.finditer(text) if (name := self._named(page, match))]
-            for page, text in texts.items()
+            page: [
+                name for match in _PART.finditer(page.read_text(encoding="utf-8")) if (name := self._named(page, match))
+            ]
+            for page in self._pages()
         }
         problems = [
             f"{page} has a part {name}, and {FILE} no such table{did_you_mean(name, known)}"
@@ -130,16 +148,7 @@ class Study:
         ]
         if problems:
             raise UserError(*problems)
-        made = {name: self._part(name, runs) for names in parts.values() for name in names}
-        return {
-            page: _PART.sub(
-                lambda match, page=page: (
-                    f"{match['begin']}{made.get(self._named(page, match), match['body'])}{match['end']}"
-                ),
-                text,
-            )
-            for page, text in texts.items()
-        }
+        return parts
 
     def up_to_date(self) -> bool:
         """Whether all pages are as the results give them."""

@@ -144,6 +144,35 @@ def test_a_study_that_was_killed_goes_on_elsewhere_from_its_repository_alone(
     assert ended.code == 0 and made == [0.8], ended.err
 
 
+def small(swept: str) -> str:
+    return f"sweeps:\n  all: [{TINY}, '{swept}']\ntables:\n  main: {{by: [sparsity], columns: [mean]}}\n"
+
+
+def test_two_of_three_results_kept_from_another_folder_leave_one_to_make(
+    prune: Prune, made: Made, larger: Path
+) -> None:
+    (larger / "study.yaml").write_text(small("sparsity=0.5,0.8,0.9"))
+    assert prune("study", "mine", "output_dir=there").code == INTERRUPTED
+    ended = prune("study", "mine", "output_dir=here")
+    assert ended.code == 0 and "mine: 3 of 3 results are here" in ended.out, ended.err
+    assert made == [0.9]
+
+
+def test_a_page_without_a_place_for_a_table_is_told_before_any_run(prune: Prune, made: Made, larger: Path) -> None:
+    (larger / "README.md").write_text("# Mine\n\n<!-- mian -->\n<!-- end -->\n")
+    ended = prune("study", "mine")
+    assert ended.code == 2 and "has a part mian" in ended.err and "no part <!-- main -->" in ended.err
+    assert made == []
+
+
+def test_a_part_is_not_held_up_by_what_is_wrong_with_the_rest(prune: Prune, made: Made, larger: Path) -> None:
+    (larger / "study.yaml").write_text(small("sparsity=0.5,1.5"))
+    whole = prune("study", "mine")
+    assert whole.code == 2 and "1.5" in whole.err and made == []
+    ended = prune("study", "mine", "--where", "sparsity=0.5")
+    assert ended.code == 0 and made == [0.5], ended.err
+
+
 def test_a_failed_run_holds_up_only_those_that_need_it(prune: Prune, made: Made, larger: Path) -> None:
     (larger / "study.yaml").write_text(
         LARGER.replace("regularization=none]", "regularization=none, trainer.max_steps=13]")
