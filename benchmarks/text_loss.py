@@ -21,10 +21,10 @@ def measure(pieces: bool, taught: bool) -> tuple[float, float, str]:
     """Memory in MiB, seconds (the best of ROUNDS), and the precision."""
     import torch
 
+    from prune_cli.distillation import Distillation
     from prune_cli.heads import decisions
     from prune_cli.heads.decisions import Choice, task_loss
     from prune_cli.heads.text import Vocabulary
-    from prune_cli.regularizers import Distillation
     from prune_cli.training.hardware import resolved_precision
 
     if not pieces:
@@ -43,7 +43,7 @@ def measure(pieces: bool, taught: bool) -> tuple[float, float, str]:
             student, teacher = (
                 Choice(h, labels, layer=Vocabulary.of(layer)) for h, layer in zip(hidden, layers, strict=True)
             )
-            loss = Distillation().loss([student], [teacher]) if taught else task_loss([student])
+            loss = Distillation().decision_loss([student], [teacher]) if taught else task_loss([student])
         loss.backward()
         seconds.append(time.perf_counter() - began)
     return (_peak() - before) / 2**20, min(seconds), precision

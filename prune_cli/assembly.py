@@ -16,6 +16,8 @@ from torch import nn
 from prune_cli import models
 from prune_cli.compaction.structure import prunable
 from prune_cli.data.encoded import cut_records, highest_token, only_label
+from prune_cli.distillation.states import state_problems
+from prune_cli.distillation.teacher import Teacher
 from prune_cli.errors import UserError, shortened
 from prune_cli.heads.regression import Regression
 from prune_cli.marks import LARGEST
@@ -24,13 +26,10 @@ from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Schedule
 from prune_cli.pruning.scope import unreached
 from prune_cli.pruning.selection import InvalidScores
-from prune_cli.regularizers import Distillation
 from prune_cli.runtime.folders import first_line
 from prune_cli.tasks.sameness import only_answer, repeated
 from prune_cli.training.evaluation import Evaluation
 from prune_cli.training.hardware import resolved_precision
-from prune_cli.training.states import state_problems
-from prune_cli.training.teacher import Teacher
 from prune_cli.training.trainer import TaskTrainer
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def warn_of_no_teacher(config: RunConfig, steps: int, evaluated_every: int) -> N
         evaluated_every: Steps from one evaluation to the next.
     """
     rule = config.regularization
-    if isinstance(rule, Distillation) and rule.first_teacher is None and evaluated_every >= steps:
+    if "teacher" in rule.needs and rule.first_teacher is None and evaluated_every >= steps:
         log.warning(
             "NO TEACHER: the first evaluation is after %d of %d steps, and the student learns from itself only after one."
             " Give a smaller trainer.eval_steps, a first teacher, or regularization=none.",
@@ -218,7 +217,7 @@ def check_teacher(config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerB
     Raises:
         UserError: If they do.
     """
-    folder = config.regularization.first_teacher if isinstance(config.regularization, Distillation) else None
+    folder = config.regularization.first_teacher
     if folder is None:
         return
     if problems := list(models.class_problems(folder, task.labels, "regularization.first_teacher")):
@@ -399,7 +398,7 @@ def teacher_for(
         evaluation: What students are evaluated on during training.
     """
     rule = config.regularization
-    if not isinstance(rule, Distillation):
+    if "teacher" not in rule.needs:
         return None
     make = partial(models.blank_copy, student)
     if rule.first_teacher is None:
@@ -407,7 +406,7 @@ def teacher_for(
     first = models.load_finetuned(rule.first_teacher, task.head)
     _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
     models.in_order(first, task.labels, "regularization.first_teacher")
-    if problems := list(state_problems(student, first, rule.states)):  # known before, but for a model that was not here
+    if problems := list(state_problems(student, first, rule.kinds)):  # known before, but for a model that was not here
         raise UserError(*problems)
     evaluator = TaskTrainer(first, arguments, task=task, tokenizer=tokenizer)
     metric = evaluator.score(evaluation.sets(whole=False))[0][task.primary_metric]

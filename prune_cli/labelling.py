@@ -20,7 +20,6 @@ from prune_cli.data.augmentation import Replacer
 from prune_cli.data.extra import AUGMENT, Extra
 from prune_cli.data.records import Split, checked, source_of
 from prune_cli.errors import UserError
-from prune_cli.regularizers import Distillation
 from prune_cli.tasks.cache import remembered, sources
 from prune_cli.training.evaluation import EvaluationSet
 from prune_cli.training.hardware import on_gpu
@@ -117,8 +116,7 @@ def _labelled(
     """The records with what the first teacher says of them."""
     from datasets import Dataset
 
-    rule = cast("Distillation", config.regularization)
-    folder = cast("str", rule.first_teacher)
+    folder = cast("str", config.regularization.first_teacher)
     every = {name: None for row in rows for name in row}  # one may have a column that another lacks
     asked = Dataset.from_list([{**every, **row} for row in rows])
     teacher = models.load_finetuned(folder, task.head)

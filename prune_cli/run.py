@@ -206,6 +206,7 @@ def _run(
         model,
         arguments,
         evaluation=evaluation,
+        regularization=config.regularization,
         teacher=teacher,
         checkpoints=checkpoints,
         checkpoint=checkpoint,

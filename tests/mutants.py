@@ -26,16 +26,16 @@ from rich.table import Table
 from tests.conftest import ROOT
 
 CHANGED = (
-    "pruning/*", "heads/*", "regularizers.py", "training/checkpoints.py", "training/states.py", "config/identity.py", "sparse/*",
+    "pruning/*", "heads/*", "distillation/*", "training/checkpoints.py", "config/identity.py", "sparse/*",
     "comparison/significance.py",
 )  # fmt: skip
 """What is changed, under `prune_cli/`: engine, losses, checkpoints and identity of runs, the sparse file, statistics."""
 BESIDE = (
-    "pruning", "heads", "test_regularizers.py", "training", "config/test_run_config.py", "config/test_saved.py", "sparse",
+    "pruning", "heads", "distillation", "training", "config/test_run_config.py", "config/test_saved.py", "sparse",
     "comparison/test_groups.py", "compaction/test_structure.py",
 )  # fmt: skip
 """Tests beside it, under `tests/`."""
-DOCTESTS = ("pruning", "heads", "regularizers.py", "training", "config", "sparse", "comparison")
+DOCTESTS = ("pruning", "heads", "distillation", "training", "config", "sparse", "comparison")
 """Modules with doctests, under `prune_cli/`."""
 SETTINGS = """
 

@@ -33,11 +33,13 @@ def test_there_is_an_example_of_each_kind() -> None:
         "conf/criterion",
         "conf/pattern",
         "conf/schedule",
+        "conf/regularization",
         "conf/task",
         "conf/model",
         "prune_cli/pruning/criteria",
         "prune_cli/pruning/patterns",
         "prune_cli/pruning/schedules",
+        "prune_cli/distillation",
         "prune_cli/tasks",
     }
 
@@ -54,9 +56,10 @@ def test_what_was_followed_passes_the_contracts(tmp_path: Path) -> None:
     for path, block in made.items():
         (tmp_path / path).write_text(block, encoding="utf-8")
     stems = {Path(path).stem for path in made}
-    own = [path for path in made if path.startswith("prune_cli/pruning")]  # its doctests
+    own = [path for path in made if path.startswith(("prune_cli/pruning", "prune_cli/distillation"))]  # its doctests
     contracts = [
         "tests/pruning/test_contract.py",
+        "tests/distillation/test_contract.py",
         "tests/config/test_compose.py",
         "tests/config/test_diagnose.py",
         "tests/tasks/test_contract.py",

@@ -54,7 +54,7 @@ def everything_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a page asks of the hub, of a folder DIR or of an extra is not looked for."""
     for cls in (Hub, Local, ModelConfig):
         monkeypatch.setattr(cls, "missing", lambda *_, **__: [])
-    monkeypatch.setattr("prune_cli.regularizers.folder_problems", lambda folder: [])
+    monkeypatch.setattr("prune_cli.distillation.distillation.folder_problems", lambda folder: [])
 
 
 @dataclass(frozen=True)

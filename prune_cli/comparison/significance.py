@@ -49,14 +49,14 @@ class Difference:
 
 
 def differences(comparison: Comparison) -> list[Difference]:
-    """Compare the best group of each panel with the others.
+    """Compare the best group of each panel with the others; one of too few seeds is the best only of others like it.
 
     Args:
         comparison: Of runs.
     """
     found = []
     for panel in comparison.panels():
-        best, *others = sorted(panel, key=lambda group: -group.mean)
+        best, *others = sorted(panel, key=lambda group: (len(group.metric_of_seed) < FEWEST, -group.mean))
         found += _holm([_difference(best, other) for other in others[:COMPARED]])
     return found
 

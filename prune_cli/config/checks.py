@@ -19,10 +19,10 @@ from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
     from prune_cli.data.base import Source
+    from prune_cli.distillation import Regularization
     from prune_cli.models import ModelConfig
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
-    from prune_cli.regularizers import Distillation, NoTeacher
     from prune_cli.tasks.base import Task
 
 _LEAST_FREE = 1 << 20  # bytes: not enough for a model, but enough to say so in a log
@@ -86,22 +86,7 @@ def shape_problems(
     yield from criterion.misfits(form)
 
 
-def regularization_problems(regularization: object) -> Iterator[str]:
-    """Why a regularization cannot be used: one of a user's own would be named and not asked.
-
-    Args:
-        regularization: One without problems; None where it could not be built.
-    """
-    from prune_cli.regularizers import Distillation, NoTeacher
-
-    if regularization is not None and not isinstance(regularization, Distillation | NoTeacher):
-        yield (
-            f"regularization._target_ is {type(regularization).__name__}, and a run knows {Distillation.__name__} and"
-            f" {NoTeacher.__name__} alone: choose regularization={', '.join(names('regularization', [CONF]))}"
-        )
-
-
-def teacher_problems(task: Task, model: ModelConfig, regularization: Distillation | NoTeacher) -> Iterator[str]:
+def teacher_problems(task: Task, model: ModelConfig, regularization: Regularization) -> Iterator[str]:
     """Why a student cannot learn from its first teacher: other classes, or states of another form.
 
     Args:
@@ -109,26 +94,24 @@ def teacher_problems(task: Task, model: ModelConfig, regularization: Distillatio
         model: One without problems, that goes with the task.
         regularization: One without problems.
     """
+    from prune_cli.distillation.base import NEEDS
+    from prune_cli.distillation.states import state_problems
     from prune_cli.models import ModelConfig, class_problems, outline
-    from prune_cli.regularizers import Distillation
-    from prune_cli.training.states import state_problems
 
-    if not isinstance(regularization, Distillation):
-        return
+    if unknown := sorted(regularization.needs - {*NEEDS}):
+        yield f"{type(regularization).__name__} needs {', '.join(unknown)}: a regularization may need {', '.join(NEEDS)}"
     folder = regularization.first_teacher
     if folder is not None:
         yield from class_problems(folder, task.labels or (), "regularization.first_teacher")
-    if not regularization.states:
+    if not regularization.kinds:
         return
     student = outline(model, task.head)
     teacher = student if folder is None else outline(ModelConfig(name=folder), task.head)
     if student is not None and teacher is not None:
-        yield from state_problems(student, teacher, regularization.states)
+        yield from state_problems(student, teacher, regularization.kinds)
 
 
-def extra_problems(
-    task: Task, model: ModelConfig, data: Source, regularization: Distillation | NoTeacher
-) -> Iterator[str]:
+def extra_problems(task: Task, model: ModelConfig, data: Source, regularization: Regularization) -> Iterator[str]:
     """Why there are no more records to learn from than those that have answers.
 
     Args:
@@ -146,7 +129,7 @@ def extra_problems(
             f"data.extra={AUGMENT} replaces words by a masked language model, and a random model is none: give"
             " data.masked_model=... with the folder or hub id of one, such as google-bert/bert-base-uncased"
         )
-    if getattr(regularization, "first_teacher", None) is None:
+    if regularization.first_teacher is None:
         yield (
             f"data.extra={data.extra} is labelled by a first teacher, and there is none: give"
             " regularization.first_teacher=FOLDER of a model that was fine-tuned on the task, with regularization=teacher or self"

@@ -47,7 +47,7 @@ def contents(config: RunConfig) -> Contents:
     Args:
         config: The run.
     """
-    teacher = getattr(config.regularization, "first_teacher", None)
+    teacher = config.regularization.first_teacher
     return Contents(
         records=config.data.identity(config.task),
         weights=_weights(config.model),

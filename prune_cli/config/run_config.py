@@ -17,7 +17,6 @@ from prune_cli.config.checks import (
     fit_problems,
     missing_problems,
     output_problems,
-    regularization_problems,
     shape_problems,
     teacher_problems,
 )
@@ -29,11 +28,11 @@ from prune_cli.paths import CONF
 
 if TYPE_CHECKING:
     from prune_cli.data.base import Source
+    from prune_cli.distillation import Regularization
     from prune_cli.models import ModelConfig
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
     from prune_cli.pruning.schedules import Schedule
-    from prune_cli.regularizers import Distillation, NoTeacher
     from prune_cli.tasks.base import Task
     from prune_cli.tracking.base import Tracker
     from prune_cli.tracking.options import TrackingConfig
@@ -72,7 +71,7 @@ class RunConfig:
     criterion: Criterion
     schedule: Schedule
     pattern: Pattern
-    regularization: Distillation | NoTeacher
+    regularization: Regularization
     trainer: TrainerConfig
     data: Source
     tracking: TrackingConfig
@@ -114,7 +113,6 @@ class RunConfig:
             else:
                 _add(parts, key, lambda key=key: build(own(key, values[key]), key, BASES.get(key, "")), problems)
         _add(parts, _BESIDE, lambda: construct(General, {key: values[key] for key in GENERAL}), problems)
-        problems += regularization_problems(parts.get("regularization"))
         trackers: dict[str, Tracker] = {}
         for name, node in parts["tracking"].trackers.items() if "tracking" in parts else ():
             _add(

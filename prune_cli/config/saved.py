@@ -81,7 +81,7 @@ def saved_run(
     # What only training needs must not refuse an evaluation: the first model and teacher may be gone.
     values |= {
         "model": {TARGET: values["model"][TARGET], "name": str(model)},
-        "regularization": {"_target_": "prune_cli.regularizers.NoTeacher"},
+        "regularization": {"_target_": "prune_cli.distillation.NoTeacher"},
         "sparsity": 0.0,
     }
     values["data"].pop("extra", None)

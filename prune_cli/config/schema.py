@@ -33,6 +33,7 @@ BASES: dict[str, str] = {
     "criterion": "prune_cli.pruning.criteria.base.Criterion",
     "schedule": "prune_cli.pruning.schedules.base.Schedule",
     "pattern": "prune_cli.pruning.patterns.base.Pattern",
+    "regularization": "prune_cli.distillation.base.Regularization",
     "trainer": "prune_cli.training.options.TrainerConfig",
     "data": "prune_cli.data.base.Source",
     "tracking": "prune_cli.tracking.options.TrackingConfig",

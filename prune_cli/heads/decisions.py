@@ -89,7 +89,7 @@ def in_pieces(loss: Callable[[Choice, Choice | None], Tensor], student: Choice, 
     Args:
         loss: Sum over some choices, whose logits are there.
         student: The student's.
-        teacher: The teacher's for the same; None without one.
+        teacher: The teacher's for the same, or those of another pass of the student; None without either.
     """
     if student.layer is None:
         return loss(student, teacher)
@@ -99,8 +99,7 @@ def in_pieces(loss: Callable[[Choice, Choice | None], Tensor], student: Choice, 
         made = None
         if teacher is not None and taught is not None:
             assert teacher.layer is not None
-            with torch.no_grad():
-                made = Choice(teacher.layer(taught), labels)
+            made = Choice(teacher.layer(taught), labels)
         return loss(Choice(student.layer(hidden), labels), made)
 
     count = max(1, LOGITS_AT_ONCE // student.layer.classes)

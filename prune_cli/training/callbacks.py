@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from prune_cli.distillation.teacher import Teacher
     from prune_cli.pruning.pruner import Pruner
     from prune_cli.training.endings import Patience
     from prune_cli.training.interrupt import StopRequest
-    from prune_cli.training.teacher import Teacher
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class TeacherCallback(TrainerCallback):
         """Replace the teacher if the rule says so."""
         assert metrics is not None
         model: PreTrainedModel = kwargs["model"]
-        self.teacher.consider(model, metrics[f"eval_{self.primary_metric}"])
+        self.teacher.consider(model, state.global_step, metrics[f"eval_{self.primary_metric}"])
 
 
 @final

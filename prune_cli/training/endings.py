@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import torch
 
-from prune_cli.training.teacher import tensors
+from prune_cli.distillation.teacher import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,12 +15,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import SchedulerType
 
+from prune_cli.distillation.states import read
 from prune_cli.errors import Diverged
 from prune_cli.heads.decisions import task_loss
 from prune_cli.training import heap
 from prune_cli.training.learning_rate import factor
 from prune_cli.training.sampler import EpochSampler
-from prune_cli.training.states import distance, read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
+    from prune_cli.distillation.base import Regularization
+    from prune_cli.distillation.teacher import Teacher
     from prune_cli.tasks.base import Prediction, Task
     from prune_cli.training.checkpoints import Checkpoint, Checkpoints
     from prune_cli.training.endings import BestWeights, Patience
     from prune_cli.training.evaluation import Evaluation, EvaluationSet
-    from prune_cli.training.teacher import Teacher
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +163,7 @@ class PruningTrainer(TaskTrainer):
         args: TrainingArguments,
         *,
         evaluation: Evaluation,
+        regularization: Regularization,
         teacher: Teacher | None,
         checkpoints: Checkpoints,
         checkpoint: Checkpoint | None,
@@ -178,7 +180,8 @@ class PruningTrainer(TaskTrainer):
             model: The student.
             args: What `TrainerConfig.arguments` made.
             evaluation: What is evaluated.
-            teacher: Teaches beside the labels; None for the plain task loss.
+            regularization: Makes the loss.
+            teacher: The teacher that it needs; None where it needs none.
             checkpoints: Where checkpoints go.
             checkpoint: The one to go on from; None to begin.
             group_by_length: Fill batches with records of similar length.
@@ -190,6 +193,7 @@ class PruningTrainer(TaskTrainer):
         """
         super().__init__(model, args, **task)
         self.evaluation = evaluation
+        self.regularization = regularization
         self.teacher = teacher
         self.predictions: dict[str, list[Prediction]] = {}
         self.checkpoints = checkpoints
@@ -269,20 +273,23 @@ class PruningTrainer(TaskTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The task loss, or with a teacher that of self-regularization: a batch's part of the mean over a step's decisions.
+        """The loss of the regularization, or that of the labels until there is the teacher that it needs.
 
-        The distance to the teacher's states is a mean over the step's rows.
+        It is a batch's part of the mean over a step's decisions; a loss of states is a mean over the step's rows.
         """
         assert num_items_in_batch is not None, "the Trainer counts with the method below"
+        rule = self.regularization
         with self.accelerator.autocast():
             taught = None if self.teacher is None else self.teacher.reading(self.head, inputs)
-            student = read(model, self.head, inputs, () if taught is None else taught.states)
-            if self.teacher is None or taught is None:
+            waits = taught is None and "teacher" in rule.needs
+            student = read(model, self.head, inputs, () if waits else rule.kinds)
+            if waits:
                 loss = task_loss(student.decisions) / num_items_in_batch
             else:
-                loss = self.teacher.rule.loss(student.decisions, taught.decisions) / num_items_in_batch
-                for kind, weight in self.teacher.rule.states.items():
-                    loss += weight * distance(student.states[kind], taught.states[kind]) / self.rows
+                second = read(model, self.head, inputs, rule.kinds) if "second_pass" in rule.needs else None
+                loss = rule.loss(student, taught, second) / num_items_in_batch
+                if (states := rule.state_loss(student, taught)) is not None:
+                    loss += states / self.rows
         return (loss, student.outputs) if return_outputs else loss
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:

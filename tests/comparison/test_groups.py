@@ -113,6 +113,12 @@ def test_without_shared_seeds_nothing_is_claimed(tmp_path: Path) -> None:
     assert "share 3 seeds" in sentence and "add seed=1,2,3" in sentence
 
 
+def test_a_lucky_seed_hides_no_difference_between_others(runs: Path) -> None:
+    (before,) = in_words(compared(runs))
+    made_run(runs, seed=1, metric=0.99, criterion="sensitivity")
+    assert in_words(compared(runs)) == [before]
+
+
 @pytest.mark.parametrize(
     ("real", "noise", "more"),
     [

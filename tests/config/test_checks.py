@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prune_cli.config.build import construct
-from prune_cli.config.checks import missing_problems, output_problems, regularization_problems
+from prune_cli.config.checks import missing_problems, output_problems
 from prune_cli.config.schema import General
 from prune_cli.errors import UserError
 from prune_cli.models import ModelConfig, folder_problems
-from prune_cli.regularizers import NoTeacher
 from prune_cli.tracking.options import TrackingConfig
 from prune_cli.training.options import TrainerConfig
 
@@ -186,13 +184,3 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert the_one(output_problems(tmp_path)).startswith(
         f"output_dir={tmp_path} lies on a full disk (5,000 bytes free)"
     )
-
-
-def test_a_regularization_of_ones_own_is_refused_and_not_ignored() -> None:
-    @dataclass(frozen=True)
-    class Mine:
-        weight: float = 1.0
-
-    told = the_one(regularization_problems(Mine()))
-    assert told.startswith("regularization._target_ is Mine, and a run knows Distillation and NoTeacher alone: choose")
-    assert not list(regularization_problems(NoTeacher())) and not list(regularization_problems(None))

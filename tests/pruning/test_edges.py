@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from prune_cli.distillation import Distillation
 from prune_cli.pruning.criteria import Fisher, Magnitude, Obert, Pins, Platon, Random, SoftMovement, Wanda
 from prune_cli.pruning.patterns import Block, Floor, NofM, Uniform, Units
 from prune_cli.pruning.schedules import Cubic, OneShot, Stepped
-from prune_cli.regularizers import Distillation
 
 BELOW, ABOVE = -1e-9, 1 + 1e-9
 DECAY = ([0.0, 1 - 1e-9], [BELOW, 1.0, math.nan])

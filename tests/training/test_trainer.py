@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from prune_cli.distillation import NoTeacher
 from prune_cli.errors import Diverged
 from prune_cli.training.callbacks import PruneCallback
 from prune_cli.training.options import TrainerConfig
@@ -54,6 +55,7 @@ def test_converted_weights_are_let_go_layer_by_layer_where_activations_are_compu
             tmp_path, steps=10, seed=1
         ),
         evaluation=unused,
+        regularization=NoTeacher(),
         teacher=None,
         checkpoints=unused,
         checkpoint=None,

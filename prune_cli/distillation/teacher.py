@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import torch
 
-from prune_cli.regularizers import Distillation
-from prune_cli.training.states import Reading, read
+from prune_cli.distillation.base import Regularization
+from prune_cli.distillation.states import Reading, read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ class Teacher:
 
     def __init__(
         self,
-        rule: Distillation,
+        rule: Regularization,
         make: Callable[[], PreTrainedModel],
         *,
         first: PreTrainedModel | None = None,
@@ -43,7 +43,7 @@ class Teacher:
         """Start with a dense fine-tuned model or with none.
 
         Args:
-            rule: When the student becomes the teacher, and the loss.
+            rule: Tells when the student becomes the teacher, and which states are wanted.
             make: Makes a model of the student's class and configuration, whose weights do not matter.
             first: Model that teaches first.
             first_metric: Its primary metric on the validation records.
@@ -66,25 +66,24 @@ class Teacher:
         if self.model is None:
             return None
         with torch.no_grad():
-            return read(self.model, head, batch, self.rule.states)
+            return read(self.model, head, batch, self.rule.kinds)
 
-    def consider(self, student: PreTrainedModel, metric: float) -> bool:
+    def consider(self, student: PreTrainedModel, step: int, metric: float) -> bool:
         """Let a student that was just evaluated become the teacher, if the rule says so.
 
         Args:
             student: The masked model.
+            step: Steps that are finished.
             metric: Its primary metric; higher is better.
 
         Returns:
             Whether it did.
         """
-        beaten = self.best is None or metric > self.best
-        if beaten:
+        renewed = self.rule.renews(step, metric, self.best)
+        if self.best is None or metric > self.best:
             self.best = metric
-        if self.rule.update == "never" or (self.rule.update == "best" and not beaten):
+        if not renewed or (self.rule.mean_decay is not None and self._own):  # a running mean follows already
             return False
-        if self.rule.update == "ema" and self._own:
-            return False  # it follows already
         self._take(tensors(student))
         self.version += 1
         return True
@@ -96,12 +95,13 @@ class Teacher:
         Args:
             student: The model after the step.
         """
-        if self.rule.update != "ema" or self.model is None or not self._own:
+        decay = self.rule.mean_decay
+        if decay is None or self.model is None or not self._own:
             return
         theirs = tensors(student)
         for name, mine in tensors(self.model).items():
             if mine.is_floating_point():
-                mine.lerp_(theirs[name], 1 - self.rule.decay)
+                mine.lerp_(theirs[name], 1 - decay)
             else:
                 mine.copy_(theirs[name])
 

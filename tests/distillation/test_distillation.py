@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from prune_cli.distillation.distillation import Distillation, confidence
 from prune_cli.heads.decisions import Choice, Number, task_loss
-from prune_cli.regularizers import Distillation, confidence
 
 
 def loss_of(
@@ -19,7 +19,7 @@ def loss_of(
     labels: torch.Tensor,
     classes: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    return rule.loss([Choice(student, labels, classes)], [Choice(teacher, labels, classes)])
+    return rule.decision_loss([Choice(student, labels, classes)], [Choice(teacher, labels, classes)])
 
 
 def reference(student: np.ndarray, teacher: np.ndarray, labels: np.ndarray, tau: float, weight: float | None) -> float:
@@ -87,9 +87,9 @@ def test_regression_weighs_squared_distances() -> None:
     student, teacher, labels = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 2.0]), torch.tensor([1.0, 4.0])
     # to the teacher 1 and 0, to the labels 0 and 4
     mine, taught = [Number(student, labels)], [Number(teacher, labels)]
-    assert Distillation(weight="adaptive").loss(mine, taught).item() == 0.5 * 1 + 0.5 * 4
-    assert Distillation(weight=1.0).loss(mine, taught).item() == 1.0
-    assert Distillation(weight=0.0).loss(mine, taught).item() == 4.0
+    assert Distillation(weight="adaptive").decision_loss(mine, taught).item() == 0.5 * 1 + 0.5 * 4
+    assert Distillation(weight=1.0).decision_loss(mine, taught).item() == 1.0
+    assert Distillation(weight=0.0).decision_loss(mine, taught).item() == 4.0
     assert task_loss(mine).item() == 4.0
 
 
@@ -99,7 +99,7 @@ def test_two_decisions_a_record_add_up() -> None:
     mine, taught = (
         [Choice(logits[half], labels[half]) for half in (slice(0, 2), slice(2, 4))] for logits in (student, teacher)
     )
-    torch.testing.assert_close(rule.loss(mine, taught), loss_of(rule, student, teacher, labels))
+    torch.testing.assert_close(rule.decision_loss(mine, taught), loss_of(rule, student, teacher, labels))
     torch.testing.assert_close(task_loss(mine), task_loss([Choice(student, labels)]))
 
 

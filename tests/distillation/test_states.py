@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
+from prune_cli.distillation.states import State, distance, read, state_problems
 from prune_cli.errors import UserError
 from prune_cli.heads.base import Head
 from prune_cli.heads.classification import Classification
 from prune_cli.heads.text import Text
-from prune_cli.training.states import State, distance, read, state_problems
 from tests.tiers import exhaustive
 from tests.whole_runs import Killed, assert_same_end, dies, do, history_of
 

@@ -1,34 +1,31 @@
-"""Regularization: what the student learns from beside the labels. A class here and a YAML in conf/regularization make one."""
+"""Distillation: a teacher beside the labels, which is the student's own best, its running mean, or another model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, final
 
+import torch
+from torch.nn.functional import kl_div, log_softmax, nll_loss
+
+from prune_cli.distillation.base import Need, Regularization
+from prune_cli.distillation.states import distance
+from prune_cli.heads.decisions import Choice, Number, in_pieces
 from prune_cli.marks import BY_CONTENT
 from prune_cli.models.locations import folder_problems
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prune_cli.heads.decisions import Choice, Decisions, Number
+    from prune_cli.distillation.states import Kind, Reading
+    from prune_cli.heads.decisions import Decisions
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class NoTeacher:
-    """Plain fine-tuning: the task loss alone."""
-
-    def problems(self) -> Iterator[str]:
-        """What is wrong with the values: there are none."""
-        return iter(())
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Distillation:
+class Distillation(Regularization):
     """A teacher's predictions beside the labels (self-regularization of PINS, Ren and Zhu 2023, section 3.3).
 
     Attributes:
@@ -54,13 +51,17 @@ class Distillation:
     attention: float = 0.0
 
     @property
-    def states(self) -> dict[Literal["hidden", "attention"], float]:
-        """What is learned of the teacher's states beside its decisions, and with which weight."""
-        weights: dict[Literal["hidden", "attention"], float] = {"hidden": self.hidden, "attention": self.attention}
+    def needs(self) -> frozenset[Need]:
+        """See `Regularization`."""
+        return frozenset(("teacher", *self._weights()))
+
+    def _weights(self) -> dict[Kind, float]:
+        """The kinds of states that are learned from, and with which weight."""
+        weights: dict[Kind, float] = {"hidden": self.hidden, "attention": self.attention}
         return {kind: weight for kind, weight in weights.items() if weight > 0}
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the values beyond their types; each message begins with the field."""
+        """See `Regularization`."""
         if self.weight != "adaptive" and not (isinstance(self.weight, int | float) and 0 <= self.weight <= 1):
             yield f"weight is {self.weight}: give adaptive, or the teacher's weight from 0 to 1"
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
@@ -77,7 +78,29 @@ class Distillation:
         elif self.update == "never":
             yield "first_teacher is missing: with update=never give the folder of a fine-tuned model"
 
-    def loss(self, student: Decisions, teacher: Decisions) -> Tensor:
+    def renews(self, step: int, metric: float, best: float | None) -> bool:
+        """See `Regularization`."""
+        return self.update in ("latest", "ema") or (self.update == "best" and (best is None or metric > best))
+
+    @property
+    def mean_decay(self) -> float | None:
+        """See `Regularization`."""
+        return self.decay if self.update == "ema" else None
+
+    def loss(self, student: Reading, teacher: Reading | None, second: Reading | None) -> Tensor:
+        """See `Regularization` and `decision_loss`."""
+        assert teacher is not None, "it is needed"
+        return self.decision_loss(student.decisions, teacher.decisions)
+
+    def state_loss(self, student: Reading, teacher: Reading | None) -> Tensor | None:
+        """See `Regularization` and `states.distance`."""
+        assert teacher is not None, "it is needed"
+        parts = [
+            weight * distance(student.states[kind], teacher.states[kind]) for kind, weight in self._weights().items()
+        ]
+        return torch.stack(parts).sum() if parts else None
+
+    def decision_loss(self, student: Decisions, teacher: Decisions) -> Tensor:
         """Loss of a batch of decisions, whatever they are: records, tokens, starts and ends of answers.
 
             a_b  = 1 - H(p_b) / log C
@@ -94,14 +117,10 @@ class Distillation:
         Returns:
             The sum over the decisions, a scalar.
         """
-        import torch
-
         pairs = zip(student, teacher, strict=True)
-        return torch.stack([self._loss(mine, taught) for mine, taught in pairs]).sum()
+        return torch.stack([self._decision_loss(mine, taught) for mine, taught in pairs]).sum()
 
-    def _loss(self, student: Choice | Number, teacher: Choice | Number) -> Tensor:
-        from prune_cli.heads.decisions import Choice, Number, in_pieces
-
+    def _decision_loss(self, student: Choice | Number, teacher: Choice | Number) -> Tensor:
         if isinstance(student, Number) and isinstance(teacher, Number):
             values, taught = student.values.float(), teacher.values.float()
             a = 0.5 if self.weight == "adaptive" else float(self.weight)
@@ -110,8 +129,6 @@ class Distillation:
         return in_pieces(self._choices, student, teacher)
 
     def _choices(self, student: Choice, teacher: Choice | None) -> Tensor:
-        from torch.nn.functional import kl_div, log_softmax, nll_loss
-
         assert teacher is not None
         tau = self.temperature
         log_p = log_softmax(student.logits.float(), -1)

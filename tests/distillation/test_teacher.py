@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
+from prune_cli.distillation import Distillation
+from prune_cli.distillation.teacher import Teacher
 from prune_cli.heads.classification import Classification
 from prune_cli.heads.decisions import Choice
 from prune_cli.models import blank_copy, in_order
-from prune_cli.regularizers import Distillation
-from prune_cli.training.teacher import Teacher
 
 
 def make_student(seed: int = 0) -> BertForSequenceClassification:
@@ -47,7 +47,7 @@ def logits_of(model: BertForSequenceClassification) -> torch.Tensor:
 def test_rule(update: str, expected: list[bool]) -> None:
     teacher = Teacher(Distillation(update=update, first_teacher="somewhere"), make_student)
     student = make_student()
-    assert [teacher.consider(student, metric) for metric in (0.5, 0.4, 0.6, 0.6)] == expected
+    assert [teacher.consider(student, 10, metric) for metric in (0.5, 0.4, 0.6, 0.6)] == expected
     assert teacher.version == sum(expected)
     assert teacher.best == 0.6
 
@@ -55,7 +55,7 @@ def test_rule(update: str, expected: list[bool]) -> None:
 def test_teaches_the_copy_and_not_the_student_of_today() -> None:
     teacher, student = Teacher(Distillation(), make_student), make_student()
     assert taught_by(teacher) is None
-    teacher.consider(student, 0.5)
+    teacher.consider(student, 10, 0.5)
     then = logits_of(student)
     with torch.no_grad():
         student.classifier.bias.add_(1)
@@ -65,7 +65,7 @@ def test_teaches_the_copy_and_not_the_student_of_today() -> None:
     assert not taught.requires_grad
     assert not taught.is_inference()
     torch.testing.assert_close(taught, then)
-    teacher.consider(student, 0.9)
+    teacher.consider(student, 10, 0.9)
     taught = taught_by(teacher)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
@@ -77,12 +77,12 @@ def test_a_first_teacher_stays_until_it_is_beaten_and_its_labels_are_mapped() ->
     first.config.id2label = {0: "no", 1: "perhaps", 2: "Yes"}
     in_order(first, ("yes", "no", "perhaps"), "the first teacher")
     teacher = Teacher(Distillation(), make_student, first=first, first_metric=0.8)
-    assert not teacher.consider(student, 0.7)
+    assert not teacher.consider(student, 10, 0.7)
     taught = taught_by(teacher)
     assert taught is not None
     torch.testing.assert_close(taught, unordered[:, [2, 0, 1]])
     assert teacher.weights() == {}, "it is read from its own folder again"
-    assert teacher.consider(student, 0.81)
+    assert teacher.consider(student, 10, 0.81)
     taught = taught_by(teacher)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
@@ -92,7 +92,7 @@ def test_what_was_put_on_the_student_is_not_put_on_the_teacher() -> None:
     student = make_student()
     vars(student)["forward"] = lambda **_: pytest.fail("the student's own wrapper was called")  # as accelerate sets one
     teacher = Teacher(Distillation(), partial(blank_copy, student))
-    teacher.consider(student, 0.5)
+    teacher.consider(student, 10, 0.5)
     assert "forward" not in vars(teacher.model)
     del vars(student)["forward"]
     torch.testing.assert_close(taught_by(teacher), logits_of(student), rtol=0, atol=0)
@@ -110,7 +110,7 @@ def test_a_copy_leaves_the_random_state_alone() -> None:
 
 def test_state_comes_back() -> None:
     teacher, student = Teacher(Distillation(), make_student), make_student()
-    teacher.consider(student, 0.5)
+    teacher.consider(student, 10, 0.5)
     weights = {name: tensor.clone() for name, tensor in teacher.weights().items()}
     later = make_student(3)
     restored = Teacher(Distillation(), make_student)
@@ -119,7 +119,7 @@ def test_state_comes_back() -> None:
     taught = taught_by(restored)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(student))
-    restored.consider(later, 0.9)
+    restored.consider(later, 10, 0.9)
     taught = taught_by(restored)
     assert taught is not None
     torch.testing.assert_close(taught, logits_of(later))
@@ -137,8 +137,8 @@ def test_a_mean_teacher_follows_the_student_from_the_first_evaluation_on() -> No
     teacher, student = Teacher(Distillation(update="ema", decay=0.75), make_student), make_student(1)
     teacher.follow(student)
     assert taught_by(teacher) is None
-    assert teacher.consider(student, 0.5)
-    assert not teacher.consider(student, 0.9)
+    assert teacher.consider(student, 10, 0.5)
+    assert not teacher.consider(student, 10, 0.9)
     first = {name: weight.detach().clone() for name, weight in student.named_parameters()}
     with torch.no_grad():
         for weight in student.parameters():
@@ -161,7 +161,7 @@ def test_a_mean_teacher_follows_the_student_from_the_first_evaluation_on() -> No
 
 def test_other_teachers_do_not_follow() -> None:
     teacher, student = Teacher(Distillation(), make_student), make_student(1)
-    teacher.consider(student, 0.5)
+    teacher.consider(student, 10, 0.5)
     then = taught_by(teacher)
     with torch.no_grad():
         student.classifier.bias.add_(1)
