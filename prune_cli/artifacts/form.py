@@ -89,4 +89,4 @@ _OPTIONAL: Mapping[str, Right] = {
     "versions": _is(dict),
     "samples": _list_of(_has(expected=_is(str), predicted=_is(str), right=_is(bool))),
 }
-"""Parts that earlier versions did not write, or that need not be there."""
+"""Parts that need not be there."""

@@ -182,7 +182,7 @@ def _show_run(outcome: Outcome) -> None:
     from prune_cli.report.tables import samples_table, summary_table
 
     console = printer()
-    if samples := outcome.result.get("samples"):  # runs of earlier versions kept none
+    if samples := outcome.result.get("samples"):
         console.print(samples_table(samples))
     console.print(summary_table(outcome.result, outcome.folder))
     if outcome.status == "skipped":

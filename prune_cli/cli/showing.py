@@ -66,7 +66,7 @@ def run_shown(
     verdict = [Text(problem, style="bold red") for problem in broken]
     if verify:
         verdict = [Text(f"{len(result['promised'])} files have the checksums that result.json promises", style="green")]
-    samples = [samples_table(result["samples"])] if result.get("samples") else []  # runs of earlier versions kept none
+    samples = [samples_table(result["samples"])] if result.get("samples") else []
     (command,) = commands([only(found([path]), path).config], config_dir, lenient=True)
     config = [Text(folder.config.read_text(encoding="utf-8", errors="replace"))] if whole else []
     repeated = Text.assemble(("what differs from the defaults  ", "dim"), command)

@@ -210,7 +210,7 @@ def differing(rows: Sequence[Row]) -> tuple[str, ...]:
     found = []
     for key in dict.fromkeys(keys):
         asked = [row for row in rows if row["sparsity"] != 0] if key.partition(".")[0] in PRUNING else rows
-        asked = [row for row in asked if key in row]  # runs of earlier versions, and other options, do not say it
+        asked = [row for row in asked if key in row]  # other options do not say it
         values = [said(row, key) for row in asked]
         unknown = key in by_content and None in values
         if not unknown and len(set(values)) > 1 and not _follows(key, values, asked):

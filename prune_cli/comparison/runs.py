@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from prune_cli.artifacts.form import misfit
 from prune_cli.artifacts.run_folder import RunFolder
-from prune_cli.config.moved import moved
 from prune_cli.errors import UserError
 from prune_cli.plain import from_json, from_yaml
 
@@ -131,7 +130,7 @@ def read(path: Path) -> Run | None:
         path=path,
         name=path.name,
         state=state,
-        config=moved(config),
+        config=config,
         result=result if state == "done" else {},
         problem=problem,
     )
@@ -206,7 +205,7 @@ def _kept(path: Path) -> Run | None:
         path=path,
         name=str(result["name"]),
         state="done",
-        config=moved(config) if isinstance(config, dict) else {},
+        config=config if isinstance(config, dict) else {},
         result=result,
     )
 

@@ -77,7 +77,7 @@ def saved_run(
     for group in kept:
         _check_hidden(written, group, saved[group])
         _check_class(written, group, saved[group], values[group])
-    values |= {group: _with_class(saved[group], values[group]) for group in kept}
+    values |= {group: saved[group] for group in kept}
     # What only training needs must not refuse an evaluation: the first model and teacher may be gone.
     values |= {
         "model": {TARGET: values["model"][TARGET], "name": str(model)},
@@ -118,11 +118,6 @@ def _check_class(path: Path, group: str, saved: Any, composed: Mapping[str, Any]
             f"{path} names the class {group}.{TARGET}={named}, and no code runs because a file names it: if you know it, give"
             f" --config-dir with the folder that has its {group}, or {group}.{TARGET}={named}"
         )
-
-
-def _with_class(saved: Any, composed: Mapping[str, Any]) -> Any:
-    """An option as a run wrote it down; older runs named no class where one is usual."""
-    return {TARGET: composed[TARGET], **saved} if isinstance(saved, Mapping) else saved
 
 
 def _read(path: Path) -> DictConfig:

@@ -116,8 +116,7 @@ class Teacher:
             state: What `state` gave.
             weights: The teacher's tensors by name; empty while the first teacher, or none, teaches.
         """
-        self.version, self.best = state["version"], state["best"]
-        self.taught = state.get("taught", 0)  # checkpoints of earlier versions did not count
+        self.version, self.best, self.taught = state["version"], state["best"], state["taught"]
         if state["own"]:
             self._take(weights)
 

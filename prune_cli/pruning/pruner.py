@@ -193,7 +193,7 @@ class Pruner:
         """
         self.masked = bool(state["masked"])
         self.mask = self.pattern.restore(state, self.form) if int(state["removed"]) else None
-        if "selected.window" in state:  # which earlier versions did not write
+        if "selected.window" in state:
             self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
         for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
             for kind, buffer in scorer.buffers().items():

@@ -41,7 +41,7 @@ def summary_table(result: Result, folder: Path) -> Table:
     table.add_section()
     of = f", of {result['teacher_records']:,} records" if "teacher_records" in result else ""
     table.add_row("dense teacher", "none" if teacher is None else f"{metric} {teacher:.4f}{of}")
-    if (taught := result.get("taught_steps")) is not None:  # earlier versions did not count, plain runs have none
+    if (taught := result.get("taught_steps")) is not None:  # a plain run has none
         told = f"{taught:,} of {result['steps']:,} steps had a teacher"
         table.add_row(
             "taught", told if taught else f"{told}: trainer.eval_steps is too large", style=None if taught else "yellow"
@@ -72,7 +72,7 @@ def summary_table(result: Result, folder: Path) -> Table:
     table.add_row(
         "of the whole model", f"{percent(sparsity['of_model'], 2)}% of {sparsity['parameters']:,} parameters removed"
     )
-    if (counted := result.get("arithmetic")) is not None:  # runs of earlier versions did not count
+    if (counted := result.get("arithmetic")) is not None:
         table.add_row(
             "compact",
             f"{percent(counted['share'], 2)}% of the matrices' multiply-adds left, once cut out by prune export",
