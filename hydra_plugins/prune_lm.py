@@ -76,7 +76,7 @@ class OptunaSweeper(_Sweeper):
 class FrontierSweeper(_Sweeper):
     """The highest sparsity within a budget."""
 
-    function = "prune_cli.cli.budget:run_frontier"
+    function = "prune_cli.cli.frontier:run_frontier"
 
 
 @final

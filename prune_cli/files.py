@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import inspect
 import os
 import secrets
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
@@ -38,30 +36,6 @@ def checksum(path: Path) -> Checksum:
     """Size and SHA-256 of a file."""
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def sources_hash(paths: Iterable[Path]) -> str:
-    """SHA-256 over source files, wherever they lie.
-
-    Args:
-        paths: The files, in any order.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(set(paths), key=lambda path: (path.name, path)):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def class_sources(cls: type, without: Set[str]) -> set[Path]:
-    """The files that a class, and those that it builds on, are written in.
-
-    Args:
-        cls: A class.
-        without: Top-level packages that do not count, beside the standard library.
-    """
-    known = {*sys.stdlib_module_names, *without}
-    owners = [owner for owner in cls.__mro__ if owner.__module__.partition(".")[0] not in known]
-    return {Path(path) for owner in owners if (path := inspect.getsourcefile(owner)) is not None}
 
 
 def sync(path: Path) -> None:

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from prune_cli import assembly, models
+from prune_cli.artifacts.history import History
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import Contents, contents, identity, run_name
 from prune_cli.data.asking import asked_rows
@@ -28,7 +29,6 @@ from prune_cli.finish import finish
 from prune_cli.labelling import with_extra
 from prune_cli.tasks.cache import encoded
 from prune_cli.tracking.base import TrackedRun
-from prune_cli.tracking.history import History
 from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact

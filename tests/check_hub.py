@@ -18,9 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.config.build import build
-from prune_cli.data.hub import Hub, probe
+from prune_cli.data.hub import Hub
 from prune_cli.errors import UserError
 from prune_cli.models import trained_tokenizer
+from prune_cli.network import probe
 from prune_cli.paths import CONF
 from prune_cli.tasks.base import Task
 

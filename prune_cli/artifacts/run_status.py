@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from prune_cli.artifacts.history import History
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
-from prune_cli.tracking.history import History
 
 State = Literal["done", "running", "interrupted", "failed", "waiting", "not begun"]
 

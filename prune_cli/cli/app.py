@@ -411,7 +411,7 @@ def plot_(
 )
 def frontier_(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Find the highest sparsity whose metric is within max_drop of dense, in few runs; finished runs are used again."""
-    from prune_cli.cli.budget import find
+    from prune_cli.cli.frontier import find
 
     raise typer.Exit(find(overrides or [], config_dir))
 

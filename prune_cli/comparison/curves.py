@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prune_cli.artifacts.history import History
 from prune_cli.comparison.runs import Run
 from prune_cli.errors import UserError
-from prune_cli.tracking.history import History
 
 HEAT_FROM, HEAT_STEPS = 40, 200
 """A sparsity is told by one character: that of the code HEAT_FROM + HEAT_STEPS * sparsity."""

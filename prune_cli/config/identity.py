@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from prune_cli.config.schema import General
 from prune_cli.data.extra import Extra
-from prune_cli.files import class_sources, sources_hash
 from prune_cli.marks import counts
+from prune_cli.sources import class_sources, sources_hash
 
 if TYPE_CHECKING:
     from prune_cli.config.run_config import RunConfig

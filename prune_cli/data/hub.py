@@ -10,13 +10,13 @@ from prune_cli.data.base import splits_of
 from prune_cli.data.extra import Extra
 from prune_cli.data.records import Split, checked
 from prune_cli.errors import UserError
+from prune_cli.network import probe
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from prune_cli.tasks.base import HubDataset, Task
 
-PROBE_TIMEOUT = 5.0  # seconds; a hub that takes longer to say a few words will not serve a data set either
 _OTHERS = "Use data=local data.path=DIR with files of your own, data=synthetic for made-up records, or"
 WITHOUT_HUB = f"{_OTHERS} HF_HUB_OFFLINE=1 with a cache filled on a machine that reaches the hub."
 OFFLINE = f"{_OTHERS} fill the cache on a machine that reaches the hub; without HF_HUB_OFFLINE it is asked."
@@ -61,37 +61,6 @@ class Hub(Extra):
             )
         raw = {split: _raw(task, split, splits[split]) for split in splits_of(task, training=training)}
         return checked(task, raw, _label_names(task, splits[next(iter(raw))]))
-
-
-def probe(url: str, timeout: float = PROBE_TIMEOUT) -> str | None:
-    """Ask for an address once, without retries.
-
-    Args:
-        url: Address on the hub; the user's token is sent along where there is one.
-        timeout: Seconds to wait.
-
-    Returns:
-        Why it does not answer, None where it does.
-    """
-    from http.client import HTTPException
-    from urllib.error import HTTPError, URLError
-    from urllib.parse import urlsplit
-    from urllib.request import Request, urlopen
-
-    from huggingface_hub import get_token
-
-    host, token = urlsplit(url).netloc, get_token()
-    # GET, for which the hub documents this address; only the head of the answer is read
-    request = Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
-    try:
-        with urlopen(request, timeout=timeout):
-            return None
-    except HTTPError as error:
-        return f"{host} answers {error.code} {error.reason}"
-    except URLError as error:
-        return f"{host} does not answer ({error.reason})"
-    except (OSError, HTTPException) as error:
-        return f"{host} does not answer ({error})"
 
 
 def _described(hub: HubDataset) -> str:

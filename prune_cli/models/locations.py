@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from prune_cli.data.hub import probe
 from prune_cli.errors import UserError
 from prune_cli.files import checksum
 from prune_cli.models.architectures import told_architecture
 from prune_cli.models.fetching import place
+from prune_cli.network import probe
 from prune_cli.plain import from_json
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prune_cli.files import class_sources, put_folder, sources_hash
+from prune_cli.files import put_folder
 from prune_cli.paths import cache_folder
+from prune_cli.sources import class_sources, sources_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -20,9 +20,9 @@ from prune_cli.plain import from_json
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from prune_cli.artifacts.history import History
     from prune_cli.distillation.teacher import Teacher
     from prune_cli.pruning.pruner import Pruner
-    from prune_cli.tracking.history import History
     from prune_cli.training.endings import BestWeights
 
 log = logging.getLogger(__name__)

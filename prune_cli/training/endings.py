@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from prune_cli.artifacts.history import History
     from prune_cli.pruning.pruner import Pruner
-    from prune_cli.tracking.history import History
 
 
 @final

@@ -13,8 +13,9 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub import constants
 
 from prune_cli.data import hub
-from prune_cli.data.hub import PROBE_TIMEOUT, Hub, probe
+from prune_cli.data.hub import Hub
 from prune_cli.errors import UserError
+from prune_cli.network import PROBE_TIMEOUT, probe
 
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 RECORDS = {"sentence1": ["a", "c"], "sentence2": ["b", "d"], "label": [1, 0], "idx": [0, 1]}

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from prune_cli.artifacts.history import History
 from prune_cli.errors import UserError
 from prune_cli.pruning.criteria import Pins
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
-from prune_cli.tracking.history import History
 from prune_cli.training.checkpoints import Checkpoint, Checkpoints, latest_checkpoint
 from tests.pruning.toy import matrices
 

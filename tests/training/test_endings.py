@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prune_cli.tracking.history import History
+from prune_cli.artifacts.history import History
 from prune_cli.training.endings import Patience
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from prune_cli.artifacts.history import History
 from prune_cli.errors import UserError
-from prune_cli.tracking.history import History
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_run_that_begins_has_no_records(history: History) -> None:
 
 def test_an_evaluation_is_on_the_disk_when_it_is_written(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
-    monkeypatch.setattr("prune_cli.tracking.history.os.fsync", lambda _: seen.append(history.path.read_bytes()))
+    monkeypatch.setattr("prune_cli.artifacts.history.os.fsync", lambda _: seen.append(history.path.read_bytes()))
     history.append({"step": 31, "loss": 0.5})
     assert seen == []
     history.append({"step": 32, "eval_f1": 0.5})

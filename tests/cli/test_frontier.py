@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from prune_cli.cli import budget
+from prune_cli.cli import frontier
 from prune_cli.cli.outcomes import Job
 from tests.cli.conftest import Prune
 from tests.tiers import exhaustive
@@ -97,9 +97,9 @@ def searched(monkeypatch: pytest.MonkeyPatch, folder: Path, grid: list[float], f
 
         def carry_out(self) -> None: ...
 
-    monkeypatch.setattr(budget, "Jobs", Pretended)
+    monkeypatch.setattr(frontier, "Jobs", Pretended)
     options: Any = None
-    return budget.run_frontier(["task=rte"], options, options, options, max_drop=0.6, grid=grid)
+    return frontier.run_frontier(["task=rte"], options, options, options, max_drop=0.6, grid=grid)
 
 
 def test_a_failed_run_leaves_the_question_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_costs_of_a_model_without_skill_mean_nothing() -> None:
         )
         for number, (sparsity, said) in enumerate([(0.0, "equivalent"), (0.9, "equivalent"), (0.95, None)])
     ]
-    said = budget.answer_of(jobs, 0.01, [0.9, 0.95]).in_words()
+    said = frontier.answer_of(jobs, 0.01, [0.9, 0.95]).in_words()
     assert said[-1].startswith(
         "At dense, 90.0% a model says the same of all records, so that its metric is that of no skill"
     )
