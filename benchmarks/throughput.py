@@ -11,16 +11,19 @@ Records lie in the folder that PRUNE_DATA names, else in ../shared/data, one fol
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
+from torch.utils.data import Sampler
 from transformers import (
     DataCollatorForSeq2Seq,
     DataCollatorForTokenClassification,
@@ -28,6 +31,7 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
+    TrainingArguments,
     set_seed,
 )
 
@@ -39,9 +43,8 @@ from prune_cli.heads.base import Head
 from prune_cli.heads.spans import Spans
 from prune_cli.heads.text import Text
 from prune_cli.heads.tokens import Tokens
+from prune_cli.training.batches import Batches, order
 from prune_cli.training.hardware import resolved_precision
-from prune_cli.training.sampler import EpochSampler
-from prune_cli.training.trainer import PruningTrainer
 
 FAMILIES = {"mrpc": "minilm", "conll2003": "minilm", "squad": "minilm", "web_nlg": "smollm2_135m"}
 BATCH = {"squad": 16, "web_nlg": 8}
@@ -57,16 +60,34 @@ class Timer(TrainerCallback):
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self.marks.append(time.perf_counter())
 
-    def seconds(self) -> list[float]:
-        return [b - a for a, b in zip(self.marks, self.marks[1:], strict=False)][WARM:]
+
+class Enough(Exception):
+    """The steps are timed."""
+
+
+def seconds(marks: list[float]) -> list[float]:
+    """Of each step but the first ones."""
+    return [b - a for a, b in itertools.pairwise(marks)][WARM:]
+
+
+class Order(Sampler[int]):
+    """The order of our records."""
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
+        self.indices = order(lengths, batch_size=batch_size, group_by_length=True, seed=seed, epoch=0)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)
 
 
 class PlainTrainer(Trainer):
     """The library's Trainer, but for the order of the records."""
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        lengths = self.train_dataset["length"][:]  # pyright: ignore
-        return EpochSampler(lengths, batch_size=self.args.train_batch_size, group_by_length=True, seed=self.args.seed)
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        return Order(self.train_dataset["length"][:], self.args.train_batch_size, self.args.seed)  # pyright: ignore
 
 
 def configuration(task: str, data: Path, folder: str, *overrides: str) -> RunConfig:
@@ -114,35 +135,55 @@ def plain(config: RunConfig, folder: str) -> list[float]:
     timer = Timer()
     trainer = PlainTrainer(
         model,
-        config.trainer.arguments(Path(folder), steps=STEPS, seed=config.seed),
+        TrainingArguments(
+            output_dir=folder,
+            max_steps=STEPS,
+            per_device_train_batch_size=config.trainer.batch_size,
+            learning_rate=config.trainer.learning_rate,
+            warmup_steps=config.trainer.warmup,
+            bf16=resolved_precision("auto", "cpu") == "bf16",
+            use_cpu=True,
+            seed=config.seed,
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+        ),
         train_dataset=task.encode(records["train"], tokenizer, training=True),  # pyright: ignore
         data_collator=plain_collator(task.head, tokenizer, model),
         callbacks=[timer],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    return timer.seconds()
+    return seconds(timer.marks)
 
 
 def ours(config: RunConfig) -> list[float]:
     """Seconds a step of `prune run`, as it is."""
-    timer = Timer()
+    marks: list[float] = []
 
-    class Timed(PruningTrainer):
-        def __init__(self, *args: Any, callbacks: list[Any], **options: Any) -> None:
-            super().__init__(*args, callbacks=[*callbacks, timer], **options)
+    class Timed:
+        """The batches, with the moment at which each step begins."""
 
-        def evaluate(self, *args: Any, **options: Any) -> Any:
-            raise StopIteration  # the steps are timed; what comes after them is not wanted
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self.batches = Batches(*args, **options)
 
-    runs.PruningTrainer = Timed  # pyright: ignore[reportPrivateImportUsage]
+        def after(self, step: int) -> Iterator[Any]:
+            for made in self.batches.after(step):
+                marks.append(time.perf_counter())
+                if len(marks) == STEPS:
+                    raise Enough  # what comes after the last step is not wanted
+                yield made
+
+    runs.Batches = Timed  # pyright: ignore
     try:
         runs.run(config, Console(quiet=True))
-    except StopIteration:
-        return timer.seconds()
+    except Enough:
+        return seconds(marks)
     finally:
-        runs.PruningTrainer = PruningTrainer  # pyright: ignore[reportPrivateImportUsage]
-    raise AssertionError("the last step evaluates")
+        runs.Batches = Batches  # pyright: ignore
+    raise AssertionError("a run takes all of its steps")
 
 
 def main() -> None:

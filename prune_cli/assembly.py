@@ -1,4 +1,4 @@
-"""From a configuration to the live parts of a run: tokenizer and model, the engine, the teacher, the Trainer's arguments."""
+"""From a configuration to the live parts of a run: tokenizer and model, the engine, the teacher."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from prune_cli.runtime.folders import first_line
 from prune_cli.tasks.sameness import only_answer, repeated
 from prune_cli.training.evaluation import Evaluation
 from prune_cli.training.hardware import resolved_precision
-from prune_cli.training.trainer import TaskTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
     from prune_cli.tasks.base import Row, Task
+    from prune_cli.training.evaluate import Evaluator
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Plan:
     """How long a run is, and how sparsity grows in it.
 
     Attributes:
-        steps: Optimizer steps, as the Trainer counts them.
+        steps: Optimizer steps.
         schedule: Without lengths in epochs.
     """
 
@@ -383,8 +383,7 @@ def teacher_for(
     config: RunConfig,
     task: Task,
     student: PreTrainedModel,
-    arguments: TrainingArguments,
-    tokenizer: PreTrainedTokenizerBase,
+    evaluator: Evaluator,
     evaluation: Evaluation,
 ) -> Teacher | None:
     """The teacher that the regularization asks for; a first one is evaluated, so that a student has to beat it.
@@ -393,8 +392,7 @@ def teacher_for(
         config: The run.
         task: The task, which knows its labels.
         student: The model that is pruned; later teachers are its copies.
-        arguments: The Trainer's.
-        tokenizer: The student's, which the first teacher must share.
+        evaluator: Evaluates the first.
         evaluation: What students are evaluated on during training.
     """
     rule = config.regularization
@@ -408,7 +406,7 @@ def teacher_for(
     models.in_order(first, task.labels, "regularization.first_teacher")
     if problems := list(state_problems(student, first, rule.kinds)):  # known before, but for a model that was not here
         raise UserError(*problems)
-    evaluator = TaskTrainer(first, arguments, task=task, tokenizer=tokenizer)
-    metric = evaluator.score(evaluation.sets(whole=False))[0][task.primary_metric]
+    cast("nn.Module", first).to(evaluator.device)
+    metric = evaluator.score(first, evaluation.sets(whole=False))[0][task.primary_metric]
     log.info("first teacher: %s %.4f", task.primary_metric, metric)
     return Teacher(rule, make, first=first, first_metric=metric)

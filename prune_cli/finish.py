@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from prune_cli.config.run_config import RunConfig
     from prune_cli.heads.base import Head
     from prune_cli.tasks.base import Row
-    from prune_cli.training.trainer import PruningTrainer
+    from prune_cli.training.training import Training
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def finish(
     found: Contents,
     run_id: str,
     folder: RunFolder,
-    trainer: PruningTrainer,
+    training: Training,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -55,17 +55,17 @@ def finish(
         found: What its records, model and teacher are, wherever they lie.
         run_id: Its identity.
         folder: Where it all goes.
-        trainer: Has trained.
+        training: Is over.
         model: The pruned model.
         tokenizer: The model's.
 
     Returns:
         The content of result.json, and some of the predictions.
     """
-    task, pruner = trainer.task, trainer.checkpoints.pruner
-    final = trainer.final_predictions()
+    task, pruner = training.task, training.checkpoints.pruner
+    final = training.final_predictions()
     first = task.evaluation_splits[0]
-    examples = trainer.evaluation.examples[first]
+    examples = training.evaluation.examples[first]
     only = only_prediction(task, final[first], cast("Iterable[Row]", examples)) if final[first] else None
     if only is not None:
         log.warning("THE MODEL SAYS THE SAME OF ALL RECORDS (%s): it tells nothing apart.", samples.one_line(only))
@@ -79,7 +79,7 @@ def finish(
         small = None
         if pruner.pattern.structured and pruner.removed:  # whole units need not be saved to be nothing
             small = _made_small(saved, model, task.head)
-        history = trainer.checkpoints.history.records
+        history = training.checkpoints.history.records
         last = result.evaluations(history, task.primary_metric)[-1]
         summary = {
             "format": result.FORMAT,
@@ -98,18 +98,18 @@ def finish(
             "signatures": task.signatures(examples),
             "best_at_target": result.best_at_target(history, task.primary_metric, pruner.target_now),
             "only_prediction": only,
-            "taught_steps": None if trainer.teacher is None else trainer.teacher.taught,
-            "teacher_metric": None if trainer.teacher is None else trainer.teacher.first_metric,
-            "teacher_records": sum(len(each.records) for each in trainer.evaluation.sets(whole=False).values()),
+            "taught_steps": None if training.teacher is None else training.teacher.taught,
+            "teacher_metric": None if training.teacher is None else training.teacher.first_metric,
+            "teacher_records": sum(len(each.records) for each in training.evaluation.sets(whole=False).values()),
             "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
             "layers": result.layers(pruner, zeros),
             "arithmetic": None
             if (counted := arithmetic(model)) is None
             else {**asdict(counted), "share": counted.share},
             "steps": last["step"],
-            "kept_step": trainer.kept_step,
+            "kept_step": training.kept_step,
             "epochs": last["epoch"],
-            "precision": trainer.checkpoints.precision,
+            "precision": training.checkpoints.precision,
             "seconds": result.seconds(history),
             "steps_per_second": last["step"] / result.seconds(history)["train"],
             "peak_memory_bytes": environment.peak_memory_bytes(),
@@ -136,7 +136,7 @@ def finish(
         row
         for split, predictions in final.items()
         if predictions
-        for row in samples.rows(task, split, trainer.evaluation.examples[split].to_list(), predictions)
+        for row in samples.rows(task, split, training.evaluation.examples[split].to_list(), predictions)
     ]
     write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     shown = samples.picked(rows, samples.SHOWN)
@@ -146,7 +146,7 @@ def finish(
         {**{name: samples.told(row[name]) for name in kept if name in row}, samples.RIGHT: row[samples.RIGHT]}
         for row in shown
     ]
-    trainer.checkpoints.history.save(folder.history)
+    training.checkpoints.history.save(folder.history)
     return {**summary, "promised": folder.promises()}, shown
 
 

@@ -8,10 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
-
-import torch
 
 from prune_cli import models
 from prune_cli.config.identity import Contents
@@ -22,11 +19,11 @@ from prune_cli.data.records import Split, checked, source_of
 from prune_cli.errors import UserError
 from prune_cli.tasks.cache import remembered, sources
 from prune_cli.training.evaluation import EvaluationSet
-from prune_cli.training.hardware import on_gpu
-from prune_cli.training.trainer import TaskTrainer
+from prune_cli.training.hardware import device_of, resolved_precision
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
@@ -105,8 +102,7 @@ def _masked_model(config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
                 f"{key} has no weights that predict masked words: give data.masked_model=... with the folder or hub id of a"
                 " masked language model, such as google-bert/bert-base-uncased"
             )
-    device = torch.accelerator.current_accelerator() if on_gpu(config.trainer.device) else "cpu"
-    cast("torch.nn.Module", model).to(device)
+    cast("nn.Module", model).to(device_of(config.trainer.device))
     return model.eval(), models.load_tokenizer(name)
 
 
@@ -121,11 +117,10 @@ def _labelled(
     asked = Dataset.from_list([{**every, **row} for row in rows])
     teacher = models.load_finetuned(folder, task.head)
     models.in_order(teacher, task.labels, "regularization.first_teacher")
-    with TemporaryDirectory(prefix="prune-") as scratch:  # the Trainer makes its folder, whether it writes there or not
-        arguments = config.trainer.arguments(Path(scratch), steps=1, seed=config.seed)
-        trainer = TaskTrainer(teacher, arguments, task=task, tokenizer=tokenizer)
-        log.info("the first teacher labels %d records", len(rows))
-        said = trainer.predicted(EvaluationSet(task, asked, tokenizer))
+    evaluator = config.trainer.evaluator(resolved_precision(config.trainer.precision, config.trainer.device))
+    cast("nn.Module", teacher).to(evaluator.device)
+    log.info("the first teacher labels %d records", len(rows))
+    said = evaluator.predicted(teacher, EvaluationSet(task, asked, tokenizer))
     answered = [task.answered(row, prediction) for row, prediction in zip(rows, said, strict=True)]
     sound = [row for row in answered if row is not None]
     if not sound:

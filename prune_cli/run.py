@@ -1,18 +1,16 @@
 """One run, from a configuration to a pruned model: the page to read first.
 
-    records, tokenizer, model -> pruner, teacher -> trainer -> saved model, pictures, result.json
+    records, tokenizer, model -> pruner, teacher -> training -> saved model, pictures, result.json
 
-The pruning itself is `prune_cli.pruning.pruner`, called around every optimizer step by `training.callbacks.PruneCallback`.
+The algorithm's step is `training/loop.py`; what it asks of the engine is `pruning/pruner.py`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, final
 
 import transformers
@@ -32,28 +30,25 @@ from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
 from prune_cli.tracking.rows import ending
 from prune_cli.tracking.secrets import redact
-from prune_cli.training.callbacks import (
-    PatienceCallback,
-    PruneCallback,
-    RecordCallback,
-    TeacherCallback,
-    TrimCallback,
-)
+from prune_cli.training.batches import Batches
 from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint, newest_step
 from prune_cli.training.endings import BestWeights, Patience
 from prune_cli.training.evaluation import Evaluation, EvaluationSet
-from prune_cli.training.hardware import resolved_precision
+from prune_cli.training.hardware import device_of, resolved_precision
 from prune_cli.training.interrupt import StopRequest
-from prune_cli.training.progress import EvaluationProgress, TrainingProgress
-from prune_cli.training.trainer import PruningTrainer, TaskTrainer
+from prune_cli.training.loop import Learning
+from prune_cli.training.optimizer import LearningRate, adamw
+from prune_cli.training.progress import TrainingProgress, evaluation_progress
+from prune_cli.training.training import Training, recompute_activations
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
     from prune_cli.tasks.base import Prediction, Task
+    from prune_cli.training.evaluate import Evaluator
 
 log = logging.getLogger(__name__)
 
@@ -162,11 +157,12 @@ def _run(
         precision = assembly.precision_for(config, model, task, tokenizer, train)
     else:
         precision = checkpoint.state["precision"]  # whatever `auto` means on this machine
-    arguments = config.trainer.arguments(folder.checkpoints, steps=steps, seed=config.seed, precision=precision)
-    cast("nn.Module", model).to(arguments.device)  # before anything is made for its weights
+    device = device_of(options.device)
+    cast("nn.Module", model).to(device)  # before anything is made for its weights
     pruner = assembly.pruner_for(config, model, plan)
     evaluation = Evaluation(task, records, tokenizer)
-    teacher = assembly.teacher_for(config, task, model, arguments, tokenizer, evaluation)
+    evaluator = options.evaluator(precision)
+    teacher = assembly.teacher_for(config, task, model, evaluator, evaluation)
 
     history = History(folder.history)
     best = BestWeights(pruner) if options.keep == "best" else None
@@ -191,44 +187,60 @@ def _run(
     for record in earlier:
         progress(record)
     trackers = _trackers(config, run_id, folder, earlier, anew=anew)
-    sinks = [history.append, progress, *(tracker.log for tracker in trackers)]
-    callbacks: list[transformers.TrainerCallback] = [
-        PruneCallback(
-            pruner, stop, log_steps=options.log_steps, eval_steps=evaluated_every, save_steps=options.save_steps
+    if options.activation_checkpointing:
+        recompute_activations(model)
+    training = Training(
+        Learning(
+            model=model,
+            head=task.head,
+            batches=Batches(
+                train,
+                task.head.collator(tokenizer),
+                batch_size=options.batch_size,
+                accumulation=options.gradient_accumulation,
+                group_by_length=options.group_by_length,
+                seed=config.seed,
+                pin=device.type == "cuda",
+            ),
+            regularization=config.regularization,
+            teacher=teacher,
+            pruner=pruner,
+            optimizer=adamw(model, weight_decay=options.weight_decay),
+            rate=LearningRate(
+                peak=options.learning_rate,
+                warmup=options.warmup,
+                shape=options.learning_rate_schedule,
+                total_steps=steps,
+                cycles=plan.schedule.cycles(steps) if config.sparsity > 0 else (),
+            ),
+            max_grad_norm=options.max_grad_norm,
+            precision=precision,
+            device=device,
         ),
-        *([] if teacher is None else [TeacherCallback(teacher, task.primary_metric)]),
-        RecordCallback(pruner, teacher, sinks, seconds_before=earlier[-1]["seconds"] if earlier else 0.0),
-        *([] if patience is None else [PatienceCallback(patience)]),
-        progress.callback(),
-        TrimCallback(),
-    ]
-    trainer = PruningTrainer(
-        model,
-        arguments,
+        task=task,
         evaluation=evaluation,
-        regularization=config.regularization,
-        teacher=teacher,
+        evaluator=replace(evaluator, seen=progress.evaluated),
+        final_precision=resolved_precision(options.eval_precision, options.device),
+        steps=steps,
+        every={"log": options.log_steps, "evaluate": evaluated_every, "save": options.save_steps},
+        seed=config.seed,
+        stop=stop,
         checkpoints=checkpoints,
         checkpoint=checkpoint,
-        group_by_length=options.group_by_length,
-        cycles=plan.schedule.cycles(steps) if config.sparsity > 0 else (),
-        final_precision=resolved_precision(options.eval_precision, options.device),
+        sinks=[history.append, progress, *(tracker.log for tracker in trackers)],
+        seconds_before=earlier[-1]["seconds"] if earlier else 0.0,
         best=best,
         patience=patience,
-        task=task,
-        tokenizer=tokenizer,
-        train=train,
-        callbacks=callbacks,
     )
     finished: dict[str, Any] | None = None
     picked: list[dict[str, Any]] = []
     try:
         with stop.put_off():
             with progress.showing():
-                trainer.learn()
-            if not trainer.finished:
-                stop.obey()  # the callback stopped it, with a checkpoint
-            finished, picked = finish(config, found, run_id, folder, trainer, model, tokenizer)
+                training.learn(progress.step)
+            if not training.finished:
+                stop.obey()  # it stopped with a checkpoint
+            finished, picked = finish(config, found, run_id, folder, training, model, tokenizer)
             folder.finish(finished)
             folder.clear_checkpoints()
         outcome = Outcome(folder.path, "done", finished)
@@ -266,16 +278,14 @@ def evaluate(config: RunConfig, model_folder: Path, console: Console) -> Evaluat
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    with _saved_model(config, model_folder) as (trainer, tokenizer):
-        task, records = config.data.load(trainer.task, training=False)
-        sets = Evaluation(task, records, tokenizer).sets(whole=True)
-        for split, examples in sets.items():
-            assembly.warn_of_cut(task, examples.encoded, split)
-            assembly.warn_of_one_answer(task, records[split], split)
-        progress = EvaluationProgress(console)
-        trainer.add_callback(progress)
-        with progress.showing():
-            metrics, predictions = trainer.score(sets)
+    model, task, tokenizer, evaluator = _saved_model(config, model_folder)
+    task, records = config.data.load(task, training=False)
+    sets = Evaluation(task, records, tokenizer).sets(whole=True)
+    for split, examples in sets.items():
+        assembly.warn_of_cut(task, examples.encoded, split)
+        assembly.warn_of_one_answer(task, records[split], split)
+    with evaluation_progress(console) as seen:
+        metrics, predictions = replace(evaluator, seen=seen).score(model, sets)
     return Evaluated(task, metrics, {split: records[split] for split in task.evaluation_splits}, predictions)
 
 
@@ -305,23 +315,21 @@ def predict(
     every = {name: None for record in records for name in record}  # one may have a column that another lacks
     records = [{**every, **record} for record in records]
     size = BATCHES_AT_ONCE * config.trainer.eval_batch_size
-    with _saved_model(config, model_folder) as (trainer, tokenizer):
-        for start in range(0, len(records), size):
-            part = Dataset.from_list(records[start : start + size])
-            yield trainer.predicted(EvaluationSet(trainer.task, part, tokenizer))
+    model, task, tokenizer, evaluator = _saved_model(config, model_folder)
+    for start in range(0, len(records), size):
+        part = Dataset.from_list(records[start : start + size])
+        yield evaluator.predicted(model, EvaluationSet(task, part, tokenizer))
 
 
-@contextmanager
-def _saved_model(config: RunConfig, folder: Path) -> Iterator[tuple[TaskTrainer, PreTrainedTokenizerBase]]:
-    """A Trainer that evaluates a saved model, and the model's tokenizer; the task takes the model's labels if it has none."""
+def _saved_model(config: RunConfig, folder: Path) -> tuple[PreTrainedModel, Task, PreTrainedTokenizerBase, Evaluator]:
+    """A saved model on its device, its task, which takes the model's labels if it has none, tokenizer and evaluator."""
     tokenizer = models.load_tokenizer(folder)
     model = models.load_finetuned(folder, config.task.head)
     task = config.task.labelled(cast("Mapping[int, str]", model.config.id2label))
     models.in_order(model, task.labels, f"the model of {folder}")
-    with TemporaryDirectory(prefix="prune-") as scratch:  # the Trainer makes its folder, whether it writes there or not
-        precision = resolved_precision(config.trainer.eval_precision, config.trainer.device)
-        arguments = config.trainer.arguments(Path(scratch), steps=1, seed=config.seed, precision=precision)
-        yield TaskTrainer(model, arguments, task=task, tokenizer=tokenizer), tokenizer
+    evaluator = config.trainer.evaluator()
+    cast("nn.Module", model).to(evaluator.device)
+    return model, task, tokenizer, evaluator
 
 
 def _trackers(

@@ -36,6 +36,6 @@ def test_exact_and_resumed_bit_for_bit(options: str, tmp_path: Path, monkeypatch
     whole = do(tmp_path / "whole", *asked)
     assert whole.result["sparsity"]["zeros_in_file"] == whole.result["sparsity"]["zeros_by_mask"]
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(checkpoints.Checkpoints, "staging", dies(checkpoints.Checkpoints.staging, 2))
+        patch.setattr(checkpoints.Checkpoints, "write", dies(checkpoints.Checkpoints.write, 2))
         do(tmp_path / "killed", *asked)
     assert_same_end(whole, do(tmp_path / "killed", *asked))

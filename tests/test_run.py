@@ -26,7 +26,7 @@ from prune_cli.heads.classification import Classification
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.run import Outcome, evaluate
 from prune_cli.training import checkpoints
-from prune_cli.training.trainer import TaskTrainer
+from prune_cli.training.evaluate import Evaluator
 from tests.tiers import exhaustive, quick
 from tests.whole_runs import Killed, assert_same_end, config_of, dies, do, history_of, weights_of
 
@@ -157,7 +157,7 @@ MOMENTS: dict[str, tuple[Any, str, int]] = {
     "before the first checkpoint": (Pruner, "after_optimizer_step", 9),
     "inside a step": (Pruner, "after_optimizer_step", 37),
     "in the middle of an epoch": (Pruner, "before_optimizer_step", 55),
-    "in an evaluation": (TaskTrainer, "evaluation_loop", 2),
+    "in an evaluation": (Evaluator, "score", 2),
     "while a checkpoint is written": (checkpoints, "checksum", 20),
     "in the final save": (RunFolder, "finish", 1),
 }

@@ -18,7 +18,6 @@ _PACKAGES = (
     "torch",
     "transformers",
     "datasets",
-    "accelerate",
     "tokenizers",
     "safetensors",
     "hydra-core",

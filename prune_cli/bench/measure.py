@@ -16,6 +16,7 @@ from transformers.utils.generic import ModelOutput
 
 from prune_cli.bench.base import Arrays, Run
 from prune_cli.exporting.source import Source
+from prune_cli.training.evaluate import stacked
 
 if TYPE_CHECKING:
     from prune_cli.heads.base import Head
@@ -156,8 +157,7 @@ def metric_of(run: Run, source: Source, batch_size: int = 32) -> float | None:
         with torch.no_grad():
             outputs = head.outputs(module, batch)
             collected.append(head.predictions(module, batch, outputs, source.tokenizer))
-    arrays = tuple(_stacked([each[place].numpy() for each in collected]) for place in range(len(collected[0])))
-    predictions = examples.predictions(arrays)
+    predictions = examples.predictions(stacked(collected))
     return task.score(predictions, examples.records, task.evaluation_splits[0])[task.primary_metric]
 
 
@@ -166,18 +166,6 @@ def writes(source: Source) -> bool:
     from prune_cli.heads.text import Text
 
     return isinstance(source.task.head, Text)
-
-
-def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of batches of different widths, filled up with -100 as the heads do."""
-    if parts[0].ndim == 1:
-        return np.concatenate(parts)
-    width = max(part.shape[1] for part in parts)
-    filled = [
-        np.pad(part, ((0, 0), (0, width - part.shape[1]), *((0, 0),) * (part.ndim - 2)), constant_values=-100)
-        for part in parts
-    ]
-    return np.concatenate(filled)
 
 
 def dominated(ways: Sequence[tuple[float, float]]) -> Iterator[bool]:

@@ -211,7 +211,7 @@ def _layer(key: str) -> int | None:
 def blank_copy(model: PreTrainedModel) -> PreTrainedModel:
     """Make a model of the same class and configuration, on the same device, whose weights are still to be filled in.
 
-    Nothing that was put on the model itself comes along, such as the autocast wrapper that accelerate sets as its `forward`;
+    Nothing that was put on the model itself comes along, such as a wrapper that somebody sets as its `forward`;
     and the random state stays as it was.
 
     Args:

@@ -1,1 +1,1 @@
-"""The Hugging Face Trainer, taught to prune: losses, callbacks, checkpoints."""
+"""The loop, and what surrounds it: batches, optimizer, evaluations, checkpoints, endings."""

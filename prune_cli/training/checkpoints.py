@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import random
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 
+from prune_cli.distillation.teacher import tensors
 from prune_cli.errors import UserError
 from prune_cli.files import checksum, put_folder, sync
 from prune_cli.plain import from_json
@@ -24,12 +28,16 @@ if TYPE_CHECKING:
     from prune_cli.distillation.teacher import Teacher
     from prune_cli.pruning.pruner import Pruner
     from prune_cli.training.endings import BestWeights
+    from prune_cli.training.loop import Learning, Progress
 
 log = logging.getLogger(__name__)
 
-_PREFIX = "checkpoint-"  # the Trainer's
+_PREFIX = "checkpoint-"
 _MANIFEST = "manifest.json"
 _STATE = "run.json"
+_MODEL = "model.safetensors"
+_OPTIMIZER = "optimizer.pt"
+_RANDOM = "random.pt"
 _PRUNER = "pruner.safetensors"
 _TEACHER = "teacher.safetensors"
 _BEST = "best.safetensors"
@@ -44,7 +52,7 @@ class Checkpoint:
     Attributes:
         path: Its folder.
         step: Steps finished.
-        state: What belongs to the run and is no tensor: its identity (`run`), `step`, `precision`, `teacher`, `mean_loss`.
+        state: What belongs to the run and is no tensor: its identity (`run`), `step`, `precision`, `teacher`, `progress`.
     """
 
     path: Path
@@ -100,7 +108,7 @@ def newest_step(folder: Path) -> int | None:
 
 @final
 class Checkpoints:
-    """The checkpoints of one run: model, optimizer, learning rate and random states by the Trainer; the rest by us.
+    """The checkpoints of one run.
 
     A weight costs 12 bytes (itself and two moments of Adam), a prunable one 12 more (8 without uncertainty, none for a
     criterion that is not smoothed), 4 more a weight while a former student teaches, and 4 more where the best are kept.
@@ -140,13 +148,26 @@ class Checkpoints:
         self.history = history
         self.best = best
 
+    def write(self, it: Learning, progress: Progress) -> None:
+        """Write a checkpoint.
+
+        Args:
+            it: What learns.
+            progress: Where it is.
+        """
+        where = {"epoch": progress.epoch, "loss": progress.loss.item(), "logged": progress.logged}
+        with self.staging(progress.step, where) as folder:
+            _save_tensors(tensors(it.model), folder / _MODEL)
+            torch.save(it.optimizer.state_dict(), folder / _OPTIMIZER)
+            torch.save(_random_states(), folder / _RANDOM)
+
     @contextlib.contextmanager
-    def staging(self, step: int, mean_loss: Mapping[str, float]) -> Iterator[Path]:
+    def staging(self, step: int, where: Mapping[str, Any]) -> Iterator[Path]:
         """Write a checkpoint: the caller fills the folder given, then all of it appears at once.
 
         Args:
             step: Steps finished.
-            mean_loss: State of the mean loss that is logged next.
+            where: The small part of what the caller will want back.
         """
         shutil.rmtree(self.staging_folder, ignore_errors=True)
         filled = self.staging_folder / f"{_PREFIX}{step}"
@@ -160,7 +181,7 @@ class Checkpoints:
             "step": step,
             "precision": self.precision,
             "teacher": None if self.teacher is None else self.teacher.state(),
-            "mean_loss": dict(mean_loss),
+            "progress": dict(where),
         }
         if self.best is not None and self.best.step is not None:
             _save_tensors(self.best.weights(), filled / _BEST)
@@ -177,7 +198,7 @@ class Checkpoints:
             shutil.rmtree(old)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Give pruner and teacher their state back; the Trainer restores the rest itself.
+        """Give pruner and teacher their state back, and the weights that are kept.
 
         Args:
             checkpoint: What `latest_checkpoint` found.
@@ -187,6 +208,44 @@ class Checkpoints:
             self.teacher.load(checkpoint.state["teacher"], load_file(checkpoint.path / _TEACHER))
         if self.best is not None and "best" in checkpoint.state:
             self.best.load(checkpoint.state["best"], load_file(checkpoint.path / _BEST))
+
+    @torch.no_grad()
+    def put_back(self, checkpoint: Checkpoint, it: Learning, progress: Progress) -> None:
+        """Give model, optimizer and random numbers their state back.
+
+        Args:
+            checkpoint: What `latest_checkpoint` found.
+            it: What learns.
+            progress: Becomes what it was.
+        """
+        saved = load_file(checkpoint.path / _MODEL)
+        for name, tensor in tensors(it.model).items():
+            tensor.copy_(saved[name])
+        it.optimizer.load_state_dict(torch.load(checkpoint.path / _OPTIMIZER, weights_only=True))
+        where = checkpoint.state["progress"]
+        progress.step, progress.epoch, progress.logged = checkpoint.step, where["epoch"], where["logged"]
+        progress.loss.fill_(where["loss"])
+        _put_back(torch.load(checkpoint.path / _RANDOM, weights_only=True))
+
+
+def _random_states() -> dict[str, Any]:
+    """Whatever may be drawn from."""
+    kind, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+        "torch": torch.random.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _put_back(states: Mapping[str, Any]) -> None:
+    kind, keys, *rest = states["numpy"]
+    random.setstate(states["python"])
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.random.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 def _step(path: Path) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 
@@ -38,3 +41,23 @@ def resolved_precision(precision: str, device: str) -> str:
     if precision == "auto":
         return "bf16" if bf16_in_hardware(device) else "fp32"
     return precision
+
+
+def device_of(device: str) -> torch.device:
+    """Where a run is computed.
+
+    Args:
+        device: See `on_gpu`.
+    """
+    accelerator = torch.accelerator.current_accelerator() if on_gpu(device) else None
+    if accelerator is None:
+        return torch.device("cpu")
+    return torch.device(accelerator.type, torch.accelerator.current_device_index())
+
+
+def moved(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """A batch on a device; from pinned memory without waiting for it."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in batch.items()
+    }

@@ -1,19 +1,17 @@
-"""The options of the group `trainer`, and what the Trainer makes of them."""
+"""The options of the group `trainer`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from prune_cli.errors import UserError
 from prune_cli.marks import NO_RESULT
 from prune_cli.pruning.lengths import steps_of
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from prune_cli.training.evaluate import Evaluator
 
 _COUNTS = (
     "batch_size",
@@ -25,13 +23,11 @@ _COUNTS = (
 )
 _POSITIVE = ("epochs", "learning_rate", "max_grad_norm")
 _PRECISIONS = ("auto", "fp32", "bf16")
-_SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-"""Shapes of the learning rate, and what the Trainer calls them."""
 _AMONG = {
     "precision": _PRECISIONS,
     "eval_precision": _PRECISIONS,
     "device": ("auto", "cpu", "cuda"),
-    "learning_rate_schedule": tuple(_SCHEDULES),
+    "learning_rate_schedule": ("linear", "cosine", "constant"),
     "keep": ("last", "best"),
 }
 _RAREST = 10
@@ -41,7 +37,7 @@ _RAREST = 10
 @final
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """How long and how fast to train; the Hugging Face Trainer does it."""
+    """How long and how fast to train."""
 
     epochs: float = 10.0
     """Passes over the training records, > 0; ignored where max_steps is set."""
@@ -133,50 +129,17 @@ class TrainerConfig:
         """
         return max(_RAREST if self.eval_steps < 1 else 1, steps_of(float(self.eval_steps), steps))
 
-    def arguments(self, folder: Path, *, steps: int, seed: int, precision: str | None = None) -> TrainingArguments:
-        """Make the Trainer's arguments; logging, evaluating and saving are left to the callbacks.
+    def evaluator(self, precision: str | None = None) -> Evaluator:
+        """How models are evaluated.
 
         Args:
-            folder: For the Trainer's files.
-            steps: Optimizer steps of the run, > 0.
-            seed: Of everything random.
-            precision: fp32 or bf16, as the run began; None for what the options say.
-
-        Raises:
-            UserError: If the machine cannot do it.
+            precision: fp32 or bf16; None for that of final evaluations.
         """
-        import torch
-        from transformers import TrainingArguments
+        from prune_cli.training.evaluate import Evaluator
+        from prune_cli.training.hardware import device_of, resolved_precision
 
-        from prune_cli.training.hardware import on_gpu, resolved_precision
-
-        try:
-            return TrainingArguments(
-                output_dir=str(folder),
-                num_train_epochs=self.epochs,
-                max_steps=steps,
-                per_device_train_batch_size=self.batch_size,
-                per_device_eval_batch_size=self.eval_batch_size,
-                gradient_accumulation_steps=self.gradient_accumulation,
-                activation_checkpointing=self.activation_checkpointing,
-                learning_rate=self.learning_rate,
-                warmup_steps=self.warmup,
-                lr_scheduler_type=_SCHEDULES[self.learning_rate_schedule],
-                weight_decay=self.weight_decay,
-                max_grad_norm=self.max_grad_norm,
-                bf16=(precision or resolved_precision(self.precision, self.device)) == "bf16",
-                use_cpu=not on_gpu(self.device),  # without it the Trainer takes bf16 for a GPU's, and refuses
-                seed=seed,
-                eval_strategy="no",
-                save_strategy="no",
-                logging_strategy="no",
-                logging_nan_inf_filter=False,  # it would wait for the device at every step
-                report_to="none",
-                disable_tqdm=True,
-                remove_unused_columns=False,  # the heads' collators pick what they need
-                dataloader_pin_memory=torch.cuda.is_available() and self.device != "cpu",
-                save_total_limit=None,
-            )
-        except ValueError as error:
-            key = "trainer.precision=fp32" if "bf16" in str(error) else "the group trainer"
-            raise UserError(f"the Trainer refuses an option: {error}. Change {key}") from error
+        return Evaluator(
+            batch_size=self.eval_batch_size,
+            device=device_of(self.device),
+            precision=precision or resolved_precision(self.eval_precision, self.device),
+        )

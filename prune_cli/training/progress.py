@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +61,6 @@ class TrainingProgress:
         with self._bar:
             yield
 
-    def callback(self) -> TrainerCallback:
-        """A callback that moves the bar at every step."""
-        return _StepCallback(self)
-
     def step(self, step: int) -> None:
         """Move the bar."""
         self._bar.update(self._task, completed=step)
@@ -100,63 +95,16 @@ class TrainingProgress:
         self._bar.update(self._task, completed=record["step"], refresh=True)
 
 
-class _Batches(TrainerCallback):
-    """Counts the batches of each split that is evaluated."""
+@contextlib.contextmanager
+def evaluation_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar for an evaluation alone, on a terminal; it begins again with each split.
 
-    def __init__(self) -> None:
-        self.batches = 0
+    Args:
+        console: Where to show.
 
-    def evaluated(self, batches: int, of: int) -> None:
-        """Show how many batches of a split are done."""
-        raise NotImplementedError
-
-    def on_prediction_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        eval_dataloader: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        self.batches += 1
-        of = len(eval_dataloader)
-        self.evaluated(self.batches, of)
-        self.batches %= of
-
-
-@final
-class EvaluationProgress(_Batches):
-    """A bar for an evaluation alone, on a terminal; it begins again with each split."""
-
-    def __init__(self, console: Console) -> None:
-        """Prepare.
-
-        Args:
-            console: Where to show.
-        """
-        super().__init__()
-        self._bar = Progress(console=console, transient=True, disable=not console.is_interactive)
-        self._task = self._bar.add_task("evaluating")
-
-    @contextlib.contextmanager
-    def showing(self) -> Iterator[None]:
-        """Show the bar meanwhile."""
-        with self._bar:
-            yield
-
-    def evaluated(self, batches: int, of: int) -> None:
-        """Move the bar."""
-        self._bar.update(self._task, completed=batches, total=of)
-
-
-@final
-class _StepCallback(_Batches):
-    def __init__(self, progress: TrainingProgress) -> None:
-        super().__init__()
-        self.progress = progress
-
-    def evaluated(self, batches: int, of: int) -> None:
-        self.progress.evaluated(batches, of)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.progress.step(state.global_step)
+    Yields:
+        What moves it: batches done, and of how many.
+    """
+    with Progress(console=console, transient=True, disable=not console.is_interactive) as bar:
+        task = bar.add_task("evaluating")
+        yield lambda batches, of: bar.update(task, completed=batches, total=of)

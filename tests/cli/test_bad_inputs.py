@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from prune_cli.training.callbacks import PruneCallback
+from prune_cli.pruning.pruner import Pruner
 from tests.cli.conftest import Prune
 from tests.tiers import exhaustive
 from tests.whole_runs import SMALL, Killed, dies, do
@@ -112,7 +112,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("made")
     do(place / "finished", *STEPS, data=SYNTHETIC)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(PruneCallback, "on_step_end", dies(PruneCallback.on_step_end, 16))
+        patch.setattr(Pruner, "after_optimizer_step", dies(Pruner.after_optimizer_step, 16))
         do(place / "interrupted", *STEPS, data=SYNTHETIC)
     return place
 

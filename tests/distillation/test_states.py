@@ -171,7 +171,7 @@ def test_a_run_learns_from_states_and_resumes_bit_for_bit(tmp_path: Path, monkey
     losses = [[record["loss"] for record in history_of(run) if "loss" in record] for run in (plain, undisturbed)]
     assert losses[0][0] == losses[1][0] and losses[0][-1] < losses[1][-1], "one more term once there is a teacher"
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(checkpoints.Checkpoints, "staging", dies(checkpoints.Checkpoints.staging, 2))
+        patch.setattr(checkpoints.Checkpoints, "write", dies(checkpoints.Checkpoints.write, 2))
         do(tmp_path / "killed", *STATES)
     assert_same_end(undisturbed, do(tmp_path / "killed", *STATES))
 

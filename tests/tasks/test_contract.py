@@ -13,6 +13,7 @@ import torch
 import transformers
 from omegaconf import OmegaConf
 from rich.console import Console
+from torch.nn.utils import clip_grad_norm_
 
 from prune_cli import assembly
 from prune_cli import run as runs
@@ -24,7 +25,8 @@ from prune_cli.data.records import Split, checked
 from prune_cli.data.synthetic import Synthetic
 from prune_cli.heads.decisions import task_loss
 from prune_cli.run import evaluate, predict, run
-from prune_cli.training.trainer import PruningTrainer
+from prune_cli.training import loop
+from prune_cli.training.optimizer import adamw
 from tests.tiers import exhaustive, quick
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
@@ -271,17 +273,20 @@ def test_two_accumulated_batches_equal_the_larger_one(
     """The gradient of one step, from one batch of eight or from two of four, without dropout."""
     gradients: list[dict[str, torch.Tensor]] = []
 
-    class Watched(PruningTrainer):
-        def __init__(self, network: Any, *args: Any, callbacks: list[Any], **options: Any) -> None:
-            super().__init__(network, *args, callbacks=[*callbacks, Watcher()], **options)
-            network.eval()
-            network.train = lambda mode=True: network
+    networks: list[Any] = []
 
-    class Watcher(transformers.TrainerCallback):
-        def on_pre_optimizer_step(self, *args: Any, model: Any, **kwargs: Any) -> None:
-            gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    def without_dropout(network: Any, **options: Any) -> torch.optim.AdamW:
+        network.eval()
+        network.train = lambda mode=True: network
+        networks.append(network)
+        return adamw(network, **options)
 
-    monkeypatch.setattr(runs, "PruningTrainer", Watched)
+    def watched(*args: Any) -> torch.Tensor:
+        gradients.append({name: p.grad.clone() for name, p in networks[-1].named_parameters() if p.grad is not None})
+        return clip_grad_norm_(*args)
+
+    monkeypatch.setattr(runs, "adamw", without_dropout)
+    monkeypatch.setattr(loop, "clip_grad_norm_", watched)
     once = [
         "sparsity=0",
         "trainer.max_steps=1",

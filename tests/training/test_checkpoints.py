@@ -58,7 +58,7 @@ def test_the_newest_are_kept_and_the_newest_is_found(checkpoints: Checkpoints) -
     found = latest(checkpoints)
     assert found is not None
     assert (found.path, found.step) == (checkpoints.folder / "checkpoint-101", 101)
-    said = {"run": RUN, "step": 101, "precision": "bf16", "teacher": None, "mean_loss": {"sum": 1.25, "since": 100}}
+    said = {"run": RUN, "step": 101, "precision": "bf16", "teacher": None, "progress": {"sum": 1.25, "since": 100}}
     assert found.state == said
     assert History.read(found.history) == [{"step": 9, "loss": 0.5}]
 

@@ -1,4 +1,4 @@
-"""From our options to the Trainer's: the same on every processor."""
+"""From options to the loop: the same on every processor."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TrainingArguments
 
 from prune_cli import doctor
-from prune_cli.errors import UserError
 from prune_cli.training import hardware
+from prune_cli.training.optimizer import LearningRate
 from prune_cli.training.options import TrainerConfig
-
-
-def arguments(folder: Path, **values: Any) -> TrainingArguments:
-    return TrainerConfig(**values).arguments(folder, steps=10, seed=1)
+from tests.whole_runs import do
 
 
 @pytest.fixture(params=[True, False], ids=["with bf16 in hardware", "without"])
@@ -27,18 +23,15 @@ def bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> boo
     return request.param
 
 
-def test_auto_reaches_the_trainer_on_every_processor(bf16: bool, tmp_path: Path) -> None:
-    made = arguments(tmp_path)
-    assert (made.bf16, made.fp16, made.use_cpu) == (bf16, False, True)
-    assert made.device == torch.device("cpu")
+def test_auto_is_what_the_processor_has(bf16: bool) -> None:
+    evaluator = TrainerConfig(eval_precision="auto").evaluator()
+    assert (evaluator.precision, evaluator.device) == ("bf16" if bf16 else "fp32", torch.device("cpu"))
 
 
-@pytest.mark.parametrize(("precision", "expected"), [("fp32", False), ("bf16", True)])
-def test_what_is_asked_for_is_taken_on_every_processor(
-    bf16: bool, precision: str, expected: bool, tmp_path: Path
-) -> None:
-    made = arguments(tmp_path, precision=precision, device="cpu")
-    assert (made.bf16, made.use_cpu) == (expected, True)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_asked_for_is_taken_on_every_processor(bf16: bool, precision: str) -> None:
+    assert TrainerConfig(eval_precision=precision, device="cpu").evaluator().precision == precision
+    assert hardware.resolved_precision(precision, "cpu") == precision
 
 
 @pytest.mark.parametrize("names", [["avx512_bf16"], ["amx_bf16"], ["bf16"], ["avx512f"], []])
@@ -55,16 +48,31 @@ def test_a_gpu_answers_for_itself(has: bool, monkeypatch: pytest.MonkeyPatch) ->
     assert hardware.resolved_precision("auto", "auto") == ("bf16" if has else "fp32")
 
 
-def test_every_option_reaches_the_trainer(tmp_path: Path) -> None:
-    made = arguments(
-        tmp_path, batch_size=4, eval_batch_size=8, gradient_accumulation=3, learning_rate=1e-4, warmup=0.2, weight_decay=0.5,
-        max_grad_norm=2.0, activation_checkpointing=True, epochs=7.0, precision="fp32", learning_rate_schedule="cosine",
-    )  # fmt: skip
-    assert (made.max_steps, made.seed, made.num_train_epochs, made.bf16) == (10, 1, 7.0, False)
-    assert (made.per_device_train_batch_size, made.per_device_eval_batch_size) == (4, 8)
-    assert (made.gradient_accumulation_steps, made.learning_rate, made.warmup_steps) == (3, 1e-4, 0.2)
-    assert (made.weight_decay, made.max_grad_norm, made.activation_checkpointing) == (0.5, 2.0, True)
-    assert made.lr_scheduler_type == "cosine"
+class Seen(Exception):
+    """What a run was about to train with."""
+
+
+def test_every_option_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(*learning: Any, **options: Any) -> None:
+        raise Seen(*learning, options)
+
+    monkeypatch.setattr("prune_cli.run.Training", seen)
+    given = (
+        "batch_size=4 eval_batch_size=8 gradient_accumulation=3 learning_rate=1e-4 warmup=0.2 weight_decay=0.5"
+        " max_grad_norm=2.0 activation_checkpointing=true max_steps=20 learning_rate_schedule=cosine precision=bf16"
+        " eval_steps=5 log_steps=3 save_steps=7"
+    )
+    with pytest.raises(Seen) as raised:
+        do(tmp_path, "seed=9", *(f"trainer.{option}" for option in given.split()))
+    it, options = raised.value.args
+    assert it.rate == LearningRate(peak=1e-4, warmup=0.2, shape="cosine", total_steps=20)
+    assert (it.max_grad_norm, it.precision, it.model.is_activation_checkpointing) == (2.0, "bf16", True)
+    assert [group["weight_decay"] for group in it.optimizer.param_groups] == [0.5, 0.0]
+    _, parts = next(it.batches.after(0))
+    assert [len(part["labels"]) for part in parts] == [4, 4, 4]
+    assert (options["evaluator"].batch_size, options["evaluator"].precision) == (8, "bf16")
+    assert (options["final_precision"], options["seed"], options["steps"]) == ("fp32", 9, 20)
+    assert options["every"] == {"evaluate": 5, "log": 3, "save": 7}
 
 
 def test_a_fraction_of_a_short_run_does_not_evaluate_at_nearly_every_step() -> None:
@@ -78,13 +86,6 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch: pytest.Monke
     assert told.startswith("device is cuda, and PyTorch finds no GPU here")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert not list(TrainerConfig(device="cuda").problems())
-
-
-def test_a_refused_option_is_told_with_the_key_that_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "on_gpu", lambda device: True)  # which makes the Trainer ask for a GPU with bf16
-    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: False)
-    with pytest.raises(UserError, match=r"bf16.*Change trainer\.precision=fp32"):
-        arguments(tmp_path, precision="bf16")
 
 
 def test_the_doctor_says_what_auto_takes_and_why(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:

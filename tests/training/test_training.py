@@ -1,20 +1,17 @@
-"""What the Trainer does to a model."""
+"""What training does to a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from prune_cli.distillation import NoTeacher
 from prune_cli.errors import Diverged
-from prune_cli.training.callbacks import PruneCallback
-from prune_cli.training.options import TrainerConfig
-from prune_cli.training.trainer import PruningTrainer
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.training.training import recompute_activations
 from tests.whole_runs import do
 
 
@@ -22,14 +19,14 @@ def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoint before it stays, and the same command says the same again."""
-    whole = PruneCallback.on_step_end
+    whole = Pruner.after_optimizer_step
 
-    def broken(self: PruneCallback, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == 12:
-            torch.nn.init.constant_(next(kwargs["model"].parameters()), torch.nan)
-        whole(self, args, state, control, **kwargs)
+    def broken(self: Pruner, step: int) -> None:
+        whole(self, step)
+        if step == 11:
+            torch.nn.init.constant_(self.matrices[0].parameter, torch.nan)
 
-    monkeypatch.setattr(PruneCallback, "on_step_end", broken)
+    monkeypatch.setattr(Pruner, "after_optimizer_step", broken)
     for _ in range(2):
         with pytest.raises(Diverged, match="by step 15 there are weights that are no numbers"):
             do(tmp_path, "sparsity=0", "trainer.max_steps=30", "trainer.eval_steps=30", "trainer.save_steps=5")
@@ -39,7 +36,7 @@ def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(
 
 @pytest.mark.parametrize("again", [False, True])
 def test_converted_weights_are_let_go_layer_by_layer_where_activations_are_computed_again(
-    again: bool, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: dict[str, Any] = {
         "hidden_size": 8,
@@ -48,21 +45,8 @@ def test_converted_weights_are_let_go_layer_by_layer_where_activations_are_compu
         "intermediate_size": 16,
     }
     model = BertModel(BertConfig(vocab_size=20, **sizes))
-    unused: Any = None
-    PruningTrainer(
-        model,
-        TrainerConfig(precision="bf16", device="cpu", activation_checkpointing=again).arguments(
-            tmp_path, steps=10, seed=1
-        ),
-        evaluation=unused,
-        regularization=NoTeacher(),
-        teacher=None,
-        checkpoints=unused,
-        checkpoint=None,
-        group_by_length=False,
-        task=SimpleNamespace(head=SimpleNamespace(collator=lambda _: None)),
-        tokenizer=None,
-    )
+    if again:
+        recompute_activations(model)
     cleared: list[bool] = []
     monkeypatch.setattr(torch, "clear_autocast_cache", lambda: cleared.append(model.training))
     for mode in (True, False):

@@ -1,0 +1,185 @@
+"""The loop: the order of the algorithm, step by step.
+
+    batches -> loss -> gradient, clipped -> scores -> optimizer -> selection, zeros -> whatever is due on masked weights
+
+A score belongs to the weights before the step, its clipped gradient, and the learning rate that it takes (equation 1). What is
+due is put off to the next step whose weights are masked: what is logged, evaluated and saved is what the run ends with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from prune_cli.distillation.states import read
+from prune_cli.errors import Diverged, UserError
+from prune_cli.heads.decisions import task_loss
+from prune_cli.pruning.selection import Divergence, InvalidScores
+from prune_cli.training.hardware import moved
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from prune_cli.distillation import Regularization
+    from prune_cli.distillation.teacher import Teacher
+    from prune_cli.heads.base import Batch, Head
+    from prune_cli.pruning.pruner import Pruner
+    from prune_cli.training.batches import Batches
+    from prune_cli.training.due import Due, What
+    from prune_cli.training.optimizer import LearningRate
+
+log = logging.getLogger(__name__)
+
+
+@final
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: Steps that are finished.
+        epoch: Epochs that are finished, with what is done of the next.
+        loss: Sum of the losses of the steps that are not logged yet; it stays on the device.
+        logged: The last step that was logged.
+        gradient: Norm of the last gradient before it was clipped.
+        rate: Learning rate of the last step.
+    """
+
+    loss: Tensor
+    step: int = 0
+    epoch: float = 0.0
+    logged: int = 0
+    gradient: Tensor | None = None
+    rate: float = 0.0
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """What learns, from what, and how.
+
+    Attributes:
+        model: The student, on the device.
+        head: The task's.
+        batches: In their order.
+        regularization: Makes the loss.
+        teacher: The teacher that it needs; None where it needs none.
+        pruner: Scores, selects, removes.
+        optimizer: Over the model's parameters.
+        rate: Its learning rate.
+        max_grad_norm: Norm at which a gradient is clipped, > 0.
+        precision: fp32 or bf16.
+        device: Where all of it is.
+    """
+
+    model: PreTrainedModel
+    head: Head[Any]
+    batches: Batches
+    regularization: Regularization
+    teacher: Teacher | None
+    pruner: Pruner
+    optimizer: torch.optim.Optimizer
+    rate: LearningRate
+    max_grad_norm: float
+    precision: str
+    device: torch.device
+
+
+def learn(
+    it: Learning,
+    progress: Progress,
+    due: Due,
+    acts: Mapping[What, Callable[[], None]],
+    each: Callable[[int], None],
+) -> None:
+    """Train from where a run is up to its last step, or until it is to stop.
+
+    Args:
+        it: What learns.
+        progress: Where the run is; it goes on with it.
+        due: Tells what is to be done after each step.
+        acts: Does it.
+        each: Told of every finished step.
+    """
+    first = progress.step
+    for epoch, parts in it.batches.after(progress.step):
+        it.model.train()
+        if it.teacher is not None:
+            it.teacher.taught += it.teacher.model is not None
+        decisions, rows = sum(map(it.head.count, parts)), sum(len(part["labels"]) for part in parts)
+        for part in parts:
+            loss = objective(it, moved(part, it.device), decisions, rows)
+            loss.backward()
+            progress.loss += loss.detach()
+        progress.gradient = clip_grad_norm_(it.model.parameters(), it.max_grad_norm)
+        progress.rate = it.rate.at(progress.step)
+        for group in it.optimizer.param_groups:
+            group["lr"] = progress.rate
+        with told():
+            it.pruner.before_optimizer_step(progress.step, [progress.rate] * len(it.pruner.matrices))
+        if progress.step == first:
+            warn_of_idle(it.pruner)
+        it.optimizer.step()
+        with told():
+            it.pruner.after_optimizer_step(progress.step)
+        it.optimizer.zero_grad()
+        if it.teacher is not None:
+            it.teacher.follow(it.model)
+        progress.step, progress.epoch = progress.step + 1, epoch
+        each(progress.step)
+        for what in due.after(progress.step, masked=it.pruner.masked):
+            acts[what]()
+        if due.over:
+            return
+
+
+def objective(it: Learning, batch: Batch, decisions: int, rows: int) -> Tensor:
+    """A batch's part of the loss of a step: that of the regularization, or of the labels until there is the teacher it needs.
+
+    Args:
+        it: What learns.
+        batch: On the device.
+        decisions: Of the whole step, over which the loss is a mean.
+        rows: Of the whole step, over which a loss of states is a mean.
+    """
+    rule = it.regularization
+    with torch.autocast(it.device.type, torch.bfloat16, enabled=it.precision == "bf16"):
+        taught = None if it.teacher is None else it.teacher.reading(it.head, batch)
+        waits = taught is None and "teacher" in rule.needs
+        student = read(it.model, it.head, batch, () if waits else rule.kinds)
+        if waits:
+            return task_loss(student.decisions) / decisions
+        second = read(it.model, it.head, batch, rule.kinds) if "second_pass" in rule.needs else None
+        loss = rule.loss(student, taught, second) / decisions
+        states = rule.state_loss(student, taught)
+        return loss if states is None else loss + states / rows
+
+
+def warn_of_idle(pruner: Pruner) -> None:
+    """Say aloud which matrices the first step did not use."""
+    if idle := pruner.idle:
+        log.warning(
+            "%d of %d matrices had no part in the loss of this step, such as %s. If the task never uses them, they are the"
+            " first to be removed: leave them out by model.exclude.",
+            len(idle),
+            len(pruner.matrices),
+            idle[0],
+        )
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """The engine, which knows torch alone, raises errors of its own; the user can mend these."""
+    try:
+        yield
+    except Divergence as error:
+        raise Diverged(str(error)) from error
+    except InvalidScores as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,231 @@
+"""The training of one run: the loop with what surrounds it, evaluations, records, checkpoints and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from transformers import set_seed
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from prune_cli.errors import Diverged
+from prune_cli.training import heap
+from prune_cli.training.due import Due, What
+from prune_cli.training.loop import Learning, Progress, learn
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from prune_cli.tasks.base import Prediction, Task
+    from prune_cli.training.checkpoints import Checkpoint, Checkpoints
+    from prune_cli.training.endings import BestWeights, Patience
+    from prune_cli.training.evaluate import Evaluator
+    from prune_cli.training.evaluation import Evaluation
+    from prune_cli.training.interrupt import StopRequest
+
+log = logging.getLogger(__name__)
+
+Sink = Callable[[Mapping[str, Any]], None]
+
+
+@final
+class Training:
+    """A run from its first step, or the checkpoint that it goes on from, to its last; what its end leaves is asked here."""
+
+    def __init__(
+        self,
+        it: Learning,
+        *,
+        task: Task,
+        evaluation: Evaluation,
+        evaluator: Evaluator,
+        final_precision: str,
+        steps: int,
+        every: Mapping[What, int],
+        seed: int,
+        stop: StopRequest,
+        checkpoints: Checkpoints,
+        checkpoint: Checkpoint | None,
+        sinks: Sequence[Sink],
+        seconds_before: float,
+        best: BestWeights | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            it: What learns.
+            task: Names the primary metric.
+            evaluation: What is evaluated.
+            evaluator: Evaluates while training.
+            final_precision: Of the last evaluation, fp32 or bf16.
+            steps: Of the run.
+            every: Steps from one log, evaluation or checkpoint to the next.
+            seed: Of dropout.
+            stop: Asked at every step.
+            checkpoints: Where checkpoints go.
+            checkpoint: The one to go on from; None to begin.
+            sinks: Called with each record: history, trackers, screen.
+            seconds_before: Time that the run took before it was resumed.
+            best: Has the weights that are kept in place of the last; None to keep the last.
+            patience: Ends the run before its last step; None to take all.
+        """
+        self.task, self.teacher = task, it.teacher
+        self.evaluation, self.checkpoints = evaluation, checkpoints
+        self._it, self._evaluator, self._final_precision = it, evaluator, final_precision
+        self._steps, self._every, self._seed, self._stop = steps, every, seed, stop
+        self._checkpoint, self._sinks = checkpoint, sinks
+        self._best, self._patience = best, patience
+        self._predictions: dict[str, list[Prediction]] = {}
+        self._progress = Progress(loss=torch.zeros((), device=it.device))
+        self._began = time.monotonic() - seconds_before
+        self._closing = False  # nothing that is evaluated now is looked at for the best
+
+    def learn(self, seen: Callable[[int], None]) -> None:
+        """Train up to the last step, or until the run is to stop.
+
+        A run that needs no more steps ends earlier, and the step is its last. Weights that are kept in place of the last ones
+        are put back, and evaluated.
+
+        Args:
+            seen: Told of every finished step.
+        """
+        set_seed(self._seed)
+        over = self._patience is not None and self._patience.over  # as it was when the checkpoint was written
+        if self._checkpoint is not None:
+            self.checkpoints.put_back(self._checkpoint, self._it, self._progress)
+        if self._progress.step < self._steps and not over:
+            trim = heap.Trimmer()
+
+            def each(step: int) -> None:
+                seen(step)
+                trim()
+
+            learn(self._it, self._progress, self._due(), self._acts(), each)
+        early = self._early()
+        if early:
+            self._steps = self._progress.step
+        if self.finished:
+            self._end(early=early)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return self._progress.step >= self._steps
+
+    @property
+    def kept_step(self) -> int:
+        """The step whose weights the model has at the end."""
+        step = None if self._best is None else self._best.step
+        return self._progress.step if step is None else step
+
+    def final_predictions(self) -> dict[str, list[Prediction]]:
+        """The predictions of the last evaluation by split, made again where the run was killed right after it."""
+        if not self._predictions:
+            _, self._predictions = self._score(last=True)
+        return self._predictions
+
+    def _due(self) -> Due:
+        return Due(self._every, steps=self._steps, stop=self._stop, ends_early=self._early)
+
+    def _acts(self) -> dict[What, Callable[[], None]]:
+        return {"log": self._log, "evaluate": self._evaluate, "save": self._save}
+
+    def _early(self) -> bool:
+        """Whether the run gets no better, before its last step."""
+        return self._patience is not None and self._patience.over and self._progress.step < self._steps
+
+    def _end(self, *, early: bool) -> None:
+        """Put the weights back that are kept, and evaluate what the last step's evaluation was not of."""
+        if early and self._patience is not None:
+            log.info(
+                "step %d: %d evaluations without a better metric end the run",
+                self._progress.step,
+                self._patience.evaluations,
+            )
+        other = self.kept_step != self._progress.step
+        if self._best is not None and other:
+            self._best.put_back(self._it.model)
+            log.info("keeping the weights of step %d, the best on the validation records", self.kept_step)
+        if other or early:
+            self._closing = True
+            self._evaluate()
+
+    def _log(self) -> None:
+        """Record the mean loss since the last time."""
+        at = self._progress
+        assert at.gradient is not None
+        loss = at.loss.item() / (at.step - at.logged)
+        at.loss, at.logged = torch.zeros_like(at.loss), at.step
+        values = {"loss": loss, "learning_rate": at.rate, "grad_norm": at.gradient.item()}
+        self._record(values, self._it.pruner.zeros())
+
+    def _evaluate(self) -> None:
+        """Evaluate, show the student to the teacher, and record it with the sparsity of every matrix."""
+        began = time.monotonic()
+        last = self.finished
+        metrics, self._predictions = self._score(last=last)
+        sets = self.evaluation.sets(whole=last)
+        named: dict[str, Any] = {f"eval_{name}": float(value) for name, value in metrics.items()}
+        named["evaluation_seconds"] = round(time.monotonic() - began, 3)
+        named["evaluation_records"] = sum(len(examples.records) for examples in sets.values())
+        named["evaluation_records_of"] = sum(len(examples) for examples in self.evaluation.examples.values())
+        metric, step = named[f"eval_{self.task.primary_metric}"], self._progress.step
+        if self._best is not None and not self._closing:
+            self._best.consider(self._it.model, metric, step, named["evaluation_records"])
+        if self.teacher is not None:
+            self.teacher.consider(self._it.model, step, metric)
+        pruner, zeros = self._it.pruner, self._it.pruner.zeros()
+        layers = [round(count / matrix.size, 6) for count, matrix in zip(zeros, pruner.matrices, strict=True)]
+        self._record({**named, "layer_sparsity": layers}, zeros)
+
+    def _save(self) -> None:
+        if not all(weights.isfinite().all() for weights in self._it.model.parameters()):
+            raise Diverged(
+                f"Training diverged: by step {self._progress.step} there are weights that are no numbers. Checkpoints"
+                " before it stay. Lower trainer.learning_rate, or set trainer.precision=fp32."
+            )
+        self.checkpoints.write(self._it, self._progress)
+
+    def _score(self, *, last: bool) -> tuple[dict[str, float], dict[str, list[Prediction]]]:
+        """Metrics and predictions: of a part of each split where the task wants it so, of all of them at the last step."""
+        evaluator = replace(self._evaluator, precision=self._final_precision) if last else self._evaluator
+        return evaluator.score(self._it.model, self.evaluation.sets(whole=last))
+
+    def _record(self, values: Mapping[str, Any], zeros: Sequence[int]) -> None:
+        """Hand a record, with the state of pruning, to whoever keeps or shows it."""
+        pruner = self._it.pruner
+        record = {
+            "step": self._progress.step,
+            "epoch": self._progress.epoch,
+            **values,
+            "target_sparsity": pruner.target_now,
+            "sparsity": sum(zeros) / pruner.prunable,
+            "teacher_version": 0 if self.teacher is None else self.teacher.version,
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+        for sink in self._sinks:
+            sink(record)
+
+
+def recompute_activations(model: PreTrainedModel) -> None:
+    """Keep few activations, and compute the others again in the backward pass."""
+    model.activation_checkpointing_enable()
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.register_forward_hook(_let_go)
+
+
+def _let_go(layer: nn.Module, *_: Any) -> None:
+    """Drop the weights that autocast converted for a layer in training.
+
+    Else those of all layers are kept in half precision up to the end of the forward pass, for a use that does not come: the
+    backward pass converts again what it computes again. Writing texts uses them for every token.
+    """
+    if layer.training:
+        torch.clear_autocast_cache()
