@@ -47,7 +47,7 @@ def median(load: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print one line a shape, sparsity and form."""
+    """Print one line a shape, sparsity and layout."""
     logging.disable_progress_bar()
     for shape, options in SHAPES.items():
         for sparsity in [float(word) for word in sys.argv[1:]] or [0.8, 0.9, 0.95]:

@@ -17,9 +17,9 @@ import torch
 import yaml
 from transformers import BertConfig, BertForSequenceClassification
 
-from prune_cli.compaction.structure import prunable
 from prune_cli.config.build import build
 from prune_cli.config.options import names
+from prune_cli.models.prunable import prunable
 from prune_cli.paths import CONF
 from prune_cli.pruning.criteria import Criterion
 from prune_cli.pruning.patterns import Pattern
@@ -45,10 +45,10 @@ def measure(
     config = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
     model = BertForSequenceClassification(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
-    matrices, form = prunable(model, pattern)
+    matrices, layout = prunable(model, pattern)
     pruner = Pruner(
         matrices, criterion=criterion, schedule=Cubic(initial=5.0, final=20.0), pattern=pattern,
-        sparsity=0.5 if pattern != option("pattern", "unstructured") else 0.9, total_steps=STEPS, form=form,
+        sparsity=0.5 if pattern != option("pattern", "unstructured") else 0.9, total_steps=STEPS, layout=layout,
     )  # fmt: skip
     kept = sum(tensor.numel() * tensor.element_size() for tensor in pruner.state_dict().values()) / pruner.prunable
     times: dict[str, list[float]] = defaultdict(list)
@@ -61,12 +61,12 @@ def measure(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         marks.append(time.perf_counter())
-        pruner.before_optimizer_step(step, [5e-5] * len(pruner.matrices))
+        pruner.score(step, [5e-5] * len(pruner.matrices))
         marks.append(time.perf_counter())
         optimizer.step()
         optimizer.zero_grad()
         marks.append(time.perf_counter())
-        pruner.after_optimizer_step(step)
+        pruner.select(step)
         marks.append(time.perf_counter())
         first, score, second, select = (1e3 * (b - a) for a, b in itertools.pairwise(marks))
         phase = "target" if step >= STEPS - 20 else "ramp"

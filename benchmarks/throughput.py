@@ -35,14 +35,14 @@ from transformers import (
     set_seed,
 )
 
-from prune_cli import assembly
-from prune_cli import run as runs
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.heads.base import Head
 from prune_cli.heads.spans import Spans
 from prune_cli.heads.text import Text
 from prune_cli.heads.tokens import Tokens
+from prune_cli.run import assembly, prepare
+from prune_cli.run import run as runs
 from prune_cli.training.batches import Batches, order
 from prune_cli.training.hardware import resolved_precision
 
@@ -129,7 +129,7 @@ def plain_collator(head: Head[Any], tokenizer: Any, model: Any) -> Any:
 def plain(config: RunConfig, folder: str) -> list[float]:
     """Seconds a step of the library's Trainer."""
     task, records = config.data.load(config.task)
-    tokenizer = assembly.tokenizer_for(config, task, records["train"])
+    tokenizer = prepare.tokenizer_for(config, task, records["train"])
     set_seed(config.seed)
     model = assembly.model_for(config, task, tokenizer)
     timer = Timer()
@@ -176,13 +176,13 @@ def ours(config: RunConfig) -> list[float]:
                     raise Enough  # what comes after the last step is not wanted
                 yield made
 
-    runs.Batches = Timed  # pyright: ignore
+    assembly.Batches = Timed  # pyright: ignore
     try:
         runs.run(config, Console(quiet=True))
     except Enough:
         return seconds(marks)
     finally:
-        runs.Batches = Batches  # pyright: ignore
+        assembly.Batches = Batches  # pyright: ignore
     raise AssertionError("a run takes all of its steps")
 
 

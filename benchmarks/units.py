@@ -14,7 +14,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from prune_cli.compaction.compact import compact
-from prune_cli.compaction.structure import prunable
+from prune_cli.models.prunable import prunable
 from prune_cli.pruning.criteria import Magnitude
 from prune_cli.pruning.patterns import Units
 from prune_cli.pruning.pruner import Pruner
@@ -31,11 +31,12 @@ def main() -> None:
     dense = BertForSequenceClassification(config).eval()
     masked = copy.deepcopy(dense)
     pattern = Units(units=("heads", "neurons"))
-    matrices, form = prunable(masked, pattern)
+    matrices, layout = prunable(masked, pattern)
     pruner = Pruner(
-        matrices, criterion=Magnitude(), schedule=OneShot(initial=0.0), pattern=pattern, sparsity=share, total_steps=1, form=form,
+        matrices, criterion=Magnitude(), schedule=OneShot(initial=0.0), pattern=pattern, sparsity=share, total_steps=1,
+        layout=layout,
     )  # fmt: skip
-    pruner.after_optimizer_step(0)
+    pruner.select(0)
     small = copy.deepcopy(masked)
     left = compact(small)
     print(

@@ -48,7 +48,7 @@ class _Sweeper(Sweeper):
         Args:
             arguments: Overrides of the command line, which go before `params`.
         """
-        from prune_cli.cli.failures import carrying
+        from prune_cli.console.failures import carrying
 
         assert self.hydra_context is not None and self.launcher is not None
         module, name = self.function.split(":")
@@ -62,25 +62,25 @@ class _Sweeper(Sweeper):
 class GridSweeper(_Sweeper):
     """Every combination of the swept values, each of them done once."""
 
-    function = "prune_cli.cli.grid:run_grid"
+    function = "prune_cli.sweeps.grid:run_grid"
 
 
 @final
 class OptunaSweeper(_Sweeper):
     """A search by Optuna."""
 
-    function = "prune_cli.cli.search:run_search"
+    function = "prune_cli.sweeps.search:run_search"
 
 
 @final
 class FrontierSweeper(_Sweeper):
     """The highest sparsity within a budget."""
 
-    function = "prune_cli.cli.frontier:run_frontier"
+    function = "prune_cli.sweeps.frontier:run_frontier"
 
 
 @final
 class StudySweeper(_Sweeper):
     """The runs of a study of which no result is kept."""
 
-    function = "prune_cli.cli.study_runs:run_study"
+    function = "prune_cli.sweeps.study_runs:run_study"

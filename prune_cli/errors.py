@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend, how messages tell long values, and the one way in which a signal ends a run."""
+"""The one kind of error that a user can mend, and the one way in which a signal ends a run."""
 
 
 class UserError(Exception):
@@ -40,16 +40,3 @@ class Stopped(KeyboardInterrupt):
         super().__init__(f"stopped by signal {number}")
         self.exit_code = 128 + number
         """What shells give for it."""
-
-
-def shortened(text: str, longest: int = 60) -> str:
-    """A text for people, its end cut where it is longer.
-
-    Args:
-        text: As it is.
-        longest: Characters at most, > 3.
-
-    >>> shortened("so it is"), shortened("so it is", 7)
-    ('so it is', 'so i...')
-    """
-    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -61,3 +61,16 @@ def _check_depth(value: Any) -> None:
         if not level:
             return
     raise ValueError(_TOO_DEEP)
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """A text for people, its end cut where it is longer.
+
+    Args:
+        text: As it is.
+        longest: Characters at most, > 3.
+
+    >>> shortened("so it is"), shortened("so it is", 7)
+    ('so it is', 'so i...')
+    """
+    return text if len(text) <= longest else text[: longest - 3] + "..."

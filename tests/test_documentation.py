@@ -21,11 +21,11 @@ from prune_cli.config.diagnose import diagnose
 from prune_cli.data.hub import Hub
 from prune_cli.data.local import Local
 from prune_cli.models.options import ModelConfig
-from tests.cli import conftest
+from tests import commands
 from tests.made_runs import made_run
 from tests.tiers import exhaustive, quick
 
-hub_has_every_model, prune, root_logger = conftest.hub_has_every_model, conftest.prune, conftest.root_logger
+hub_has_every_model, prune, root_logger = commands.hub_has_every_model, commands.prune, commands.root_logger
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_HERE = ("CHANGELOG.md", "commands.md")  # tells of what is no more; is made from the commands
@@ -107,7 +107,7 @@ def smaller(words: Sequence[str]) -> list[str]:
 class Reader:
     """Somebody who types the commands of a page, one after the other."""
 
-    def __init__(self, prune: conftest.Prune) -> None:
+    def __init__(self, prune: commands.Prune) -> None:
         self._prune = prune
 
     def type(self, command: Shown) -> None:
@@ -121,7 +121,7 @@ class Reader:
                 launched = keys(words).get("hydra/launcher", "")
                 composed = [word for word in words if not (launched and word.startswith("hydra"))]
                 diagnose([word for word in composed if word != "-m"], multirun="-m" in words)
-                if launched:  # tests/cli/test_launchers.py runs such
+                if launched:  # tests/sweeps/test_launchers.py runs such
                     return
                 words = smaller(words)
             case "frontier":
@@ -166,7 +166,7 @@ class Reader:
 
 @pytest.mark.parametrize("page", quick(["README.md"], [page for page, text in PAGES.items() if shown(text)]))
 def test_every_command_of_a_page_works_in_its_order(
-    page: str, prune: conftest.Prune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, prune: commands.Prune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "SECONDS_QUICK", 0.1)
     for file, columns in (("reviews.csv", "review,sentiment"), ("FILE.csv", "text,label")):

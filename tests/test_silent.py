@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prune_cli.cli.evaluating import show_evaluation
-from prune_cli.run import Outcome
+from prune_cli.run.run import Outcome
 from tests.whole_runs import do
 
 TEXTS = ["a fine film", "a dull film", "what a fine book", "such a dull book"]

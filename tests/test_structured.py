@@ -12,14 +12,15 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from prune_cli import finish
 from prune_cli.bench.bench import _sparsity
 from prune_cli.compaction.compact import compact
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Wanted, export
 from prune_cli.exporting.source import Source
 from prune_cli.pruning.scope import prunable_weights
-from prune_cli.run import Outcome, evaluate, predict
+from prune_cli.run import finish
+from prune_cli.run.run import Outcome
+from prune_cli.run.saved import evaluate, predict
 from prune_cli.runtime import load_compact, load_sparse
 from prune_cli.runtime.compact import is_compact
 from prune_cli.runtime.folders import class_of

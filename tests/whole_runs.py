@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
-from prune_cli.run import Outcome, run
+from prune_cli.run.run import Outcome, run
 
 SYNTHETIC = ("data=synthetic", "data.train=160", "data.validation=48")
 SMALL = (

@@ -16,10 +16,10 @@ from rich.logging import RichHandler
 
 from prune_cli.artifacts.form import misfit
 from prune_cli.artifacts.result import FORMAT
-from prune_cli.errors import Held, UserError, shortened
+from prune_cli.errors import Held, UserError
 from prune_cli.files import Checksum, checksum, is_held, sync, write_text
-from prune_cli.plain import from_json
-from prune_cli.tracking.secrets import redact
+from prune_cli.plain import from_json, shortened
+from prune_cli.redaction import redact
 
 _LOCK = ".lock"
 _PATIENCE = 0.5  # seconds: a look at the lock, as `busy` takes, is over by then
@@ -71,7 +71,7 @@ class RunFolder:
         if problems:
             raise UserError(*(f"{problem}: move it away, and run the same command again" for problem in problems))
 
-    def doubt(self) -> str | None:
+    def unfinished_reason(self) -> str | None:
         """Say why the run does not count as finished, at the cost of a look at sizes; None where it does."""
         try:
             result = self.read_result()

@@ -60,7 +60,7 @@ def run_status(path: Path) -> RunStatus | None:
     if not folder.config.is_file():
         return None
     busy, noted = folder.busy(), folder.noted()
-    finished = not busy and folder.doubt() is None
+    finished = not busy and folder.unfinished_reason() is None
     state: State = (
         "running" if busy else "done" if finished else "failed" if noted.get("problems") is not None else "interrupted"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.bench.bench import latency
-from prune_cli.tracking.base import Ending, Table, TrackedRun
+from prune_cli.tracking.base import RunSummary, Table, TrackedRun
 from prune_cli.tracking.isolation import Isolated
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def track(result: Mapping[str, Any], config: RunConfig, folder: Path, picture: P
     for name, tracker in config.trackers.items():
         isolated = Isolated(tracker, name, run)
         if isolated.start() is not None:
-            isolated.finish(ending(result, picture))
+            isolated.finish(bench_summary(result, picture))
 
 
-def ending(result: Mapping[str, Any], picture: Path) -> Ending:
+def bench_summary(result: Mapping[str, Any], picture: Path) -> RunSummary:
     """The table, and the fastest of the ways that no other beats.
 
     Args:
@@ -59,10 +59,10 @@ def ending(result: Mapping[str, Any], picture: Path) -> Ending:
     named = ("run", "form", "runtime", "sparsity", "arithmetic", "metric", "bytes", "memory_bytes", "front")
     columns = [*named, *(f"seconds {time['batch']} x {time['length']}" for time in first)]
     rows = [[*(way[name] for name in named), *(time["median"] for time in way["times"])] for way in ways]
-    summary = {
+    values = {
         "ways": len(ways),
         "fastest": f"{fastest['run']}, {fastest['form']}, {fastest['runtime']}",
         "fastest_seconds": latency(fastest),
         "metric": fastest["metric"],
     }
-    return Ending(step=0, summary=summary, tables={"bench": Table(columns, rows)}, pictures=[picture])
+    return RunSummary(step=0, values=values, tables={"bench": Table(columns, rows)}, pictures=[picture])

@@ -14,10 +14,10 @@ from typer.core import TyperGroup
 
 from prune_cli import __version__
 from prune_cli.cli import completion
-from prune_cli.cli.failures import INTERRUPTED, failure_of, show, traceback_wanted
-from prune_cli.cli.interrupts import interrupted, noting_interrupts
-from prune_cli.cli.printer import printer
 from prune_cli.config.options import GROUPS
+from prune_cli.console.failures import INTERRUPTED, failure_of, show, traceback_wanted
+from prune_cli.console.interrupts import interrupted, noting_interrupts
+from prune_cli.console.printer import printer
 
 
 class _Commands(TyperGroup):
@@ -105,7 +105,7 @@ def run_(
 ) -> None:
     """Run, or print what would be run."""
     from prune_cli.cli.inspection import inspection
-    from prune_cli.cli.launch import launch
+    from prune_cli.sweeps.launch import launch
 
     wanted, given = inspection(overrides or [], cfg=cfg, resolve=resolve, package=package, info=info, multirun=multirun)
     raise typer.Exit(launch(given, multirun=multirun, config_dir=config_dir, inspect=wanted))
@@ -198,9 +198,9 @@ def predict_(
     config_dir: ConfigDir = None,
 ) -> None:
     """Predict with a saved model: a label, a number, an answer, entities or a text."""
-    from prune_cli.cli import outputs
     from prune_cli.cli.predicting import given_rows, predictions, show_predictions
     from prune_cli.config.saved import saved_run
+    from prune_cli.console import outputs
 
     overrides = [] if task is None else [f"task={task}"]
     if output is not None:
@@ -411,7 +411,7 @@ def plot_(
 )
 def frontier_(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Find the highest sparsity whose metric is within max_drop of dense, in few runs; finished runs are used again."""
-    from prune_cli.cli.frontier import find
+    from prune_cli.sweeps.frontier import find
 
     raise typer.Exit(find(overrides or [], config_dir))
 
@@ -436,8 +436,8 @@ def study_(
     config_dir: ConfigDir = None,
 ) -> None:
     """Make the runs of a study of which no result is kept, keep each as it ends, and write its README from the results."""
-    from prune_cli.cli import studying
     from prune_cli.errors import UserError
+    from prune_cli.sweeps import studying
 
     if check:
         studying.check(name)
@@ -459,7 +459,7 @@ def status_(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Show the progress of runs: metric, speed, time left, failures and their reasons, waiting jobs."""
-    from prune_cli.cli.status import show_status
+    from prune_cli.sweeps.status import show_status
 
     try:
         show_status(folder.expanduser(), watch=watch, as_json=json_, console=printer())

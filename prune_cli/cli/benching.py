@@ -12,11 +12,11 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from prune_cli.cli import outputs
-from prune_cli.cli.interrupts import steps
 from prune_cli.config.build import build
 from prune_cli.config.options import folders, names
 from prune_cli.config.suggest import did_you_mean
+from prune_cli.console import outputs
+from prune_cli.console.interrupts import steps
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
 from prune_cli.report.names import metric_label

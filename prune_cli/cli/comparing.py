@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prune_cli.cli.printer import printer
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_cell, as_csv, as_json, as_latex, as_markdown
 from prune_cli.comparison.groups import compare, matching
@@ -22,6 +21,7 @@ from prune_cli.comparison.query import column_names, connect, row
 from prune_cli.comparison.runs import done, found
 from prune_cli.comparison.screen import shown
 from prune_cli.comparison.significance import in_words, summed_up
+from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import typer
 
-from prune_cli.cli import outputs
-from prune_cli.cli.printer import importing, printer, results_alone
 from prune_cli.cli.showing import metrics_table
 from prune_cli.config.overrides import spelt
 from prune_cli.config.saved import saved_run
+from prune_cli.console import outputs
+from prune_cli.console.printer import importing, printer, results_alone
 from prune_cli.data.records import source_of
 from prune_cli.errors import UserError
 from prune_cli.report.samples import rows
@@ -49,7 +49,7 @@ def show_evaluation(
     config, model = saved_run(folder, overrides, config_dir, training=False)
 
     with importing():
-        from prune_cli.run import evaluate
+        from prune_cli.run.saved import evaluate
 
     with results_alone():
         found = evaluate(config, model, printer(stderr=True))

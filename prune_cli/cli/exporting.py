@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.artifacts.run_folder import RunFolder
-from prune_cli.cli import outputs
-from prune_cli.cli.interrupts import steps
+from prune_cli.console import outputs
+from prune_cli.console.interrupts import steps
 from prune_cli.errors import UserError
 from prune_cli.exporting.export import Exported, Wanted, export
 from prune_cli.exporting.hub import checked_name, put_together, upload

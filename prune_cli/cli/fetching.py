@@ -5,10 +5,10 @@ from __future__ import annotations
 import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from prune_cli.cli.printer import printer
 from prune_cli.config.build import construct
 from prune_cli.config.options import folders, options
 from prune_cli.config.suggest import did_you_mean
+from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.models.fetching import fetch, place
 from prune_cli.models.options import ModelConfig

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from prune_cli.cli import outputs
 from prune_cli.comparison.pictures import FORMATS, KINDS, draw
 from prune_cli.comparison.runs import done, found
 from prune_cli.config.suggest import did_you_mean
+from prune_cli.console import outputs
 from prune_cli.errors import UserError
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 from rich.text import Text
 
-from prune_cli.cli import outputs
-from prune_cli.cli.printer import importing, printer, results_alone
+from prune_cli.console import outputs
+from prune_cli.console.printer import importing, printer, results_alone
 from prune_cli.data.asking import CONTEXT, STDIN, Placed, placed_rows
 from prune_cli.data.records import ID
 from prune_cli.errors import UserError
@@ -65,7 +65,7 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
         rows: What `given_rows` gave.
     """
     with importing():
-        from prune_cli.run import predict
+        from prune_cli.run.saved import predict
 
     made: list[Prediction] = []
     with (

@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from prune_cli import __version__
-from prune_cli.cli import outputs
 from prune_cli.comparison.groups import compare
+from prune_cli.comparison.html import page
 from prune_cli.comparison.payload import payload
 from prune_cli.comparison.query import connect, row
 from prune_cli.comparison.runs import done, found
 from prune_cli.config.command import commands
+from prune_cli.console import outputs
 from prune_cli.report.formats import counted, size
-from prune_cli.report.html import page
 
 
 def write_report(paths: Sequence[Path], output: Path, title: str | None, config_dir: str | None) -> None:

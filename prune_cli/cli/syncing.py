@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from prune_cli.cli.failures import USER
-from prune_cli.cli.printer import printer
+from prune_cli.console.failures import USER
+from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.tracking.sync import Synced, check_login, filled_in, offline_runs, sync
 

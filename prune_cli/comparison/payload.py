@@ -13,7 +13,7 @@ from prune_cli.comparison.query import row
 from prune_cli.comparison.runs import Run
 from prune_cli.comparison.significance import in_words
 from prune_cli.comparison.ways import panels
-from prune_cli.errors import shortened
+from prune_cli.plain import shortened
 from prune_cli.report.formats import counted
 from prune_cli.report.names import block_and_matrix
 from prune_cli.report.samples import one_line

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import final
 
 from prune_cli.comparison.groups import Comparison, Group
-from prune_cli.errors import shortened
+from prune_cli.plain import shortened
 from prune_cli.report.formats import percent
 from prune_cli.report.names import metric_label
 

@@ -23,8 +23,8 @@ from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
 from prune_cli.plain import from_yaml
+from prune_cli.redaction import redact, without_folders
 from prune_cli.report.formats import counted
-from prune_cli.tracking.secrets import redact, without_folders
 
 FILE = "study.yaml"
 TEACHER_RUN = "teacher_run"

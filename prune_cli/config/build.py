@@ -17,8 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from prune_cli.config.describe import about
 from prune_cli.config.schema import MISSING, TARGET
 from prune_cli.config.suggest import did_you_mean
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
 from prune_cli.marks import LARGEST
+from prune_cli.plain import shortened
 
 
 def build(node: Any, key: str, base: str = "") -> Any:

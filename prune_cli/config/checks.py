@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from prune_cli.config.options import names
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
 from prune_cli.paths import CONF
+from prune_cli.plain import shortened
 
 if TYPE_CHECKING:
     from prune_cli.data.base import Source
@@ -68,26 +69,29 @@ def shape_problems(
         pattern: One without problems.
         sparsity: Above 0.
     """
-    from prune_cli.compaction.structure import prunable
     from prune_cli.models import outline
+    from prune_cli.models.prunable import prunable
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
 
-    if type(pattern).misfits is Pattern.misfits and type(criterion).misfits is Criterion.misfits:
+    if (
+        type(pattern).incompatibilities is Pattern.incompatibilities
+        and type(criterion).incompatibilities is Criterion.incompatibilities
+    ):
         return
     if (made := outline(model, task.head)) is None:
         return
     try:
-        _, form = prunable(made, pattern, model.include, model.exclude)
+        _, layout = prunable(made, pattern, model.include, model.exclude)
     except ValueError as error:
         yield str(error)
         return
-    yield from pattern.misfits(form, sparsity)
-    yield from criterion.misfits(form)
+    yield from pattern.incompatibilities(layout, sparsity)
+    yield from criterion.incompatibilities(layout)
 
 
 def teacher_problems(task: Task, model: ModelConfig, regularization: Regularization) -> Iterator[str]:
-    """Why a student cannot learn from its first teacher: other classes, or states of another form.
+    """Why a student cannot learn from its first teacher: other classes, or states of another layout.
 
     Args:
         task: One without problems.

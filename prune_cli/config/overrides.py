@@ -14,7 +14,8 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
 from prune_cli.config.options import GROUPS, names
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
+from prune_cli.plain import shortened
 
 _PLAIN = re.compile(r"[A-Za-z_./][\w./@%+-]*")
 """Words that need no quotes in Hydra's grammar; one that begins with a digit may be a number."""

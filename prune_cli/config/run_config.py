@@ -167,7 +167,7 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: 
     pruned = {"trainer", "schedule", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0
     known = pruned and not parts["schedule"].in_epochs  # what an epoch is, only the records tell
     if known and (steps := parts["trainer"].max_steps) is not None:
-        yield from parts["schedule"].misfits(steps)
+        yield from parts["schedule"].incompatibilities(steps)
     if {"trainer", _BESIDE} <= parts.keys() and parts["trainer"].patience is not None and parts[_BESIDE].sparsity > 0:
         yield (
             f"trainer.patience={parts['trainer'].patience} is for dense runs (sparsity=0): a pruned one has all its zeros at"

@@ -17,7 +17,7 @@ from prune_cli.config.run_config import RunConfig
 from prune_cli.config.schema import TARGET
 from prune_cli.errors import UserError
 from prune_cli.plain import from_yaml
-from prune_cli.tracking.secrets import HIDDEN
+from prune_cli.redaction import HIDDEN
 
 _OURS = __name__.partition(".")[0]
 _KEPT = ("task", "data", "trainer")

@@ -1,4 +1,4 @@
-"""Records without answers, to learn from what a teacher says of them (`prune_cli.labelling`)."""
+"""Records without answers, to learn from what a teacher says of them (`prune_cli.run.labelling`)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from prune_cli.data.base import splits_of
 from prune_cli.data.extra import Extra
 from prune_cli.data.formats import parsed, read
 from prune_cli.data.records import Split, Unreadable, checked
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
+from prune_cli.plain import shortened
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
+from prune_cli.plain import shortened
 
 if TYPE_CHECKING:
     from datasets import Dataset

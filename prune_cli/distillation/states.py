@@ -26,11 +26,11 @@ class State(NamedTuple):
 
     Attributes:
         values: [rows, tokens, width].
-        there: Which of the tokens are no padding, [rows, tokens].
+        mask: Which of the tokens are no padding, [rows, tokens].
     """
 
     values: Tensor
-    there: Tensor
+    mask: Tensor
 
 
 class Reading(NamedTuple):
@@ -75,8 +75,8 @@ def _into(found: list[State], head: Head[Any], batch: Batch, stack: Stack) -> Ca
 
     def record(_: nn.Module, __: Any, output: Any) -> None:
         values = cast("Tensor", output[0] if isinstance(output, tuple) else output)
-        there = head.there(batch, stack)[:, : values.shape[1]]
-        found.append(State(values, pad(there, (0, values.shape[1] - there.shape[1]))))
+        mask = head.token_mask(batch, stack)[:, : values.shape[1]]
+        found.append(State(values, pad(mask, (0, values.shape[1] - mask.shape[1]))))
 
     return record
 
@@ -96,9 +96,9 @@ def distance(student: Sequence[State], teacher: Sequence[State]) -> Tensor:
     Returns:
         A scalar.
 
-    >>> there = torch.tensor([[True, False]])
-    >>> taught = State(torch.tensor([[[3.0, 4.0], [9.0, 9.0]]]), there)
-    >>> distance([State(torch.zeros(1, 2, 2), there)], [taught]), distance([taught], [taught])
+    >>> mask = torch.tensor([[True, False]])
+    >>> taught = State(torch.tensor([[[3.0, 4.0], [9.0, 9.0]]]), mask)
+    >>> distance([State(torch.zeros(1, 2, 2), mask)], [taught]), distance([taught], [taught])
     (tensor(1.), tensor(0.))
     """
     layers = [_ratio(mine, theirs) for mine, theirs in zip(student, teacher, strict=True)]
@@ -107,10 +107,10 @@ def distance(student: Sequence[State], teacher: Sequence[State]) -> Tensor:
 
 def _ratio(student: State, teacher: State) -> Tensor:
     """Of one layer, [rows]; 0 where the teacher puts out nothing, as an attention does whose every head is removed."""
-    there = student.there.unsqueeze(-1)
+    mask = student.mask.unsqueeze(-1)
     taught = teacher.values.float()
-    apart = ((student.values.float() - taught) * there).square().sum((1, 2))
-    size = (taught * there).square().sum((1, 2))
+    apart = ((student.values.float() - taught) * mask).square().sum((1, 2))
+    size = (taught * mask).square().sum((1, 2))
     return torch.where(size > 0, apart / size.clamp_min(torch.finfo(size.dtype).tiny), 0.0)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
-from prune_cli.finish import PICTURES, card
+from prune_cli.redaction import redact, without_folders
+from prune_cli.run.finish import PICTURES, card
 from prune_cli.runtime.folders import first_line
-from prune_cli.tracking.secrets import redact, without_folders
 
 _NOT_SHARED = ("promised", "samples", "config", "files")
 """Of result.json: what belongs to this machine, and texts of records, whose licences are their own."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.export import _trace
 
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
 from prune_cli.exporting.attention import OPSET, as_one_operation
 from prune_cli.extras import needed
+from prune_cli.plain import shortened
 from prune_cli.runtime.folders import first_line
 
 if TYPE_CHECKING:

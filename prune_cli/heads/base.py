@@ -54,7 +54,7 @@ class Head(ABC, Generic[Outputs]):
     def count(self, batch: Batch) -> int:
         """How many decisions a batch with labels holds: over so many the loss is a mean."""
 
-    def there(self, batch: Batch, stack: Stack) -> Tensor:
+    def token_mask(self, batch: Batch, stack: Stack) -> Tensor:
         """Which tokens a stack of blocks reads that are no padding, [rows, tokens]; columns behind them are all padding.
 
         Args:

@@ -127,7 +127,7 @@ class Text(Head[TextOutputs]):
         """The tokens of the targets."""
         return int((batch["labels"] != IGNORED).sum())
 
-    def there(self, batch: Batch, stack: Stack) -> Tensor:
+    def token_mask(self, batch: Batch, stack: Stack) -> Tensor:
         """Sources, targets, or both as they are joined for a decoder: all that pads them is on the right."""
         source, target = batch["source_mask"].bool(), batch["labels"] != IGNORED
         if stack != "whole":
@@ -263,9 +263,9 @@ def _joined(source: Tensor, source_mask: Tensor, labels: Tensor) -> tuple[Tensor
         Tokens, [records, length of the longest pair], and which of them are targets.
     """
     target = torch.cat([torch.zeros_like(source_mask), labels != IGNORED], dim=1).bool()
-    there = torch.cat([source_mask.bool(), labels != IGNORED], dim=1)
-    longest = int(there.sum(1).max())
-    order = there.sort(dim=1, descending=True, stable=True).indices[:, :longest]
+    mask = torch.cat([source_mask.bool(), labels != IGNORED], dim=1)
+    longest = int(mask.sum(1).max())
+    order = mask.sort(dim=1, descending=True, stable=True).indices[:, :longest]
     tokens = torch.cat([source, labels.clamp(min=0)], dim=1)  # behind a text any token will do
     return tokens.gather(1, order), target.gather(1, order)
 

@@ -62,10 +62,10 @@ class Tokens(Head["Tensor"]):
 
         Both are -100 on padding, and where the logits are not finite. Tokens begin at the left, whatever side is padded.
         """
-        there = batch["attention_mask"].bool()
+        mask = batch["attention_mask"].bool()
         probabilities, classes = outputs.float().softmax(-1).max(-1)
-        lost = ~(outputs.isfinite().all(-1) & there)
+        lost = ~(outputs.isfinite().all(-1) & mask)
         if tokenizer.padding_side == "left":
-            order = there.logical_not().to(torch.uint8).argsort(dim=1, stable=True)  # real tokens first, in their order
+            order = mask.logical_not().to(torch.uint8).argsort(dim=1, stable=True)  # real tokens first, in their order
             probabilities, classes, lost = (values.gather(1, order) for values in (probabilities, classes, lost))
         return classes.masked_fill(lost, IGNORED), probabilities.masked_fill(lost, IGNORED)

@@ -9,7 +9,7 @@ from prune_cli.models.heads import class_problems, in_order
 from prune_cli.models.locations import Location, folder_problems, package_folder
 from prune_cli.models.options import ModelConfig
 from prune_cli.models.outline import outline
-from prune_cli.models.pretrained import blank_copy, load_finetuned, load_model, load_tokenizer
+from prune_cli.models.pretrained import blank_copy, load_finetuned, load_model, load_tokenizer, silence
 from prune_cli.models.random_init import random_model, random_tokenizer, trained_tokenizer
 from prune_cli.models.vocabulary import other_token, unknown_share
 
@@ -34,6 +34,7 @@ __all__ = [
     "random_model",
     "random_tokenizer",
     "readable",
+    "silence",
     "told_architecture",
     "trained_tokenizer",
     "unknown_share",

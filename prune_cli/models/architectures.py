@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
+from prune_cli.plain import shortened
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

@@ -117,6 +117,20 @@ class ModelConfig:
             checked=checked,
         )
 
+    def loading(self) -> tuple[str | Path, dict[str, Any]]:
+        """Name and options for those who load tokenizer and model.
+
+        Raises:
+            UserError: See `location`.
+        """
+        place = self.location(checked=True)
+        return place.name, {
+            "revision": place.revision,
+            "gguf_file": place.gguf_file,
+            "trust_remote_code": self.trust_remote_code,
+            "architecture": self.architecture,
+        }
+
     @property
     def weights_file(self) -> str:
         """Name of the file that holds its weights."""

@@ -251,3 +251,11 @@ def _complete(tokenizer: PreTrainedTokenizerBase, file: Path) -> None:
         cast("Tokenizer", tokenizer.backend_tokenizer).pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
+
+
+def silence() -> None:
+    """Let transformers neither warn nor show bars: what is worth telling we tell."""
+    from transformers.utils import logging as messages
+
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows
 from prune_cli.pruning.inputs import InputSquares
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.matrices import Matrix
 from prune_cli.pruning.patterns.base import Mask, Pattern, Rows
 from prune_cli.pruning.schedules import Schedule
 from prune_cli.pruning.selection import Divergence, InvalidScores, NotFinite
-from prune_cli.pruning.structure import Form
 
 
 @final
@@ -23,9 +23,9 @@ class Pruner:
 
     Around every optimizer step, once gradients are clipped:
 
-        pruner.before_optimizer_step(step, learning_rates)    # score: old weights, their gradients
+        pruner.score(step, learning_rates)    # of the old weights, by their gradients
         optimizer.step()
-        pruner.after_optimizer_step(step)                     # select, remove
+        pruner.select(step)                   # and zero what is not kept
 
     A mask is kept as what defines it, a cutoff for instance, and is said again from the importance. Memory is what the
     criterion keeps, and one byte a weight where the schedule holds removed weights at zero.
@@ -44,7 +44,7 @@ class Pruner:
         pattern: Pattern,
         sparsity: float,
         total_steps: int,
-        form: Form | None = None,
+        layout: ModelLayout | None = None,
     ) -> None:
         """Prepare to prune.
 
@@ -55,7 +55,7 @@ class Pruner:
             pattern: Which weights compete.
             sparsity: Fraction removed at the end, in [0, 1].
             total_steps: Optimizer steps of the whole run.
-            form: What the matrices look like; None where no pattern asks for units.
+            layout: What the matrices look like; None where no pattern asks for units.
         """
         self.matrices = list(matrices)
         self.criterion = criterion
@@ -63,7 +63,7 @@ class Pruner:
         self.pattern = pattern
         self.target = sparsity
         self.total_steps = total_steps
-        self.form = form or Form.of(self.matrices)
+        self.layout = layout or ModelLayout.of(self.matrices)
         self.prunable = sum(matrix.size for matrix in matrices)
         pruned = self.matrices if sparsity > 0 else []
         self.scorers: list[Scorer] = [criterion.scorer(matrix, schedule.delta_t) for matrix in pruned]
@@ -79,12 +79,12 @@ class Pruner:
         self._looked = False
         self._selected: tuple[float, int] | None = None
 
-    def before_optimizer_step(self, step: int, learning_rates: Sequence[float]) -> None:
+    def score(self, step: int, learning_rates: float | Sequence[float]) -> None:
         """Let the criterion observe the step: clipped gradients, weights and learning rates as the update is to use them.
 
         Args:
             step: Steps finished before this one.
-            learning_rates: What the step is about to apply, one for each matrix.
+            learning_rates: What the step is about to apply: one for all, or one for each matrix.
 
         Raises:
             InvalidScores: If the criterion gives no score for each weight or, looked at in the first step alone, because
@@ -92,6 +92,7 @@ class Pruner:
         """
         if not self.criterion.needs:
             return
+        rates = [learning_rates] * len(self.matrices) if isinstance(learning_rates, int | float) else learning_rates
         count = len(self.scorers)
         ramp = self.schedule.sparsity(step, self.total_steps, self.target) / self.target if count else 0.0
         for number, (matrix, scorer) in enumerate(zip(self.matrices, self.scorers, strict=False)):
@@ -101,9 +102,7 @@ class Pruner:
             aside = None if self._aside is None else self._aside[number]
             for rows, start in self._slices(matrix):
                 seen = weight[rows] if aside is None else weight[rows] + aside[rows]
-                at = WeightRows(
-                    seen, None if grad is None else grad[rows], inputs, learning_rates[number], start, count, ramp
-                )
+                at = WeightRows(seen, None if grad is None else grad[rows], inputs, rates[number], start, count, ramp)
                 scorer.observe(at, rows, step)
             if aside is not None and self._held is not None and matrix.parameter.grad is not None:
                 # The optimizer has nothing to learn of removed weights
@@ -114,7 +113,7 @@ class Pruner:
             self.idle = [matrix.name for matrix in self.matrices if matrix.parameter.grad is None]
         self._looked = True
 
-    def after_optimizer_step(self, step: int) -> None:
+    def select(self, step: int) -> None:
         """Remove weights where the schedule says so.
 
         Args:
@@ -192,7 +191,7 @@ class Pruner:
             KeyError: If the state is that of another model or criterion.
         """
         self.masked = bool(state["masked"])
-        self.mask = self.pattern.restore(state, self.form) if int(state["removed"]) else None
+        self.mask = self.pattern.restore(state, self.layout) if int(state["removed"]) else None
         if "selected.window" in state:
             self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
         for matrix, scorer in zip(self.matrices, self.scorers, strict=False):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.data.records import ID
-from prune_cli.errors import shortened
+from prune_cli.plain import shortened
 
 if TYPE_CHECKING:
     from prune_cli.tasks.base import Task

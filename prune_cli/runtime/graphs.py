@@ -10,8 +10,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
 from prune_cli.extras import needed
+from prune_cli.plain import shortened
 from prune_cli.runtime.folders import first_line
 
 T = TypeVar("T")

@@ -11,8 +11,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from prune_cli.data.records import ID
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
 from prune_cli.heads import IGNORED
+from prune_cli.plain import shortened
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task
 from prune_cli.tasks.linearization import (
     attributes_in_line,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from prune_cli.errors import shortened
+from prune_cli.plain import shortened
 
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # where the words of birthPlace and UTCOffset meet
 QUOTED = re.compile(r'"([^"]*)"')

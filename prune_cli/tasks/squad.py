@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from prune_cli.data.formats import TABLES, Reader
 from prune_cli.data.records import SHOWN, source_of
 from prune_cli.data.squad_json import read_squad
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
+from prune_cli.plain import shortened
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged
 from prune_cli.tasks.squad_metrics import UNITS, Unit, answer_scores
 from prune_cli.world.stories import StoryTeller

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from prune_cli.errors import UserError, shortened
+from prune_cli.errors import UserError
+from prune_cli.plain import shortened
 from prune_cli.tasks.base import Inventor, Prediction, Row, Task, refuse_diverged, refuse_other_labels
 from prune_cli.tasks.metrics import CLASS_METRICS, LOWER_IS_BETTER, SCORE_METRICS, Metric
 from prune_cli.world.sentences import Inference, SentenceMaker

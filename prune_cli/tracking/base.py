@@ -58,18 +58,18 @@ class Table(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class RunSummary:
     """What a tracker is told at the end.
 
     Attributes:
         step: The last one.
-        summary: Single values, by which runs are compared.
+        values: Single ones, by which runs are compared.
         tables: By name.
         pictures: Files, PNG.
     """
 
     step: int
-    summary: Mapping[str, Any]
+    values: Mapping[str, Any]
     tables: Mapping[str, Table] = field(default_factory=dict)
     pictures: Sequence[Path] = ()
 
@@ -101,11 +101,11 @@ class Tracker(Protocol):
         """Take one line of the history; those from before an interruption come first."""
         ...
 
-    def finish(self, ending: Ending | None) -> None:
+    def finish(self, summary: RunSummary | None) -> None:
         """End.
 
         Args:
-            ending: What came out; None where the run failed or was interrupted.
+            summary: What came out; None where the run failed or was interrupted.
         """
         ...
 

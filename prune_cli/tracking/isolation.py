@@ -9,8 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, final
 
-from prune_cli.tracking.base import Ending, TrackedRun, Tracker
-from prune_cli.tracking.secrets import redact
+from prune_cli.redaction import redact
+from prune_cli.tracking.base import RunSummary, TrackedRun, Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ _GRACE = 2.0
 class _Finish:
     """The last item of the queue."""
 
-    def __init__(self, ending: Ending | None) -> None:
-        self.ending = ending
+    def __init__(self, summary: RunSummary | None) -> None:
+        self.summary = summary
 
 
 @final
@@ -75,16 +75,16 @@ class Isolated:
         if not self._failed.is_set():
             self._queue.put(dict(record))
 
-    def finish(self, ending: Ending | None) -> None:
+    def finish(self, summary: RunSummary | None) -> None:
         """End the tracker, waiting at most the timeout; does nothing if it has ended or never started.
 
         Args:
-            ending: What came out, or None if the run failed or was interrupted.
+            summary: What came out, or None if the run failed or was interrupted.
         """
         atexit.unregister(self.finish)
         if self._abandoned.is_set() or not self._thread.is_alive():
             return
-        self._queue.put(_Finish(ending))
+        self._queue.put(_Finish(summary))
         try:
             self._thread.join(self._timeout)
         finally:
@@ -135,4 +135,4 @@ class Isolated:
             self._tracker.log(record)
         while not isinstance(item := self._queue.get(), _Finish):
             self._tracker.log(item)
-        self._tracker.finish(item.ending)
+        self._tracker.finish(item.summary)

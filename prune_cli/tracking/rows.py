@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prune_cli.tracking.base import Ending, Table
+from prune_cli.tracking.base import RunSummary, Table
 
 STEP_METRICS = {
     "train/*": "step",
@@ -56,7 +56,9 @@ def history_row(record: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def ending(result: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], pictures: Sequence[Path] = ()) -> Ending:
+def run_summary(
+    result: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], pictures: Sequence[Path] = ()
+) -> RunSummary:
     """What trackers are told at the end of a run.
 
     Args:
@@ -65,7 +67,7 @@ def ending(result: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], pict
         pictures: Files, PNG.
     """
     tables = {"layers": layer_table(result)} | ({"samples": sample_table(samples)} if samples else {})
-    return Ending(step=result["steps"], summary=summary(result), tables=tables, pictures=pictures)
+    return RunSummary(step=result["steps"], values=summary(result), tables=tables, pictures=pictures)
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:

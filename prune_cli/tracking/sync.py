@@ -15,10 +15,10 @@ from prune_cli.artifacts.history import History
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.plain import from_json
+from prune_cli.redaction import redact
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
-from prune_cli.tracking.rows import ending
-from prune_cli.tracking.secrets import redact
+from prune_cli.tracking.rows import run_summary
 from prune_cli.tracking.wandb import LEFT_BEHIND, Wandb
 
 _MODE = "WANDB_MODE"
@@ -93,14 +93,14 @@ def filled_in(paths: Iterable[Path]) -> int:
 
 def _written_anew(folder: RunFolder, run: TrackedRun) -> bool:
     """Log a whole run offline, as if it had just been made."""
-    done = folder.doubt() is None
+    done = folder.unfinished_reason() is None
     result = folder.read_result() if done else {}
     tracker = Isolated(Wandb(), "wandb", run)
     before = os.environ.get(_MODE)
     os.environ[_MODE] = "offline"
     try:
         started = tracker.start() is not None
-        tracker.finish(ending(result, result.get("samples", [])) if done else None)
+        tracker.finish(run_summary(result, result.get("samples", [])) if done else None)
     finally:
         if before is None:
             del os.environ[_MODE]

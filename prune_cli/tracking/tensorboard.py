@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from prune_cli.extras import lacking
-from prune_cli.tracking.base import Ending, Table, TrackedRun
+from prune_cli.tracking.base import RunSummary, Table, TrackedRun
 from prune_cli.tracking.rows import history_row
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ class TensorBoard:
             if isinstance(value, int | float) and name != "step" and not name.startswith("frontier/"):
                 self._writer.add_scalar(name, value, record["step"])
 
-    def finish(self, ending: Ending | None) -> None:
+    def finish(self, summary: RunSummary | None) -> None:
         """Write the hyperparameters with the final numbers, and the tables as text."""
         assert self._writer is not None
-        if ending is not None:
-            numbers = {name: value for name, value in ending.summary.items() if isinstance(value, int | float)}
+        if summary is not None:
+            numbers = {name: value for name, value in summary.values.items() if isinstance(value, int | float)}
             self._writer.add_hparams(_flat(self._config), numbers, run_name=".")
-            for name, table in ending.tables.items():
-                self._writer.add_text(name, _markdown(table), ending.step)
+            for name, table in summary.tables.items():
+                self._writer.add_text(name, _markdown(table), summary.step)
         self._writer.flush()
 
     def close(self, *, failed: bool) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from prune_cli.extras import lacking
-from prune_cli.tracking.base import Ending, TrackedRun
+from prune_cli.tracking.base import RunSummary, TrackedRun
 from prune_cli.tracking.rows import history_row
 
 if TYPE_CHECKING:
@@ -66,17 +66,17 @@ class Trackio:
         row = history_row(record)
         self._run.log({name: value for name, value in row.items() if name != "step"}, step=record["step"])
 
-    def finish(self, ending: Ending | None) -> None:
+    def finish(self, summary: RunSummary | None) -> None:
         """Log the final numbers and the tables."""
         import trackio
 
         assert self._run is not None
-        if ending is not None:
+        if summary is not None:
             tables = {
                 name: trackio.Table(columns=list(table.columns), data=[list(row) for row in table.rows])
-                for name, table in ending.tables.items()
+                for name, table in summary.tables.items()
             }
-            self._run.log({**ending.summary, **tables}, step=ending.step)
+            self._run.log({**summary.values, **tables}, step=summary.step)
         with _quiet():
             self._run.finish()
 

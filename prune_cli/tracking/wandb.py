@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 import psutil
 
 from prune_cli.files import write_text
-from prune_cli.tracking.base import Ending, TrackedRun
+from prune_cli.redaction import redact
+from prune_cli.tracking.base import RunSummary, TrackedRun
 from prune_cli.tracking.rows import METRIC, STEP_METRICS, history_row
-from prune_cli.tracking.secrets import redact
 
 if TYPE_CHECKING:
     from wandb import Run, Settings
@@ -99,20 +99,20 @@ class Wandb:
             metric = record.get(f"eval_{self._tracked.primary_metric}")
             self._run.log({**history_row(record), **({} if metric is None else {METRIC: metric})})
 
-    def finish(self, ending: Ending | None) -> None:
+    def finish(self, summary: RunSummary | None) -> None:
         """Log the tables and the summary; without an end W&B marks the run as failed."""
         import wandb
 
         assert self._run is not None and self._tracked is not None
-        if ending is None:
+        if summary is None:
             self._run.finish(exit_code=1)
             return
-        for name, table in ending.tables.items():
+        for name, table in summary.tables.items():
             columns: list[str | int] = [*table.columns]
             self._run.log({name: wandb.Table(columns=columns, data=[*map(list, table.rows)])})
-        self._run.summary.update(dict(ending.summary))
-        if ending.pictures:
-            self._run.log({f"figures/{picture.stem}": wandb.Image(str(picture)) for picture in ending.pictures})
+        self._run.summary.update(dict(summary.values))
+        if summary.pictures:
+            self._run.log({f"figures/{picture.stem}": wandb.Image(str(picture)) for picture in summary.pictures})
         if self._tracked.artifacts:
             for kind in ("model", "figures"):
                 artifact = wandb.Artifact(f"{self._tracked.name}-{kind}", type=kind)

@@ -123,12 +123,12 @@ def learn(
         for group in it.optimizer.param_groups:
             group["lr"] = progress.rate
         with told():
-            it.pruner.before_optimizer_step(progress.step, [progress.rate] * len(it.pruner.matrices))
+            it.pruner.score(progress.step, progress.rate)
         if progress.step == first:
             warn_of_idle(it.pruner)
         it.optimizer.step()
         with told():
-            it.pruner.after_optimizer_step(progress.step)
+            it.pruner.select(progress.step)
         it.optimizer.zero_grad()
         if it.teacher is not None:
             it.teacher.follow(it.model)

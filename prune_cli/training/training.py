@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from prune_cli.tasks.base import Prediction, Task
     from prune_cli.training.checkpoints import Checkpoint, Checkpoints
-    from prune_cli.training.endings import BestWeights, Patience
+    from prune_cli.training.endings import Patience
     from prune_cli.training.evaluate import Evaluator
     from prune_cli.training.evaluation import Evaluation
     from prune_cli.training.interrupt import StopRequest
@@ -52,8 +52,6 @@ class Training:
         checkpoints: Checkpoints,
         checkpoint: Checkpoint | None,
         sinks: Sequence[Sink],
-        seconds_before: float,
-        best: BestWeights | None = None,
         patience: Patience | None = None,
     ) -> None:
         """Prepare.
@@ -71,8 +69,6 @@ class Training:
             checkpoints: Where checkpoints go.
             checkpoint: The one to go on from; None to begin.
             sinks: Called with each record: history, trackers, screen.
-            seconds_before: Time that the run took before it was resumed.
-            best: Has the weights that are kept in place of the last; None to keep the last.
             patience: Ends the run before its last step; None to take all.
         """
         self.task, self.teacher = task, it.teacher
@@ -80,10 +76,11 @@ class Training:
         self._it, self._evaluator, self._final_precision = it, evaluator, final_precision
         self._steps, self._every, self._seed, self._stop = steps, every, seed, stop
         self._checkpoint, self._sinks = checkpoint, sinks
-        self._best, self._patience = best, patience
+        self._best, self._patience = checkpoints.best, patience
         self._predictions: dict[str, list[Prediction]] = {}
         self._progress = Progress(loss=torch.zeros((), device=it.device))
-        self._began = time.monotonic() - seconds_before
+        earlier = checkpoints.history.records  # of a run that goes on
+        self._began = time.monotonic() - (earlier[-1]["seconds"] if earlier else 0.0)
         self._closing = False  # nothing that is evaluated now is looked at for the best
 
     def learn(self, seen: Callable[[int], None]) -> None:

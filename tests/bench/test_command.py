@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from prune_cli.bench import bench
 from prune_cli.bench.picture import named
-from prune_cli.bench.tracked import ending
+from prune_cli.bench.tracked import bench_summary
 from prune_cli.cli.app import app
 from prune_cli.errors import UserError
 from tests.event_files import texts
@@ -73,8 +73,8 @@ def test_what_trackers_are_told() -> None:
     slow = {**way, "memory_bytes": 9, "front": True, "times": times}
     quick = {**slow, "form": "compact", "times": [{**times[0], "median": 0.125}]}
     best = {**slow, "front": False, "times": [{**times[0], "median": 0.0625}]}
-    told = ending({"ways": [slow, quick, best]}, Path("bench.png"))
-    assert told.summary == {"ways": 3, "fastest": "a, compact, eager", "fastest_seconds": 0.125, "metric": 0.5}
+    told = bench_summary({"ways": [slow, quick, best]}, Path("bench.png"))
+    assert told.values == {"ways": 3, "fastest": "a, compact, eager", "fastest_seconds": 0.125, "metric": 0.5}
     columns, rows = told.tables["bench"]
     assert [dict(zip(columns, row, strict=True))["seconds 1 x 8"] for row in rows] == [0.25, 0.125, 0.0625]
     assert told.pictures == [Path("bench.png")]

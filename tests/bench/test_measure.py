@@ -23,7 +23,7 @@ from prune_cli.config.saved import saved_run
 from prune_cli.errors import UserError
 from prune_cli.exporting.source import Source
 from prune_cli.paths import CONF
-from prune_cli.run import evaluate
+from prune_cli.run.saved import evaluate
 from tests.tiers import exhaustive, quick
 from tests.whole_runs import do
 

@@ -16,8 +16,8 @@ import pytest
 from datasets import Dataset
 
 import prune_cli
-from prune_cli.cli.interrupts import noting_interrupts, steps
 from prune_cli.config.options import GROUPS, names
+from prune_cli.console.interrupts import noting_interrupts, steps
 from prune_cli.paths import CONF
 from tests.made_runs import made_result
 
@@ -242,7 +242,7 @@ def test_eval_prints_the_metrics(prune: Any, monkeypatch: pytest.MonkeyPatch, tm
             predictions={"validation": [{"label": "entailment"}] * 2},
         )
 
-    monkeypatch.setitem(sys.modules, "prune_cli.run", SimpleNamespace(evaluate=evaluate))
+    monkeypatch.setitem(sys.modules, "prune_cli.run.saved", SimpleNamespace(evaluate=evaluate))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "model.safetensors").touch()
     told = prune("eval", str(tmp_path), "task=rte", "data=synthetic", "data.seed=3")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from prune_cli.pruning.pruner import Pruner
-from tests.cli.conftest import Prune
+from tests.commands import Prune
 from tests.tiers import exhaustive
 from tests.whole_runs import SMALL, Killed, dies, do
 
@@ -112,7 +112,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("made")
     do(place / "finished", *STEPS, data=SYNTHETIC)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Pruner, "after_optimizer_step", dies(Pruner.after_optimizer_step, 16))
+        patch.setattr(Pruner, "select", dies(Pruner.select, 16))
         do(place / "interrupted", *STEPS, data=SYNTHETIC)
     return place
 

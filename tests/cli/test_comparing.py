@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Prune
+from tests.commands import Prune
 from tests.made_runs import made_run
 
 

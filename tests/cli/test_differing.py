@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import Prune
+from tests.commands import Prune
 from tests.made_runs import made_run
 
 

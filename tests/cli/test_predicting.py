@@ -185,7 +185,7 @@ def test_predictions_have_the_ids_of_their_records(monkeypatch: pytest.MonkeyPat
         yield [{"label": "a"}, {"label": "b"}]
         yield [{"label": "c"}]
 
-    monkeypatch.setattr("prune_cli.run.predict", parts)
+    monkeypatch.setattr("prune_cli.run.saved.predict", parts)
     config: Any = SimpleNamespace(trainer=SimpleNamespace(eval_batch_size=8))
     rows = [("line 1", {"text": "x", "id": 7}), ("line 2", {"text": "y"}), ("line 3", {"text": "z", "id": "q"})]
     assert predictions(config, Path(), rows) == [{"id": 7, "label": "a"}, {"label": "b"}, {"id": "q", "label": "c"}]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import Prune
+from tests.commands import Prune
 from tests.made_runs import made_run
 from tests.tiers import exhaustive
 

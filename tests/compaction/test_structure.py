@@ -10,13 +10,13 @@ import torch
 from transformers import PreTrainedModel
 
 from prune_cli.compaction.compact import compact
-from prune_cli.compaction.structure import prunable
+from prune_cli.models.prunable import prunable
 from prune_cli.pruning.criteria import Magnitude
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns import Units
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import OneShot
 from prune_cli.pruning.scope import prunable_weights
-from prune_cli.pruning.structure import Form
 from prune_cli.runtime import load_compact
 from tests.compaction.architectures import ARCHITECTURES, batch, outputs, tiny
 
@@ -25,13 +25,13 @@ def removed(model: PreTrainedModel, *kinds: str, sparsity: float = 0.5, inside: 
     """Remove units at once, by magnitude."""
     pattern = Units(units=kinds, inside=inside)
     assert not list(pattern.problems())
-    matrices, form = prunable(model, pattern)
-    assert not list(pattern.misfits(form, sparsity))
+    matrices, layout = prunable(model, pattern)
+    assert not list(pattern.incompatibilities(layout, sparsity))
     pruner = Pruner(
         matrices,
-        criterion=Magnitude(), schedule=OneShot(initial=0.0), pattern=pattern, sparsity=sparsity, total_steps=10, form=form,
+        criterion=Magnitude(), schedule=OneShot(initial=0.0), pattern=pattern, sparsity=sparsity, total_steps=10, layout=layout,
     )  # fmt: skip
-    pruner.after_optimizer_step(0)
+    pruner.select(0)
     return pruner
 
 
@@ -43,10 +43,10 @@ def test_whole_units_go_and_the_model_computes_the_same_without_them(
     model = tiny(name, 0.0)
     dense = sum(weight.numel() for weight in prunable_weights(model).values())
     pruner = removed(model, *kinds)
-    assert pruner.removed == pruner.pattern.count(pruner.form, 0.5) == sum(pruner.zeros()) == 0.5 * pruner.prunable
+    assert pruner.removed == pruner.pattern.count(pruner.layout, 0.5) == sum(pruner.zeros()) == 0.5 * pruner.prunable
     for matrix in pruner.matrices:
         weight = matrix.local()
-        for parts in (pruner.form.structures[kind] for kind in kinds):
+        for parts in (pruner.layout.structures[kind] for kind in kinds):
             if (part := parts.get(matrix.name)) is not None:
                 along = part.units(weight.shape[part.axis])
                 for unit in along.unique():
@@ -76,7 +76,9 @@ def test_weights_inside_of_units_make_up_the_exact_count(name: str, kinds: tuple
         weight, first = matrix.local(), before[matrix.name]
         unit = torch.zeros_like(weight, dtype=torch.bool)
         for part in (
-            pruner.form.structures[kind][matrix.name] for kind in kinds if matrix.name in pruner.form.structures[kind]
+            pruner.layout.structures[kind][matrix.name]
+            for kind in kinds
+            if matrix.name in pruner.layout.structures[kind]
         ):
             along = part.units(weight.shape[part.axis])
             for number in along.unique():
@@ -97,32 +99,32 @@ def test_weights_inside_of_units_make_up_the_exact_count(name: str, kinds: tuple
 def test_heads_that_share_keys_and_values_go_together() -> None:
     model = tiny("llama", 0.0)
     pruner = removed(model, "heads")
-    sizes = pruner.form.sizes("heads")
+    sizes = pruner.layout.sizes("heads")
     # two groups a layer: queries 16 x 32, keys and values 8 x 32, output 32 x 16
     assert sizes.tolist() == [16 * 32 + 2 * 8 * 32 + 32 * 16] * 4
 
 
 def test_units_are_numbered_through_the_model() -> None:
     model = tiny("bart", 0.0)
-    _, form = prunable(model, Units(units=("layers",)))
-    assert len(form.sizes("layers")) == 4
-    assert len(set(form.sizes("layers").tolist())) == 2  # a decoder's has an attention more
-    assert sum(form.sizes("layers").tolist()) == sum(map(math.prod, form.shapes.values()))
+    _, layout = prunable(model, Units(units=("layers",)))
+    assert len(layout.sizes("layers")) == 4
+    assert len(set(layout.sizes("layers").tolist())) == 2  # a decoder's has an attention more
+    assert sum(layout.sizes("layers").tolist()) == sum(map(math.prod, layout.shapes.values()))
 
 
 def test_what_cannot_be_is_told() -> None:
-    (problem,) = Units().misfits(Form({"a": (4, 4)}), 0.5)
+    (problem,) = Units().incompatibilities(ModelLayout({"a": (4, 4)}), 0.5)
     assert problem.startswith("pattern.units=['heads']: where the heads of this architecture are is not known")
-    _, form = prunable(tiny("bert", 0.0), Units(units=("layers",)))
-    (problem,) = Units(units=("layers",)).misfits(form, 0.2)
+    _, layout = prunable(tiny("bert", 0.0), Units(units=("layers",)))
+    (problem,) = Units(units=("layers",)).incompatibilities(layout, 0.2)
     assert problem == "sparsity=0.2 of 2 layers is less than half of one: give sparsity=0.5 or more"
-    (problem,) = Units(units=("layers",), inside=0.5).misfits(form, 0.5)
+    (problem,) = Units(units=("layers",), inside=0.5).incompatibilities(layout, 0.5)
     assert problem.startswith(
         "sparsity=0.5 leaves nothing for whole units where pattern.inside=0.5 goes weight by weight"
     )
-    (problem,) = Units(units=("layers",), inside=0.5).misfits(form, 0.7)
+    (problem,) = Units(units=("layers",), inside=0.5).incompatibilities(layout, 0.7)
     assert problem == "sparsity=0.7 of 2 layers is less than one: give sparsity=0.75 or more"
-    assert not list(Units(units=("layers",), inside=0.5).misfits(form, 0.75))
+    assert not list(Units(units=("layers",), inside=0.5).incompatibilities(layout, 0.75))
     assert next(Units(inside=1.0).problems()).startswith("inside is 1: give the share that goes weight by weight")
     assert [next(Units(units=units).problems()) for units in ((), ("layers", "heads"), ("rows",))] == [
         "units is []: name each kind once, one at least",

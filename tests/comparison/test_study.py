@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from prune_cli.artifacts.result import COMPUTATION
-from prune_cli.cli.study_runs import Plan, stand_in
 from prune_cli.comparison.study import UNTRIED, Study, names, study
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import UserError
 from prune_cli.paths import EXPERIMENTS
+from prune_cli.sweeps.study_runs import Plan, stand_in
 from tests.made_runs import made_run
 from tests.tiers import quick
 

@@ -43,12 +43,12 @@ def reading(kind: str, seed: int, *, learns: bool) -> tuple[Reading, Tensor]:
     torch.manual_seed(seed)
     values = torch.randn(ROWS if kind == "numbers" else (ROWS, CLASSES)).requires_grad_(learns)
     labels = torch.arange(ROWS)
-    there = torch.ones(ROWS, 2, dtype=torch.bool)
+    mask = torch.ones(ROWS, 2, dtype=torch.bool)
     decisions: Choice | Number = Number(values, labels.float())
     if kind != "numbers":
         layer = cast("OutputLayer", Layer(CLASSES, CLASSES).requires_grad_(learns)) if kind == "layered" else None
         decisions = Choice(values, labels % CLASSES, layer=layer)
-    states = [State(torch.randn(ROWS, 2, 4).requires_grad_(learns), there)]
+    states = [State(torch.randn(ROWS, 2, 4).requires_grad_(learns), mask)]
     return Reading(None, [decisions], {"hidden": states, "attention": states}), values
 
 
@@ -58,7 +58,7 @@ def part(whole: Reading | None, rows: slice) -> Reading | None:
         return None
     (decisions,) = whole.decisions
     cut = {name: value[rows] for name, value in decisions._asdict().items() if isinstance(value, Tensor)}
-    states = {which: [State(s.values[rows], s.there[rows]) for s in each] for which, each in whole.states.items()}
+    states = {which: [State(s.values[rows], s.mask[rows]) for s in each] for which, each in whole.states.items()}
     return Reading(None, [decisions._replace(**cut)], cast("Any", states))
 
 

@@ -76,7 +76,7 @@ def test_a_state_for_each_block_and_each_attention(kind: str) -> None:
     model, head, batch = made(kind), head_of(kind), batch_of(kind, 6, 4)
     reading = read(model, head, batch, ["hidden", "attention"])
     assert (len(reading.states["hidden"]), len(reading.states["attention"])) == EXPECTED[kind]
-    assert all(values.shape == (*there.shape, 16) for found in reading.states.values() for values, there in found)
+    assert all(values.shape == (*mask.shape, 16) for found in reading.states.values() for values, mask in found)
     plain = head.decisions(head.outputs(model, batch), batch)
     torch.testing.assert_close(reading.decisions[0].logits, plain[0].logits, rtol=0, atol=0)  # type: ignore[union-attr]
     assert not any(module._forward_hooks for module in model.modules()), "hooks are there while it reads, and no longer"
@@ -87,7 +87,7 @@ def test_a_state_for_each_block_and_each_attention(kind: str) -> None:
 def test_each_stack_has_the_padding_of_what_it_reads(kind: str) -> None:
     """Sources of 10 and 4 tokens and half as many to write; a decoder alone reads both, one behind the other."""
     found = read(made(kind), head_of(kind), batch_of(kind, 10, 4), ["hidden"]).states["hidden"]
-    read_tokens = [there.sum(1).tolist() for _, there in found]
+    read_tokens = [mask.sum(1).tolist() for _, mask in found]
     half = len(found) // 2
     assert read_tokens == ([[15, 6]] * 2 if kind == "gpt2" else [[10, 4]] * half + [[5, 2]] * half)
 
@@ -104,25 +104,25 @@ def test_padding_counts_for_nothing_and_rows_add_up(kind: str, what: str) -> Non
 def test_same_as_the_formula() -> None:
     random = np.random.default_rng(0)
     student, teacher = random.normal(size=(2, 3, 4, 5, 6))  # layers, rows, tokens, width
-    there = np.arange(5) < np.array([5, 3, 1, 4])[:, None]
+    mask = np.arange(5) < np.array([5, 3, 1, 4])[:, None]
     expected = 0.0
     for row in range(4):
         of_layers = []
         for layer in range(3):
-            mine, theirs = (states[layer, row][there[row]] for states in (student, teacher))
+            mine, theirs = (states[layer, row][mask[row]] for states in (student, teacher))
             of_layers.append(((mine - theirs) ** 2).mean() / (theirs**2).mean())
         expected += np.sum(of_layers)
     mine, theirs = (
-        [State(torch.tensor(layer, dtype=torch.float32), torch.tensor(there)) for layer in states]
+        [State(torch.tensor(layer, dtype=torch.float32), torch.tensor(mask)) for layer in states]
         for states in (student, teacher)
     )
     assert distance(mine, theirs).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_teacher_that_puts_out_nothing_teaches_nothing() -> None:
-    there = torch.ones(2, 3, dtype=torch.bool)
+    mask = torch.ones(2, 3, dtype=torch.bool)
     student = torch.randn(2, 3, 4, requires_grad=True)
-    far = distance([State(student, there)], [State(torch.zeros(2, 3, 4), there)])
+    far = distance([State(student, mask)], [State(torch.zeros(2, 3, 4), mask)])
     far.backward()
     assert far == 0 and student.grad is not None and not student.grad.any()
 

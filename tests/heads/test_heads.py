@@ -297,9 +297,9 @@ def test_an_output_layer_that_is_not_the_last_word_is_told(kind: str, tokenizer:
 def test_texts_say_what_is_no_padding_of_sources_targets_and_both() -> None:
     head = Text(max_new_tokens=4, beams=1)
     batch = {"source_mask": torch.tensor([[0, 1, 1], [1, 1, 1]]), "labels": torch.tensor([[5, IGNORED], [6, 7]])}
-    assert head.there(batch, "source").tolist() == [[False, True, True], [True, True, True]]
-    assert head.there(batch, "target").tolist() == [[True, False], [True, True]]
-    assert head.there(batch, "whole").tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+    assert head.token_mask(batch, "source").tolist() == [[False, True, True], [True, True, True]]
+    assert head.token_mask(batch, "target").tolist() == [[True, False], [True, True]]
+    assert head.token_mask(batch, "whole").tolist() == [[True] * 3 + [False] * 2, [True] * 5]
 
 
 def test_sources_and_targets_are_joined_without_what_padded_them() -> None:

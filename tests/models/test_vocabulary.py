@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from prune_cli.errors import UserError
 from prune_cli.models import other_token, unknown_share
-from prune_cli.run import Outcome
+from prune_cli.run.run import Outcome
 from tests.whole_runs import do
 
 STEPS = ("trainer.max_steps=2", "sparsity=0", "regularization=none", "model=bert_base", "model.revision=null")

@@ -13,12 +13,12 @@ import torch
 from omegaconf import OmegaConf
 from transformers import AutoConfig, AutoModel
 
-from prune_cli.compaction.structure import prunable
 from prune_cli.config.build import build
+from prune_cli.models.prunable import prunable
 from prune_cli.pruning.criteria.base import WeightRows
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.matrices import Matrix
 from prune_cli.pruning.pruner import Pruner
-from prune_cli.pruning.structure import Form
 from tests.tiers import quick
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -48,16 +48,16 @@ def made(group: str, option: str) -> Any:
 
 
 @cache
-def tiny(kind: str, pattern: str, number: int) -> tuple[list[Matrix], Form, list[torch.Tensor]]:
+def tiny(kind: str, pattern: str, number: int) -> tuple[list[Matrix], ModelLayout, list[torch.Tensor]]:
     """The matrices of a model that a pattern covers, and what they are at first; of another model with another number."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind, vocab_size=20, bos_token_id=0, eos_token_id=1, **SIZES[kind])
-    matrices, form = prunable(AutoModel.from_config(config).train(), made("pattern", pattern), exclude=FEWER)
-    return matrices, form, [matrix.local().clone() for matrix in matrices]
+    matrices, layout = prunable(AutoModel.from_config(config).train(), made("pattern", pattern), exclude=FEWER)
+    return matrices, layout, [matrix.local().clone() for matrix in matrices]
 
 
 def started(kind: str, criterion: str, pattern: str, schedule: str, number: int = 0) -> Pruner:
-    matrices, form, first = tiny(kind, pattern, number)
+    matrices, layout, first = tiny(kind, pattern, number)
     for matrix, weight in zip(matrices, first, strict=True):
         matrix.local().copy_(weight)
     return Pruner(
@@ -67,7 +67,7 @@ def started(kind: str, criterion: str, pattern: str, schedule: str, number: int 
         pattern=made("pattern", pattern),
         sparsity=SPARSITY,
         total_steps=STEPS,
-        form=form,
+        layout=layout,
     )
 
 
@@ -79,11 +79,11 @@ def descend(pruner: Pruner, steps: Sequence[int]) -> None:
             matrix.module(torch.randn(3, matrix.shape[1], generator=generator))
             weight = matrix.parameter
             weight.grad = 0.1 * weight.detach() + 0.01 * torch.randn(weight.shape, generator=generator)
-        pruner.before_optimizer_step(step, [RATE] * len(pruner.matrices))
+        pruner.score(step, [RATE] * len(pruner.matrices))
         with torch.no_grad():
             for matrix in pruner.matrices:
                 matrix.local().sub_(matrix.gradient(), alpha=RATE)
-        pruner.after_optimizer_step(step)
+        pruner.select(step)
 
 
 def weights(pruner: Pruner) -> list[torch.Tensor]:
@@ -99,7 +99,7 @@ def unchecked() -> Iterator[None]:
 
 
 def schedules_that_fit() -> list[str]:
-    found = [name for name in options("schedule") if not list(made("schedule", name).misfits(STEPS))]
+    found = [name for name in options("schedule") if not list(made("schedule", name).incompatibilities(STEPS))]
     assert found == options("schedule")
     return found
 
@@ -115,7 +115,7 @@ def test_ends_at_the_exact_count_and_resumes_bit_for_bit(criterion: str, pattern
     for number, schedule in enumerate(schedules_that_fit()):
         for place, kind in enumerate(SIZES):
             whole = started(kind, criterion, pattern, schedule)
-            assert not list(whole.pattern.misfits(whole.form, SPARSITY))
+            assert not list(whole.pattern.incompatibilities(whole.layout, SPARSITY))
             descend(whole, range(STOP))
             resumed = None
             if number % len(SIZES) == place:  # a schedule for each kind of model, which takes half of the time
@@ -128,7 +128,7 @@ def test_ends_at_the_exact_count_and_resumes_bit_for_bit(criterion: str, pattern
                 descend(resumed, range(STOP, STEPS))
             descend(whole, range(STOP, STEPS))
             assert whole.masked
-            assert whole.removed == whole.pattern.count(whole.form, SPARSITY)
+            assert whole.removed == whole.pattern.count(whole.layout, SPARSITY)
             assert sum(whole.zeros()) == whole.removed
             if resumed is not None:
                 assert all(map(torch.equal, weights(whole), weights(resumed))), (schedule, kind)

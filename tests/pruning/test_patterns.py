@@ -15,13 +15,13 @@ from torch.sparse._semi_structured_conversions import (
     sparse_semi_structured_to_dense_cutlass,
 )
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns import Block, Floor, NofM, Pattern, Rows, Uniform, Unstructured
 from prune_cli.pruning.patterns.allocation import erk_shares, rounded
 from prune_cli.pruning.selection import InvalidScores
-from prune_cli.pruning.structure import Form
 
 SHAPES = {"a.query": (8, 16), "a.key": (8, 16), "b.up": (32, 8), "b.down": (8, 32)}
-FORM = Form(SHAPES)
+LAYOUT = ModelLayout(SHAPES)
 TOTAL = 8 * 16 * 2 + 8 * 32 * 2
 
 
@@ -35,8 +35,8 @@ class Made:
     starts: list[int] = field(default_factory=list)
 
     @property
-    def form(self) -> Form:
-        return Form({name: (values.shape[0], values.shape[1]) for name, values in self.values.items()})
+    def layout(self) -> ModelLayout:
+        return ModelLayout({name: (values.shape[0], values.shape[1]) for name, values in self.values.items()})
 
     def rows(self, matrix: int | None = None) -> Iterator[Rows]:
         start = 0
@@ -56,7 +56,7 @@ def removed(pattern: Pattern, made: Made, sparsity: float) -> dict[str, torch.Te
     """The mask of each matrix; a mask that was restored says the same."""
     made.target = max(sparsity, made.target)
     mask = pattern.select(made, sparsity)
-    again = pattern.restore(mask.state(), made.form)
+    again = pattern.restore(mask.state(), made.layout)
     found: dict[str, list[torch.Tensor]] = {name: [] for name in made.values}
     for rows in made.rows():
         part = mask.of(rows)
@@ -85,7 +85,7 @@ def test_removes_as_many_as_it_says(pattern: Pattern, ties: bool, sparsity: floa
     made = random(ties=ties)
     found = removed(pattern, made, sparsity)
     count = sum(int(part.sum()) for part in found.values())
-    assert count == pattern.count(made.form, sparsity)
+    assert count == pattern.count(made.layout, sparsity)
     assert abs(count - sparsity * TOTAL) <= (math.prod(pattern.block) / 2 if isinstance(pattern, Block) else 0.5)
 
 
@@ -160,8 +160,8 @@ def test_erk_by_hand() -> None:
     assert erk_shares([(2, 2), (100, 100)], 0.9) == pytest.approx([0.0, (0.9 * 10004) / 10000])
     # 875 are kept. 875/220 * 1.0 is more than all of 2x2, then 871/216 * 0.25 more than all of 8x8, and 807 are left
     assert erk_shares([(2, 2), (8, 8), (100, 100)], 1 - 875 / 10068) == pytest.approx([0.0, 0.0, 1 - 807 / 10000])
-    assert Uniform(allocation="erk").counts(FORM, 0.5, 0.5) == [56, 56, 136, 136]
-    assert Uniform().counts(FORM, 0.5, 0.5) == [64, 64, 128, 128]
+    assert Uniform(allocation="erk").counts(LAYOUT, 0.5, 0.5) == [56, 56, 136, 136]
+    assert Uniform().counts(LAYOUT, 0.5, 0.5) == [64, 64, 128, 128]
 
 
 @pytest.mark.parametrize("pattern", [Uniform(), Floor(), Unstructured(), NofM()], ids=str)
@@ -177,25 +177,25 @@ def test_a_matrix_is_named_where_its_importance_is_no_number(pattern: Pattern) -
     [(0.5, 1, 2), (0.75, 1, 4), (0.625, 3, 8), (0.9, 1, 10), (15 / 16, 1, 16), (0.95, 1, 20), (31 / 32, 1, 32)],
 )
 def test_numbers_that_reach_a_sparsity_are_told(sparsity: float, n: int, m: int) -> None:
-    (problem,) = NofM(n=3, m=4).misfits(FORM, sparsity)
+    (problem,) = NofM(n=3, m=4).incompatibilities(LAYOUT, sparsity)
     assert problem.endswith(f"pattern.m, such as pattern.n={n} pattern.m={m}")
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.123, 1.0])
 def test_numbers_that_do_not_reach_it_are_not(sparsity: float) -> None:
-    (problem,) = NofM().misfits(FORM, sparsity)
+    (problem,) = NofM().incompatibilities(LAYOUT, sparsity)
     assert problem.endswith("or another pattern.n and pattern.m")
 
 
 def test_a_given_allocation_holds_at_the_end_and_in_proportion_before() -> None:
     pattern = Uniform(sparsities={"query": 0.25, "b": 0.75})
-    assert not list(pattern.misfits(FORM, 0.625))
+    assert not list(pattern.incompatibilities(LAYOUT, 0.625))
     # 0.625 * 768 = 480 = 32 of a.query + 64 of a.key, which has what is left + 192 of each b
-    assert pattern.counts(FORM, 0.625, 0.625) == [32, 64, 192, 192]
-    assert pattern.counts(FORM, 0.3125, 0.625) == [16, 32, 96, 96]
-    (problem,) = pattern.misfits(FORM, 0.9)
+    assert pattern.counts(LAYOUT, 0.625, 0.625) == [32, 64, 192, 192]
+    assert pattern.counts(LAYOUT, 0.3125, 0.625) == [16, 32, 96, 96]
+    (problem,) = pattern.incompatibilities(LAYOUT, 0.9)
     assert problem.startswith("sparsity=0.9 cannot be reached with pattern.sparsities, which lead to 0.7083")
-    (problem,) = Uniform(sparsities={"none": 0.5}).misfits(FORM, 0.5)
+    (problem,) = Uniform(sparsities={"none": 0.5}).incompatibilities(LAYOUT, 0.5)
     assert "pattern.sparsities has none, which is in no prunable matrix's name, such as a.query" in problem
 
 
@@ -230,7 +230,7 @@ def test_floor_empties_no_matrix() -> None:
 )
 def test_what_makes_no_sense_is_told_with_what_would_do(pattern: Pattern, sparsity: float, told: str) -> None:
     assert not list(pattern.problems())
-    (problem,) = pattern.misfits(FORM, sparsity)
+    (problem,) = pattern.incompatibilities(LAYOUT, sparsity)
     assert re.search(told, problem), problem
 
 

@@ -72,9 +72,9 @@ def train(weights: dict[str, nn.Parameter], pruner: Pruner, steps: range, learni
         noise = torch.Generator().manual_seed(1000 + step)
         for name, w in weights.items():
             w.grad = (w.detach() - target[name].detach()) + 0.1 * torch.randn(w.shape, generator=noise)
-        pruner.before_optimizer_step(step, [learning_rate] * len(weights))
+        pruner.score(step, [learning_rate] * len(weights))
         optimizer.step()
-        pruner.after_optimizer_step(step)
+        pruner.select(step)
 
 
 @pytest.mark.parametrize(("signed", "beta2"), [(False, 0.95), (True, 0.95), (False, 1.0)])
@@ -103,11 +103,11 @@ def test_follows_the_float64_reference_over_300_steps(
             w.grad = w.detach() * 0.5 + 0.1 * torch.randn(w.shape, generator=generator)
         gradients = np.concatenate([w.grad.double().numpy().ravel() for w in weights.values() if w.grad is not None])
         reference.score(flat(weights), gradients, rate, step)
-        pruner.before_optimizer_step(step, [rate] * 3)
+        pruner.score(step, [rate] * 3)
         importance = torch.cat([s.values.flatten() for s in pruner.rows()]).double().numpy()
         np.testing.assert_allclose(importance, reference.importance, rtol=2e-4, atol=1e-12)
         optimizer.step()
-        pruner.after_optimizer_step(step)
+        pruner.select(step)
         removed = reference.removed(step)
         assert (removed is None) == (not pruner.schedule.selects(step, steps))
         if removed is not None:
@@ -138,7 +138,7 @@ def test_removes_exactly_what_was_asked_for(criterion: Criterion, sparsity: floa
 def test_all_scores_equal_still_removes_exactly() -> None:
     weights = {"a": nn.Parameter(torch.ones(10, 10)), "b": nn.Parameter(torch.ones(10, 10))}
     pruner = make_pruner(weights, Magnitude(), sparsity=0.55)
-    pruner.after_optimizer_step(119)
+    pruner.select(119)
     assert pruner.zeros() == [10, 100]  # the lowest positions are kept first
 
 
@@ -198,7 +198,7 @@ def test_diverged_training_names_the_matrix() -> None:
     with torch.no_grad():
         weights["b"][3, 3] = float("nan")
     with pytest.raises(InvalidScores, match=r"importance of b has.*such weights: training has diverged"):
-        pruner.after_optimizer_step(119)
+        pruner.select(119)
 
 
 def test_diverged_gradients_name_the_matrix() -> None:
@@ -208,7 +208,7 @@ def test_diverged_gradients_name_the_matrix() -> None:
         weight.grad = torch.ones_like(weight)
     weights["b"].grad = torch.full_like(weights["b"], float("inf"))
     with pytest.raises(InvalidScores, match=r"importance of b has.*such gradients: training has diverged"):
-        pruner.before_optimizer_step(0, [0.1] * 3)
+        pruner.score(0, [0.1] * 3)
 
 
 @final
@@ -244,9 +244,9 @@ def test_scores_of_the_wrong_shape_name_the_criterion(gives: Callable[[torch.Ten
     with pytest.raises(
         InvalidScores, match=r"Odd\.score gives .* weights of a: it must give each weight its own score"
     ):
-        make_pruner(weights, Odd(gives=gives)).before_optimizer_step(0, [0.1] * 3)
+        make_pruner(weights, Odd(gives=gives)).score(0, [0.1] * 3)
     with pytest.raises(InvalidScores, match=r"OddAtSelection\.score gives .* weights of a"):
-        make_pruner(weights, OddAtSelection(gives=gives)).after_optimizer_step(119)
+        make_pruner(weights, OddAtSelection(gives=gives)).select(119)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -258,9 +258,9 @@ def test_scores_that_are_no_numbers_name_the_criterion(value: float) -> None:
     with pytest.raises(
         InvalidScores, match=r"Odd\.score gives infinite or not-a-number values for a.*mend the criterion"
     ):
-        make_pruner(weights, Odd(gives=gives)).before_optimizer_step(0, [0.1] * 3)
+        make_pruner(weights, Odd(gives=gives)).score(0, [0.1] * 3)
     with pytest.raises(InvalidScores, match=r"OddAtSelection\.score gives infinite .* for a.*mend the criterion"):
-        make_pruner(weights, OddAtSelection(gives=gives)).after_optimizer_step(119)
+        make_pruner(weights, OddAtSelection(gives=gives)).select(119)
 
 
 @pytest.mark.parametrize("criterion", [Pins(), Movement()])
@@ -270,8 +270,8 @@ def test_what_has_no_part_in_the_loss_is_named_and_goes_first(criterion: Criteri
     for step in range(120):
         for name, weight in weights.items():
             weight.grad = None if name == "a" else torch.randn(weight.shape)
-        pruner.before_optimizer_step(step, [0.1] * 3)
-        pruner.after_optimizer_step(step)
+        pruner.score(step, [0.1] * 3)
+        pruner.select(step)
     assert pruner.idle == ["a"]
     assert pruner.removed == round(0.9 * SIZE)
     if isinstance(criterion, Pins):
@@ -291,5 +291,5 @@ def test_what_lies_in_a_checkpoint_has_these_names() -> None:
 
 def test_the_sparsity_of_a_selection_is_kept_exactly() -> None:
     pruner = make_pruner(make_weights(), Magnitude(), sparsity=0.123)
-    pruner.after_optimizer_step(119)
+    pruner.select(119)
     assert float(pruner.state_dict()["selected.sparsity"]) == 0.123

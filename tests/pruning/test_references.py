@@ -13,11 +13,11 @@ from torch import nn
 
 from prune_cli.pruning.criteria import Criterion, Fisher, Magnitude, Movement, Obert, Platon, SoftMovement, Wanda
 from prune_cli.pruning.criteria.base import Scorer, WeightRows
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.matrices import Matrix
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
-from prune_cli.pruning.structure import Form
 from tests.pruning.toy import matrices
 
 STEPS, RATE, OUT, IN = 300, 0.05, 24, 16
@@ -58,7 +58,7 @@ def steps(criterion: Criterion) -> Iterator[tuple[Step, np.ndarray, np.ndarray]]
         removed = weight.detach() == 0 if "removed" in criterion.needs else torch.zeros_like(grad, dtype=torch.bool)
         dense = torch.where(removed, dense, weight.detach())
         told = Step(number, *(each.double().numpy() for each in (dense, grad, read)))
-        pruner.before_optimizer_step(number, [RATE])
+        pruner.score(number, [RATE])
         assert weight.grad is not None
         with torch.no_grad():
             weight -= RATE * weight.grad
@@ -67,7 +67,7 @@ def steps(criterion: Criterion) -> Iterator[tuple[Step, np.ndarray, np.ndarray]]
         dense = torch.where(removed, dense, weight.detach())
         importance = torch.cat([rows.values for rows in pruner.rows()]).double().numpy()
         yield told, dense.double().numpy(), importance
-        pruner.after_optimizer_step(number)
+        pruner.select(number)
     assert sum(pruner.zeros()) == round(TARGET * OUT * IN)
 
 
@@ -169,7 +169,7 @@ def test_the_penalty_of_soft_movement_is_that_of_its_code() -> None:
         scores = [buffer["scores"].normal_(generator=generator).clone().requires_grad_() for buffer in buffers]
         for buffer in buffers:
             buffer["first"].zero_()
-        pruner.before_optimizer_step(step, [0.1, 0.1])
+        pruner.score(step, [0.1, 0.1])
         penalty = torch.stack([score.sigmoid().norm(p=1) / score.numel() for score in scores]).mean()
         gradients = torch.autograd.grad(penalty, scores)
         for buffer, gradient in zip(buffers, gradients, strict=True):  # of which Adam's first moment has a tenth
@@ -196,7 +196,7 @@ def test_wanda_of_one_batch_is_its_definition() -> None:
         criterion=Wanda(), schedule=Cubic(), pattern=Unstructured(), sparsity=0.5, total_steps=100,
     )  # fmt: skip
     layer(read)
-    pruner.before_optimizer_step(0, [RATE])
+    pruner.score(0, [RATE])
     importance = torch.cat([rows.values for rows in pruner.rows()])
     expected = layer.weight.detach().abs() * read.reshape(-1, IN).norm(dim=0)
     ratio = importance / expected
@@ -313,14 +313,14 @@ def test_oberts_own_damping_stays_once_all_gradients_are_known() -> None:
 
 
 def test_obert_says_what_would_fit_into_memory() -> None:
-    (problem,) = Obert(memory=0.5).misfits(Form({"a": (4096, 4096)}))
+    (problem,) = Obert(memory=0.5).incompatibilities(ModelLayout({"a": (4096, 4096)}))
     assert problem == (
         "criterion.gradients=16 of 16,777,216 weights take 1.1 GiB, and criterion.memory=0.5 allows less: give"
         " criterion.gradients=7 at most, or criterion.memory=1.1"
     )
-    assert not list(Obert(memory=0.5, gradients=7).misfits(Form({"a": (4096, 4096)})))
+    assert not list(Obert(memory=0.5, gradients=7).incompatibilities(ModelLayout({"a": (4096, 4096)})))
     # 512 x 512 gradients take a MiB: three of them are two and the scores; of two, one gradient would be too few
-    (problem,) = Obert(memory=3 / 1024).misfits(Form({"a": (512, 512)}))
+    (problem,) = Obert(memory=3 / 1024).incompatibilities(ModelLayout({"a": (512, 512)}))
     assert problem.endswith("give criterion.gradients=2 at most, or criterion.memory=0.1")
-    (problem,) = Obert(memory=2 / 1024).misfits(Form({"a": (512, 512)}))
+    (problem,) = Obert(memory=2 / 1024).incompatibilities(ModelLayout({"a": (512, 512)}))
     assert problem.endswith("give criterion.memory=0.1")

@@ -44,11 +44,11 @@ def test_one_shot_removes_once_and_holds() -> None:
     assert [step for step in range(100) if schedule.selects(step, 100)] == [20]
     assert schedule.sparsity(20, 100, 0.9) == 0.9
     assert schedule.holds
-    (problem,) = schedule.misfits(20)
+    (problem,) = schedule.incompatibilities(20)
     assert "at least 21 steps" in problem
-    (problem,) = OneShot().misfits(60)  # after 6 steps, and a window has 10
+    (problem,) = OneShot().incompatibilities(60)  # after 6 steps, and a window has 10
     assert "at least 95 steps" in problem  # of which a tenth is rounded to ten
-    assert not list(OneShot().misfits(95))
+    assert not list(OneShot().incompatibilities(95))
 
 
 def test_stepped_cuts_by_hand() -> None:
@@ -61,12 +61,12 @@ def test_stepped_cuts_by_hand() -> None:
     assert sparsities == pytest.approx(expected)
     assert schedule.cycles(110) == [21, 44, 68, 91]
     assert not Stepped(rewarm=False).cycles(110)
-    (problem,) = schedule.misfits(50)
+    (problem,) = schedule.incompatibilities(50)
     assert problem.startswith(
         "the run has 50 steps: 20 before the first of 4 cuts and 20 after the last one leave less than 10 steps for the scores"
     )
     assert "at least 70 steps" in problem
-    assert not list(schedule.misfits(70))
+    assert not list(schedule.incompatibilities(70))
 
 
 def test_epochs_are_told_in_steps() -> None:
@@ -82,23 +82,23 @@ def test_selects_by_windows_in_the_ramp_and_always_at_the_target() -> None:
 
 
 def test_sixty_steps_are_a_legal_run_and_fifteen_are_not() -> None:
-    assert not list(Cubic().misfits(60))
-    (problem,) = Cubic().misfits(15)
+    assert not list(Cubic().incompatibilities(60))
+    (problem,) = Cubic().incompatibilities(15)
     assert "15 steps" in problem
     assert "at least 17 steps" in problem
-    assert not list(Cubic().misfits(17))
-    assert list(Cubic().misfits(16))
+    assert not list(Cubic().incompatibilities(17))
+    assert list(Cubic().incompatibilities(16))
 
 
 def test_published_lengths_need_five_hundred_and_eleven_steps() -> None:
     schedule = Cubic(initial=100.0, final=400.0)
-    (problem,) = schedule.misfits(500)
+    (problem,) = schedule.incompatibilities(500)
     assert "at least 511 steps" in problem
-    assert not list(schedule.misfits(511))
+    assert not list(schedule.incompatibilities(511))
 
 
 def test_says_so_where_no_number_of_steps_would_do() -> None:
-    (problem,) = Cubic(initial=0.6, final=0.5).misfits(1000)
+    (problem,) = Cubic(initial=0.6, final=0.5).incompatibilities(1000)
     assert "at least" not in problem
     assert "schedule.initial" in problem
 

@@ -9,7 +9,7 @@ import pytest
 
 from prune_cli import files
 from prune_cli.artifacts.run_folder import RunFolder
-from prune_cli.run import Outcome
+from prune_cli.run.run import Outcome
 from tests.reliability.power import Disk, Image, distinct, written
 from tests.tiers import quick
 from tests.whole_runs import assert_same_end, do
@@ -73,6 +73,6 @@ def test_without_syncs_it_would_fail(undisturbed: Outcome, tmp_path: Path, monke
     last = disk.cuts[-1].images[0]
     [run] = [path for path in written(last, tmp_path / "after").iterdir() if path.is_dir()]
     folder = RunFolder(run)
-    assert folder.doubt() is None, "by their sizes the files are there"
+    assert folder.unfinished_reason() is None, "by their sizes the files are there"
     told = list(folder.broken_promises(folder.read_result(), thorough=True))
     assert any("model.safetensors has other content" in text for text in told)

@@ -14,7 +14,7 @@ from prune_cli.artifacts.result import best_at_target
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
-from prune_cli.run import Outcome
+from prune_cli.run.run import Outcome
 from tests.made_runs import made_run
 from tests.tiers import quick
 from tests.whole_runs import Killed, assert_same_end, dies, do
@@ -58,7 +58,7 @@ def test_a_training_that_has_finished_goes_straight_to_its_end(
 ) -> None:
     killed(monkeypatch, tmp_path, RunFolder, "finish", 1)
     assert only(tmp_path, "checkpoint-40")
-    monkeypatch.setattr(Pruner, "before_optimizer_step", lambda *_: pytest.fail("it took a step more"))
+    monkeypatch.setattr(Pruner, "score", lambda *_: pytest.fail("it took a step more"))
     resumed = do(tmp_path, *STEPS)
     assert started_from(caplog) == ["checkpoint-40"]
     assert resumed.result["steps"] == 40
@@ -97,7 +97,7 @@ def test_finished_is_what_has_all_that_it_promises(
     assert do(tmp_path, *STEPS).status == "skipped"
     broken = folder / name
     broken.write_bytes(broken.read_bytes()[:-1])
-    assert f"{name.rpartition('/')[2]} has" in str(RunFolder(folder).doubt())
+    assert f"{name.rpartition('/')[2]} has" in str(RunFolder(folder).unfinished_reason())
     redone = do(tmp_path, *STEPS)
     assert redone.status == "done"
     assert f"result.json promises {(undisturbed.folder / name).stat().st_size:,}" in caplog.text
@@ -111,7 +111,7 @@ def test_promises_that_cannot_be_read_are_none(promised: object, undisturbed: Ou
     folder = RunFolder(tmp_path / "copy")
     shutil.copytree(undisturbed.folder, folder.path)
     folder.result.write_text(json.dumps({**undisturbed.result, "promised": promised}))
-    assert "result.json does not promise what a run leaves" in str(folder.doubt())
+    assert "result.json does not promise what a run leaves" in str(folder.unfinished_reason())
 
 
 def test_what_is_promised_is_told_by_size_and_verified_by_checksum(undisturbed: Outcome, tmp_path: Path) -> None:
@@ -124,12 +124,12 @@ def test_what_is_promised_is_told_by_size_and_verified_by_checksum(undisturbed: 
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert folder.doubt() is None
+    assert folder.unfinished_reason() is None
     [told] = folder.broken_promises(result, thorough=True)
     assert "model.safetensors has other content than result.json promises" in told
     (folder.model / "README.md").write_text("a card of my own")  # people may
     weights.unlink()
-    assert "is gone" in str(folder.doubt())
+    assert "is gone" in str(folder.unfinished_reason())
 
 
 ANOTHER_BEST = '{"step": 10, "eval_f1": 2.0, "target_sparsity": 0.9}\n'
@@ -139,7 +139,7 @@ ANOTHER_BEST = '{"step": 10, "eval_f1": 2.0, "target_sparsity": 0.9}\n'
 def test_the_history_and_the_best_come_from_the_checkpoint(
     became: str | None, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed(monkeypatch, tmp_path, Pruner, "before_optimizer_step", 38)
+    killed(monkeypatch, tmp_path, Pruner, "score", 38)
     history = only(tmp_path, "mrpc-*/history.jsonl")
     if became is None:
         history.unlink()
@@ -152,7 +152,7 @@ def test_overwriting_is_done_once_and_then_goes_on(
     undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copytree(undisturbed.folder, tmp_path / undisturbed.folder.name)
-    killed(monkeypatch, tmp_path, Pruner, "before_optimizer_step", 25, "overwrite=true")
+    killed(monkeypatch, tmp_path, Pruner, "score", 25, "overwrite=true")
     assert not list(tmp_path.rglob("result.json"))
     resumed = do(tmp_path, *STEPS, "overwrite=true")
     assert started_from(caplog) == ["checkpoint-21"]
@@ -160,8 +160,8 @@ def test_overwriting_is_done_once_and_then_goes_on(
 
 
 def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    killed(monkeypatch, tmp_path / "one", Pruner, "before_optimizer_step", 25)
-    killed(monkeypatch, tmp_path / "two", Pruner, "before_optimizer_step", 25, "seed=1")
+    killed(monkeypatch, tmp_path / "one", Pruner, "score", 25)
+    killed(monkeypatch, tmp_path / "two", Pruner, "score", 25, "seed=1")
     theirs = only(tmp_path / "two", "checkpoints")
     shutil.rmtree(theirs)
     shutil.copytree(only(tmp_path / "one", "checkpoints"), theirs)
@@ -177,7 +177,7 @@ def test_the_precision_that_a_run_began_with_holds(
     auto = "trainer.precision=auto"
     monkeypatch.setattr(capability, lambda device: True)
     whole = do(tmp_path / "whole", *STEPS, auto)
-    killed(monkeypatch, tmp_path / "moved", Pruner, "before_optimizer_step", 25, auto)
+    killed(monkeypatch, tmp_path / "moved", Pruner, "score", 25, auto)
     monkeypatch.setattr(capability, lambda device: False)  # the run goes on on another machine
     moved = do(tmp_path / "moved", *STEPS, auto)
     assert "in bf16" in caplog.text

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from prune_cli import assembly
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import Stopped
 from prune_cli.pruning.pruner import Pruner
-from prune_cli.run import Outcome
+from prune_cli.run import assembly
+from prune_cli.run.run import Outcome
 from prune_cli.training.interrupt import StopRequest
 from tests.tiers import exhaustive, quick
 from tests.whole_runs import assert_same_end, do
@@ -83,7 +83,7 @@ def stopped(
 def test_in_training_a_checkpoint_is_written_at_the_next_selection(
     number: signal.Signals, precision: str, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert stopped(monkeypatch, tmp_path, Pruner, "after_optimizer_step", number, 13, precision) == 128 + number
+    assert stopped(monkeypatch, tmp_path, Pruner, "select", number, 13, precision) == 128 + number
     assert [path.name for path in tmp_path.rglob("checkpoint-*")] == ["checkpoint-16"]
     assert_same_end(undisturbed, do(tmp_path, *STEPS, precision))
 
@@ -109,7 +109,7 @@ def test_in_the_final_save_the_run_is_finished_first(
 
 def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    original = Pruner.after_optimizer_step
+    original = Pruner.select
 
     def twice(self: Pruner, step: int) -> None:
         original(self, step)
@@ -117,7 +117,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.Monke
         if step in (12, 13):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Pruner, "after_optimizer_step", twice)
+    monkeypatch.setattr(Pruner, "select", twice)
     with pytest.raises(Stopped):
         do(tmp_path, *STEPS)
     assert taken[-1] == 13
@@ -132,7 +132,7 @@ def test_a_hang_up_never_insists(
     first: signal.Signals, undisturbed: Outcome, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shell and the kernel each send one when a terminal is closed, and systemd sends one behind SIGTERM."""
-    original = Pruner.after_optimizer_step
+    original = Pruner.select
 
     def both(self: Pruner, step: int) -> None:
         original(self, step)
@@ -140,7 +140,7 @@ def test_a_hang_up_never_insists(
             os.kill(os.getpid(), first if step == 12 else signal.SIGHUP)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pruner, "after_optimizer_step", both)
+        patch.setattr(Pruner, "select", both)
         with pytest.raises(Stopped) as stop:
             do(tmp_path, *STEPS, precision)
     assert stop.value.exit_code == 128 + first
@@ -166,7 +166,7 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from prune_cli.errors import Stopped
-from prune_cli.run import run
+from prune_cli.run.run import run
 from tests.whole_runs import config_of
 
 try:

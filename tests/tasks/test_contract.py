@@ -15,8 +15,6 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from torch.nn.utils import clip_grad_norm_
 
-from prune_cli import assembly
-from prune_cli import run as runs
 from prune_cli.config.build import build
 from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
@@ -24,7 +22,9 @@ from prune_cli.config.saved import saved_run
 from prune_cli.data.records import Split, checked
 from prune_cli.data.synthetic import Synthetic
 from prune_cli.heads.decisions import task_loss
-from prune_cli.run import evaluate, predict, run
+from prune_cli.run import assembly, prepare
+from prune_cli.run.run import run
+from prune_cli.run.saved import evaluate, predict
 from prune_cli.training import loop
 from prune_cli.training.optimizer import adamw
 from tests.tiers import exhaustive, quick
@@ -245,7 +245,7 @@ def assert_alike(one: Any, other: Any) -> None:
 def test_padding_changes_no_loss(file: Path, model: str, tmp_path: Path):
     config = config_of(tmp_path, f"task={file.stem}", f"model={model}")
     task, records = config.data.load(config.task)
-    tokenizer = assembly.tokenizer_for(config, task, records["train"])
+    tokenizer = prepare.tokenizer_for(config, task, records["train"])
     network = assembly.model_for(config, task, tokenizer).eval()
     head, collate = task.head, task.head.collator(tokenizer)
     encoded = task.encode(records["train"], tokenizer, training=True)
@@ -285,7 +285,7 @@ def test_two_accumulated_batches_equal_the_larger_one(
         gradients.append({name: p.grad.clone() for name, p in networks[-1].named_parameters() if p.grad is not None})
         return clip_grad_norm_(*args)
 
-    monkeypatch.setattr(runs, "adamw", without_dropout)
+    monkeypatch.setattr(assembly, "adamw", without_dropout)
     monkeypatch.setattr(loop, "clip_grad_norm_", watched)
     once = [
         "sparsity=0",

@@ -15,7 +15,8 @@ from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassif
 from prune_cli.config.saved import saved_run
 from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
-from prune_cli.run import Outcome, predict, run
+from prune_cli.run.run import Outcome, run
+from prune_cli.run.saved import predict
 from prune_cli.tasks.tags import entities_of
 from tests.tiers import quick
 from tests.whole_runs import Killed, assert_same_end, config_of, dies, do
@@ -97,7 +98,7 @@ def test_killed_and_resumed_ends_the_same(task: str, tmp_path: Path, monkeypatch
     options += ["trainer.gradient_accumulation=2", "trainer.batch_size=4", "data.train=60", "data.validation=12"]
     whole = do(tmp_path / "whole", *options)
     with monkeypatch.context() as patch:
-        patch.setattr(Pruner, "after_optimizer_step", dies(Pruner.after_optimizer_step, 17))
+        patch.setattr(Pruner, "select", dies(Pruner.select, 17))
         with pytest.raises(Killed):
             do(tmp_path / "cut", *options)
     assert list((tmp_path / "cut").rglob("checkpoint-*"))

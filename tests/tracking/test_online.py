@@ -14,7 +14,7 @@ from prune_cli.cli.syncing import sync_shown
 from prune_cli.errors import UserError
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
-from prune_cli.tracking.rows import ending
+from prune_cli.tracking.rows import run_summary
 from prune_cli.tracking.sync import offline_runs
 from prune_cli.tracking.wandb import Wandb
 from prune_cli.tracking.workspace import GROUPS, make, workspace
@@ -48,7 +48,7 @@ def follow(folder: Path, result: dict[str, Any], **changes: Any) -> Path:
     assert tracker.start() is not None
     tracker.log({"step": 10, "eval_f1": 0.5, "sparsity": 0.25})
     tracker.log({"step": 20, "eval_f1": 0.625, "sparsity": 0.5})
-    tracker.finish(ending(result, [], sorted((folder / "figures").glob("*.png"))))
+    tracker.finish(run_summary(result, [], sorted((folder / "figures").glob("*.png"))))
     return folder
 
 

@@ -14,7 +14,7 @@ from prune_cli.config.build import build
 from prune_cli.paths import CONF
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
-from prune_cli.tracking.rows import ending
+from prune_cli.tracking.rows import run_summary
 from tests.event_files import scalars, texts
 
 OPTIONS = {path.stem: yaml.safe_load(path.read_text())["trackers"] for path in (CONF / "tracking").glob("*.yaml")}
@@ -54,7 +54,7 @@ def track(
         tracker = Isolated(build(node, f"tracking.trackers.{name}"), name, run)
         assert tracker.start() is not None
         tracker.log({"step": 20, "eval_f1": value, "sparsity": 0.5, "target_sparsity": 0.5})
-        tracker.finish(ending({**result, "steps": 40}, [{"sentence": "so it is", "prediction": {"label": "yes"}}]))
+        tracker.finish(run_summary({**result, "steps": 40}, [{"sentence": "so it is", "prediction": {"label": "yes"}}]))
 
     return follow
 

@@ -17,10 +17,10 @@ import pytest
 import wandb
 from wandb.sdk.lib import import_hooks
 
+from prune_cli.redaction import redact
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
-from prune_cli.tracking.rows import ending
-from prune_cli.tracking.secrets import redact
+from prune_cli.tracking.rows import run_summary
 from prune_cli.tracking.sync import filled_in
 from prune_cli.tracking.wandb import Wandb
 from tests.tiers import exhaustive
@@ -88,7 +88,7 @@ def test_an_offline_run_can_be_read_back(
     location = tracker.start()  # not logged in, hence offline
     tracker.log({"step": 10, "loss": 0.5, "sparsity": 0.25, "target_sparsity": 0.3})
     tracker.log({"step": 10, "eval_f1": 0.75, "sparsity": 0.25, "layer_sparsity": [0.2, 0.3]})
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
 
     folder = tmp_path / "first"
     (offline,) = folder.glob("wandb/offline-run-*")
@@ -141,7 +141,7 @@ def test_offline_a_resumed_run_is_given_all_that_came_before(
     tracker = make_tracker(earlier=EARLIER)
     tracker.start()
     tracker.log({"step": 40, "loss": 5.0})
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     rows = [row["train/loss"] for row in history(wandb_records(tmp_path / "first")) if "train/loss" in row]
     assert rows == [1.25, 2.5, 3.75, 5.0]
 
@@ -169,7 +169,7 @@ def test_a_run_that_is_made_anew_replaces_the_one_at_wandb(
     isolated_wandb.setattr("wandb.init", lambda **options: given.update(options) or 1 / 0)
     tracker = make_tracker(anew=anew)
     tracker.start()
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     assert given["resume"] == resume
 
 
@@ -179,7 +179,7 @@ from pathlib import Path
 from prune_cli.pruning.pruner import Pruner
 from tests.whole_runs import do
 
-step, original = 0, Pruner.before_optimizer_step
+step, original = 0, Pruner.score
 def killed(*arguments):
     global step
     step += 1
@@ -187,7 +187,7 @@ def killed(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     original(*arguments)
 if sys.argv[2] == "killed":
-    Pruner.before_optimizer_step = killed
+    Pruner.score = killed
 print(do(Path(sys.argv[1]), "tracking=wandb", "trainer.log_steps=2").folder)
 """
 
@@ -220,7 +220,7 @@ def test_runs_of_one_process_stay_apart_and_a_failed_one_is_marked(
     result: dict[str, Any],
 ) -> None:
     isolated_wandb.setenv("WANDB_MODE", "offline")
-    for run, loss, outcome in (("first", 1.0, None), ("second", 2.0, ending(result, []))):
+    for run, loss, outcome in (("first", 1.0, None), ("second", 2.0, run_summary(result, []))):
         tracker = make_tracker(run)
         tracker.start()
         tracker.log({"step": 1, "loss": loss})
@@ -239,7 +239,7 @@ def test_a_disabled_wandb_writes_nothing(
     tracker = make_tracker()
     assert tracker.start() is None
     tracker.log({"step": 1})
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     assert list((tmp_path / "first").iterdir()) == []
 
 
@@ -258,7 +258,7 @@ def test_an_unreachable_server_means_offline(
     location = tracker.start()
     assert location is not None and "offline-run-" in location
     tracker.log({"step": 1, "loss": 1.0})
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     assert history(wandb_records(tmp_path / "first"))[0] == {"step": 1, "train/loss": 1.0}
     (warning,) = told(caplog)
     assert "logged offline" in warning and "connection refused" in warning
@@ -277,7 +277,7 @@ def test_a_start_that_fails_is_told_once(
     tracker = make_tracker()
     assert tracker.start() is None
     tracker.log({"step": 1})
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     (warning,) = told(caplog)
     assert "OSError: no space left" in warning
     assert "first hold everything" in warning
@@ -295,7 +295,7 @@ def test_a_start_that_hangs_is_left_behind(
     tracker = make_tracker(timeout=1.0)
     assert tracker.start() is None
     tracker.log({"step": 1})
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     (warning,) = told(caplog)
     assert "did not start within 1 s" in warning
     (worker,) = [thread for thread in threading.enumerate() if thread.name == "tracker wandb"]
@@ -346,7 +346,7 @@ def test_a_record_that_cannot_be_logged_ends_the_tracking_only(
     tracker.log({"step": 1, "loss": 1.0})
     tracker.log({1: "a key that W&B refuses"})  # type: ignore[dict-item]
     tracker.log({"step": 2, "loss": 2.0})
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     assert len(told(caplog)) == 1
     assert history(wandb_records(tmp_path / "first")) == [{"step": 1, "train/loss": 1.0}]
     assert [r.exit.exit_code for r in wandb_records(tmp_path / "first") if r.HasField("exit")] == [1]
@@ -367,7 +367,7 @@ def test_a_service_that_hangs_holds_nothing_up(
     for step in range(1000):
         tracker.log({"step": step, "loss": 1.0})
     tracker._timeout = 1.0
-    tracker.finish(ending(result, []))
+    tracker.finish(run_summary(result, []))
     (warning,) = told(caplog)
     assert "did not finish within 1 s" in warning
 
@@ -375,7 +375,7 @@ def test_a_service_that_hangs_holds_nothing_up(
     following = make_tracker("second")
     following.start()
     following.log({"step": 1, "loss": 2.0})
-    following.finish(ending(result, []))
+    following.finish(run_summary(result, []))
     assert told(caplog) == []
     assert history(wandb_records(tmp_path / "second"))[0] == {"step": 1, "train/loss": 2.0}
 
@@ -388,7 +388,7 @@ def test_a_process_that_never_finishes_its_tracker_still_ends(
 import pathlib, psutil, signal
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
-from prune_cli.tracking.rows import ending
+from prune_cli.tracking.rows import run_summary
 from prune_cli.tracking.wandb import Wandb
 tracked = TrackedRun(folder=pathlib.Path({str(tmp_path)!r}), run_id="a", name="a", project="p", entity=None,
                      group=None, tags=[], job_type="run", primary_metric="f1", config={{}}, timeout=30.0)

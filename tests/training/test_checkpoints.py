@@ -136,14 +136,14 @@ def test_pruner_state_comes_back(checkpoints: Checkpoints, pruner: Pruner) -> No
     weight = pruner.matrices[0].parameter
     for step in range(21):
         weight.grad = torch.randn_like(weight)
-        pruner.before_optimizer_step(step, [0.1])
-        pruner.after_optimizer_step(step)
+        pruner.score(step, [0.1])
+        pruner.select(step)
     save(checkpoints, 21)
     expected = {name: tensor.clone() for name, tensor in pruner.state_dict().items()}
     weight.grad = torch.randn_like(weight)
     for step in range(21, 41):
-        pruner.before_optimizer_step(step, [0.1])
-        pruner.after_optimizer_step(step)
+        pruner.score(step, [0.1])
+        pruner.select(step)
     assert not torch.equal(pruner.state_dict()["ema.a"], expected["ema.a"])
     checkpoint = latest(checkpoints)
     assert checkpoint is not None

@@ -56,7 +56,7 @@ def test_every_option_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.Monke
     def seen(*learning: Any, **options: Any) -> None:
         raise Seen(*learning, options)
 
-    monkeypatch.setattr("prune_cli.run.Training", seen)
+    monkeypatch.setattr("prune_cli.run.assembly.Training", seen)
     given = (
         "batch_size=4 eval_batch_size=8 gradient_accumulation=3 learning_rate=1e-4 warmup=0.2 weight_decay=0.5"
         " max_grad_norm=2.0 activation_checkpointing=true max_steps=20 learning_rate_schedule=cosine precision=bf16"

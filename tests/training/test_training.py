@@ -19,14 +19,14 @@ def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoint before it stays, and the same command says the same again."""
-    whole = Pruner.after_optimizer_step
+    whole = Pruner.select
 
     def broken(self: Pruner, step: int) -> None:
         whole(self, step)
         if step == 11:
             torch.nn.init.constant_(self.matrices[0].parameter, torch.nan)
 
-    monkeypatch.setattr(Pruner, "after_optimizer_step", broken)
+    monkeypatch.setattr(Pruner, "select", broken)
     for _ in range(2):
         with pytest.raises(Diverged, match="by step 15 there are weights that are no numbers"):
             do(tmp_path, "sparsity=0", "trainer.max_steps=30", "trainer.eval_steps=30", "trainer.save_steps=5")

@@ -10,9 +10,9 @@ from typing import ClassVar, NamedTuple, final
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.matrices import Matrix
 from prune_cli.pruning.selection import InvalidScores
-from prune_cli.pruning.structure import Form
 
 
 class WeightRows(NamedTuple):
@@ -96,7 +96,7 @@ class Criterion(ABC):
         """What is wrong with the values beyond their types; each message begins with the field."""
         return iter(())
 
-    def misfits(self, form: Form) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout) -> Iterator[str]:
         """Why the criterion does not fit these matrices; its values have no problems."""
         return iter(())
 

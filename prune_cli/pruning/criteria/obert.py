@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, gradient
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.matrices import Matrix
-from prune_cli.pruning.structure import Form
 
 _GIB = 1 << 30
 _GRID = (-3, -2, -1, 0, 1, 2)
@@ -71,9 +71,9 @@ class Obert(Criterion):
         if not 0 < self.memory < math.inf:
             yield f"memory is {self.memory:g}: give GiB, a number above 0"
 
-    def misfits(self, form: Form) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout) -> Iterator[str]:
         """See `Criterion`."""
-        weights = sum(map(math.prod, form.shapes.values()))
+        weights = sum(map(math.prod, layout.shapes.values()))
         needed = 4 * weights * (self.gradients + 1)
         if needed > self.memory * _GIB:
             most = int(self.memory * _GIB / (4 * weights)) - 1

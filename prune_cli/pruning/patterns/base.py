@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from prune_cli.pruning.structure import Form
+from prune_cli.pruning.layout import ModelLayout
 
 
 class Rows(NamedTuple):
@@ -32,7 +32,7 @@ class Importance(Protocol):
     """The importance of all prunable weights, to be gone through as often as a selection needs."""
 
     @property
-    def form(self) -> Form:
+    def layout(self) -> ModelLayout:
         """The matrices."""
         ...
 
@@ -86,17 +86,17 @@ class Pattern(ABC):
         """What is wrong with the values beyond their types; each message begins with the field."""
         return iter(())
 
-    def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout, sparsity: float) -> Iterator[str]:
         """Why the pattern does not fit these matrices or this sparsity; its values have no problems."""
         return iter(())
 
-    def covers(self, form: Form) -> frozenset[str]:
+    def covers(self, layout: ModelLayout) -> frozenset[str]:
         """Names of the matrices that are pruned, of those that are prunable."""
-        return frozenset(form.shapes)
+        return frozenset(layout.shapes)
 
-    def count(self, form: Form, sparsity: float) -> int:
+    def count(self, layout: ModelLayout, sparsity: float) -> int:
         """How many weights are removed at this sparsity."""
-        return round(sparsity * sum(math.prod(shape) for shape in form.shapes.values()))
+        return round(sparsity * sum(math.prod(shape) for shape in layout.shapes.values()))
 
     @abstractmethod
     def select(self, importance: Importance, sparsity: float) -> Mask:
@@ -108,5 +108,5 @@ class Pattern(ABC):
         """
 
     @abstractmethod
-    def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
+    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
         """The mask whose state this is, of the matrices that it was chosen for."""

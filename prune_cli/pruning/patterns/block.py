@@ -10,9 +10,9 @@ from typing import final
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Rows
 from prune_cli.pruning.patterns.ranking import Ranking
-from prune_cli.pruning.structure import Form
 
 
 @final
@@ -31,12 +31,12 @@ class Block(Ranking):
         if min(self.block) < 1:
             yield f"block is {list(self.block)}: give outputs and inputs, whole numbers from 1 on"
 
-    def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout, sparsity: float) -> Iterator[str]:
         """See `Pattern`."""
         high, wide = self.block
-        for name, (out, inner) in form.shapes.items():
+        for name, (out, inner) in layout.shapes.items():
             if out % high or inner % wide:
-                fits = [math.gcd(*(shape[side] for shape in form.shapes.values())) for side in (0, 1)]
+                fits = [math.gcd(*(shape[side] for shape in layout.shapes.values())) for side in (0, 1)]
                 yield (
                     f"pattern.block=[{high},{wide}] does not divide {name}, which is {out} x {inner}: give divisors of {fits[0]}"
                     f" and {fits[1]}, or leave that matrix out by model.exclude"

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.patterns.uniform import cutoff_within, kept_state, restored, single
 from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
-from prune_cli.pruning.structure import Form
 
 
 @final
@@ -33,15 +33,15 @@ class Floor(Pattern):
         if not 0 <= self.keep <= 1:
             yield f"keep is {self.keep:g}: give the fraction of each matrix that is kept in any case, from 0 to 1"
 
-    def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout, sparsity: float) -> Iterator[str]:
         """See `Pattern`."""
-        total = sum(map(math.prod, form.shapes.values()))
-        kept = sum(map(self.kept, form.shapes.values()))
-        count = self.count(form, sparsity)
+        total = sum(map(math.prod, layout.shapes.values()))
+        kept = sum(map(self.kept, layout.shapes.values()))
+        count = self.count(layout, sparsity)
         if count > total - kept:
             most, keep = (
                 (total - kept) / total,
-                max(0, total - count - len(form.shapes)) / total,
+                max(0, total - count - len(layout.shapes)) / total,
             )  # each matrix rounds up
             yield (
                 f"sparsity={sparsity:g} would remove more than pattern.keep={self.keep:g} of each matrix allows: give"
@@ -54,19 +54,19 @@ class Floor(Pattern):
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
-        names = list(importance.form.shapes)
+        names = list(importance.layout.shapes)
         floors = tuple(
             cutoff_within(importance, number, name, math.prod(shape) - self.kept(shape))
-            for number, (name, shape) in enumerate(importance.form.shapes.items())
+            for number, (name, shape) in enumerate(importance.layout.shapes.items())
         )
-        remove = self.count(importance.form, sparsity)
+        remove = self.count(importance.layout, sparsity)
 
         def scores() -> Iterator[Scores]:
             return (single(_lifted(rows, floors), names[rows.matrix]) for rows in importance.rows())
 
         return FloorMask((find_cutoff(scores, remove) or NOTHING, *floors), remove)
 
-    def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
+    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
         """See `Pattern`."""
         return FloorMask(restored(state), int(state["removed"]))
 

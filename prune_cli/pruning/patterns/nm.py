@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Rows
 from prune_cli.pruning.patterns.floor import lifted
 from prune_cli.pruning.patterns.ranking import Ranking
-from prune_cli.pruning.structure import Form
 
 
 @final
@@ -40,18 +40,18 @@ class NofM(Ranking):
         if not 1 <= self.n < self.m:
             yield f"n is {self.n} of m={self.m}: give at least 1 and less than m, such as pattern.n=2 pattern.m=4"
 
-    def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout, sparsity: float) -> Iterator[str]:
         """See `Pattern`."""
         if not math.isclose(sparsity, 1 - self.n / self.m):
             yield (
                 f"pattern=nm keeps {self.n} of {self.m}, which is sparsity={1 - self.n / self.m:g}, and not {sparsity:g}: give"
                 f" that, or another pattern.n and pattern.m{_such_as(sparsity)}"
             )
-        for name, (_, inner) in form.shapes.items():
+        for name, (_, inner) in layout.shapes.items():
             if inner % self.m:
                 yield (
                     f"pattern.m={self.m} does not divide the {inner} inputs of {name}: give another, such as"
-                    f" {math.gcd(*(inner for _, inner in form.shapes.values()))}, or leave that matrix out by model.exclude"
+                    f" {math.gcd(*(inner for _, inner in layout.shapes.values()))}, or leave that matrix out by model.exclude"
                 )
                 return
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
-from prune_cli.pruning.structure import Form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,9 @@ class Ranking(Pattern):
         """Weights of a competitor."""
         return 1
 
-    def count(self, form: Form, sparsity: float) -> int:
+    def count(self, layout: ModelLayout, sparsity: float) -> int:
         """See `Pattern`; whole competitors."""
-        return round(sparsity * sum(math.prod(shape) for shape in form.shapes.values()) / self.size) * self.size
+        return round(sparsity * sum(math.prod(shape) for shape in layout.shapes.values()) / self.size) * self.size
 
     def competitors(self, rows: Rows) -> Float[Tensor, " competitors"]:
         """The importance of those that compete in these rows, in order of position."""
@@ -48,15 +48,15 @@ class Ranking(Pattern):
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
-        names = list(importance.form.shapes)
-        remove = self.count(importance.form, sparsity)
+        names = list(importance.layout.shapes)
+        remove = self.count(importance.layout, sparsity)
 
         def scores() -> Iterator[Scores]:
             return (self.scores(rows, names[rows.matrix]) for rows in importance.rows())
 
         return RankedMask(self, find_cutoff(scores, remove // self.size) or NOTHING, remove)
 
-    def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
+    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
         """See `Pattern`."""
         cutoff = Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"]))
         removed = int(state["removed"])

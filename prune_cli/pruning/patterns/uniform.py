@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.allocation import allocated, rounded
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
-from prune_cli.pruning.structure import Form
 
 
 @final
@@ -45,13 +45,14 @@ class Uniform(Pattern):
             except re.error as error:
                 yield f"sparsities has {expression}, which is no regular expression ({error})"
 
-    def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout, sparsity: float) -> Iterator[str]:
         """See `Pattern`."""
-        unused = [given for given in self.sparsities if not any(re.search(given, name) for name in form.shapes)]
+        unused = [given for given in self.sparsities if not any(re.search(given, name) for name in layout.shapes)]
         for expression in unused:
-            yield f"pattern.sparsities has {expression}, which is in no prunable matrix's name, such as {next(iter(form.shapes))}"
-        sizes = [math.prod(shape) for shape in form.shapes.values()]
-        shares = allocated(self.sparsities, form.shapes, sparsity, erk=False)
+            example = next(iter(layout.shapes))
+            yield f"pattern.sparsities has {expression}, which is in no prunable matrix's name, such as {example}"
+        sizes = [math.prod(shape) for shape in layout.shapes.values()]
+        shares = allocated(self.sparsities, layout.shapes, sparsity, erk=False)
         led = sum(min(max(share, 0.0), 1.0) * size for share, size in zip(shares, sizes, strict=True)) / sum(sizes)
         if not unused and round(led * sum(sizes)) != round(sparsity * sum(sizes)):
             yield (
@@ -59,28 +60,28 @@ class Uniform(Pattern):
                 f" sparsity={led:.4g}, or other sparsities"
             )
 
-    def counts(self, form: Form, sparsity: float, target: float) -> list[int]:
+    def counts(self, layout: ModelLayout, sparsity: float, target: float) -> list[int]:
         """Weights to remove of each matrix, all together as many as `count` says.
 
         Args:
-            form: The matrices.
+            layout: The matrices.
             sparsity: The share to remove now; those of `sparsities` are in proportion.
             target: The share to remove in the end.
         """
         given = {expression: share * sparsity / target for expression, share in self.sparsities.items()}
-        shares = allocated(given, form.shapes, sparsity, erk=self.allocation == "erk")
-        return rounded(shares, [math.prod(shape) for shape in form.shapes.values()], self.count(form, sparsity))
+        shares = allocated(given, layout.shapes, sparsity, erk=self.allocation == "erk")
+        return rounded(shares, [math.prod(shape) for shape in layout.shapes.values()], self.count(layout, sparsity))
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
-        counts = self.counts(importance.form, sparsity, importance.target)
+        counts = self.counts(importance.layout, sparsity, importance.target)
         cutoffs = tuple(
             cutoff_within(importance, number, name, count)
-            for number, (name, count) in enumerate(zip(importance.form.shapes, counts, strict=True))
+            for number, (name, count) in enumerate(zip(importance.layout.shapes, counts, strict=True))
         )
         return MatrixMask(cutoffs, sum(counts))
 
-    def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
+    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
         """See `Pattern`."""
         return MatrixMask(restored(state), int(state["removed"]))
 

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.patterns.uniform import single
 from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
-from prune_cli.pruning.structure import Form
 
 KINDS = ("heads", "neurons", "layers")
 _ROUNDING = 1e-9  # of a number of units that is whole but for the last digits
@@ -55,10 +55,10 @@ class Units(Pattern):
         if not 0 <= self.inside < 1:
             yield f"inside is {self.inside:g}: give the share that goes weight by weight of what stays, from 0 to below 1"
 
-    def misfits(self, form: Form, sparsity: float) -> Iterator[str]:
+    def incompatibilities(self, layout: ModelLayout, sparsity: float) -> Iterator[str]:
         """See `Pattern`."""
         for kind in self.units:
-            if not form.structures.get(kind):
+            if not layout.structures.get(kind):
                 yield (
                     f"pattern.units={list(self.units)}: where the {kind} of this architecture are is not known, or model.include"
                     " and model.exclude leave none: choose another pattern, such as pattern=block"
@@ -68,57 +68,57 @@ class Units(Pattern):
                     f"sparsity={sparsity:g} leaves nothing for whole units where pattern.inside={self.inside:g} goes weight by"
                     " weight: give a higher sparsity, or a lower pattern.inside"
                 )
-            elif sparsity < 1 and not any(gone for _, _, gone in self._shares(form, kind, sparsity, self.inside)):
-                units = len(form.sizes(kind))
+            elif sparsity < 1 and not any(gone for _, _, gone in self._shares(layout, kind, sparsity, self.inside)):
+                units = len(layout.sizes(kind))
                 least = self.inside + (1 - self.inside) / units
                 short = "one" if self.inside else "half of one"
                 yield f"sparsity={sparsity:g} of {units} {kind} is less than {short}: give sparsity={least:.2g} or more"
 
-    def covers(self, form: Form) -> frozenset[str]:
+    def covers(self, layout: ModelLayout) -> frozenset[str]:
         """See `Pattern`."""
-        return frozenset(name for kind in self.units for name in form.structures.get(kind, ()))
+        return frozenset(name for kind in self.units for name in layout.structures.get(kind, ()))
 
-    def count(self, form: Form, sparsity: float) -> int:
+    def count(self, layout: ModelLayout, sparsity: float) -> int:
         """See `Pattern`; of whole units, to the weight where some go inside of them."""
         if self.inside:
-            return super().count(form, sparsity)
-        return sum(gone * size for kind in self.units for size, _, gone in self._shares(form, kind, sparsity, 0.0))
+            return super().count(layout, sparsity)
+        return sum(gone * size for kind in self.units for size, _, gone in self._shares(layout, kind, sparsity, 0.0))
 
     def _shares(
-        self, form: Form, kind: str, sparsity: float, inside: float
+        self, layout: ModelLayout, kind: str, sparsity: float, inside: float
     ) -> Iterator[tuple[int, Int[Tensor, " alike"], int]]:
         """Of units of the same size: it, their numbers, and how many of them go."""
         share = (sparsity - inside) / (1 - inside)
-        for size, alike in _groups(form.sizes(kind)):
+        for size, alike in _groups(layout.sizes(kind)):
             yield size, alike, math.floor(share * len(alike) + _ROUNDING) if inside else round(share * len(alike))
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
-        form = importance.form
+        layout = importance.layout
         inside = self.inside * sparsity / importance.target
         gone: dict[str, Tensor] = {}
         for kind in self.units:
             sums = _sums(importance, kind)
             removed = torch.zeros(len(sums), dtype=torch.bool)
-            for _, alike, count in self._shares(form, kind, sparsity, inside):
+            for _, alike, count in self._shares(layout, kind, sparsity, inside):
                 scores = Scores(sums[alike], 0, f"the {kind}")
                 cutoff = find_cutoff(lambda scores=scores: iter((scores,)), count) or NOTHING
                 removed[alike] = cutoff.removed(scores)
             gone[kind] = removed
-        remove = self.count(form, sparsity)
-        whole = UnitMask(form, gone, remove)
+        remove = self.count(layout, sparsity)
+        whole = UnitMask(layout, gone, remove)
         if not self.inside:
             return whole
-        names = list(form.shapes)
+        names = list(layout.shapes)
         cutoff = find_cutoff(
             lambda: (single(whole.lowered(rows), names[rows.matrix]) for rows in importance.rows()), remove
         )
         return InsideMask(whole, cutoff or NOTHING)
 
-    def restore(self, state: Mapping[str, Tensor], form: Form) -> Mask:
+    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
         """See `Pattern`."""
         gone = {kind: state[f"units.{kind}"].cpu() for kind in self.units}
-        whole = UnitMask(form, gone, int(state["removed"]))
+        whole = UnitMask(layout, gone, int(state["removed"]))
         if not self.inside:
             return whole
         return InsideMask(whole, Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"])))
@@ -133,13 +133,13 @@ def _groups(sizes: Int[Tensor, " units"]) -> Iterator[tuple[int, Int[Tensor, " a
 
 def _sums(importance: Importance, kind: str) -> Float[Tensor, " units"]:
     """The importance of each unit."""
-    form = importance.form
-    parts = form.structures[kind]
-    sums = torch.zeros(len(form.sizes(kind)), dtype=torch.float64)
-    for number, name in enumerate(form.shapes):
+    layout = importance.layout
+    parts = layout.structures[kind]
+    sums = torch.zeros(len(layout.sizes(kind)), dtype=torch.float64)
+    for number, name in enumerate(layout.shapes):
         if (part := parts.get(name)) is None:
             continue
-        belongs = part.units(form.shapes[name][part.axis])
+        belongs = part.units(layout.shapes[name][part.axis])
         first = 0
         for rows in importance.rows(number):
             count = len(rows.values)
@@ -155,21 +155,21 @@ class UnitMask:
     """Units that are gone.
 
     Attributes:
-        form: Where they are.
+        layout: Where they are.
         gone: For each kind, which.
         removed: How many weights go in all.
     """
 
-    form: Form
+    layout: ModelLayout
     gone: Mapping[str, Bool[Tensor, " units"]]
     removed: int
 
     def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
         """See `Mask`."""
         mask = torch.zeros_like(rows.values, dtype=torch.bool)
-        name, shape = list(self.form.shapes.items())[rows.matrix]
+        name, shape = list(self.layout.shapes.items())[rows.matrix]
         for kind, gone in self.gone.items():
-            if (part := self.form.structures[kind].get(name)) is not None:
+            if (part := self.layout.structures[kind].get(name)) is not None:
                 along = gone[part.units(shape[part.axis])].to(mask.device)
                 mask |= along[rows.first : rows.first + len(mask), None] if part.axis == 0 else along[None]
         return mask

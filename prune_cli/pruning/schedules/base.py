@@ -52,7 +52,7 @@ class Schedule(ABC):
         """Steps at which the learning rate begins anew, warm-up included; the first step is not among them."""
         return ()
 
-    def misfits(self, total_steps: int) -> Iterator[str]:
+    def incompatibilities(self, total_steps: int) -> Iterator[str]:
         """Why the schedule does not fit a run of so many steps; its values have no problems, and no length is in epochs."""
         return iter(())
 

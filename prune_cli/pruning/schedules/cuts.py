@@ -37,7 +37,7 @@ class OneShot(Schedule):
         """See `Schedule`."""
         return True
 
-    def misfits(self, total_steps: int) -> Iterator[str]:
+    def incompatibilities(self, total_steps: int) -> Iterator[str]:
         """It must be within the run, after the first window of scores."""
         if self._fits(total_steps):
             return
@@ -105,7 +105,7 @@ class Stepped(Schedule):
         """See `Schedule`; a cut comes at the end of its step."""
         return [step + 1 for step in self.at(total_steps) if step + 1 < total_steps] if self.rewarm else ()
 
-    def misfits(self, total_steps: int) -> Iterator[str]:
+    def incompatibilities(self, total_steps: int) -> Iterator[str]:
         """Each cut needs a window of scores of its own."""
         if self._fits(total_steps):
             return

@@ -81,7 +81,7 @@ class Ramp(Schedule):
         start, end = self.span(total_steps)
         return step >= end or (step >= start and step % self.delta_t == 0)
 
-    def misfits(self, total_steps: int) -> Iterator[str]:
+    def incompatibilities(self, total_steps: int) -> Iterator[str]:
         """A ramp without a selection would remove everything at once, from scores of nothing."""
         if self._fits(total_steps):
             return

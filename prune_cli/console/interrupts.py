@@ -1,0 +1,57 @@
+"""Ctrl-C in commands, whatever the libraries that it meets make of it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from prune_cli.console.printer import printer
+
+_came: list[int] = []
+"""The signals that came in this command."""
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _came.append(number)
+    signal.default_int_handler(number, frame)
+
+
+@contextlib.contextmanager
+def noting_interrupts() -> Iterator[None]:
+    """Note each Ctrl-C, which raises KeyboardInterrupt as ever."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # somebody ignores it, or handles it already
+        yield
+        return
+    signal.signal(signal.SIGINT, _note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _came.clear()
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind what ended a command: DuckDB makes a RuntimeError of it, PyTorch's exporter a TypeError."""
+    return isinstance(error, KeyboardInterrupt) or bool(_came)
+
+
+@contextlib.contextmanager
+def steps(first: str) -> Iterator[Callable[[str], None]]:
+    """Show what a command is at, and stop it between two steps if a library swallowed a Ctrl-C.
+
+    Args:
+        first: The first step.
+
+    Yields:
+        A function to be told each further step.
+    """
+    with printer(stderr=True).status(first) as status:
+
+        def step(doing: str) -> None:
+            if _came:
+                raise KeyboardInterrupt
+            status.update(doing)
+
+        yield step

@@ -1,0 +1,1 @@
+"""The engine in training loops that are not ours."""

@@ -1,0 +1,1 @@
+"""One run: its story, its parts, its end, and what is done with its saved model."""

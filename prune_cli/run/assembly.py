@@ -1,0 +1,335 @@
+"""From a configuration and records to the live parts of a run: the model, the engine, the teacher, the training."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import torch
+import transformers
+from torch import nn
+
+from prune_cli import models
+from prune_cli.data.encoded import highest_token
+from prune_cli.distillation.states import state_problems
+from prune_cli.distillation.teacher import Teacher
+from prune_cli.errors import UserError
+from prune_cli.heads.regression import Regression
+from prune_cli.models.prunable import prunable
+from prune_cli.pruning.patterns import Unstructured
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.pruning.scope import unreached
+from prune_cli.pruning.selection import InvalidScores
+from prune_cli.runtime.folders import first_line
+from prune_cli.training.batches import Batches
+from prune_cli.training.endings import Patience
+from prune_cli.training.evaluation import Evaluation
+from prune_cli.training.hardware import resolved_precision
+from prune_cli.training.loop import Learning
+from prune_cli.training.optimizer import LearningRate, adamw
+from prune_cli.training.training import Training, recompute_activations
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from prune_cli.config.run_config import RunConfig
+    from prune_cli.run.prepare import Plan, Prepared
+    from prune_cli.tasks.base import Task
+    from prune_cli.training.checkpoints import Checkpoint, Checkpoints
+    from prune_cli.training.evaluate import Evaluator
+    from prune_cli.training.interrupt import StopRequest
+    from prune_cli.training.progress import TrainingProgress
+    from prune_cli.training.training import Sink
+
+log = logging.getLogger(__name__)
+
+_WORTH_TELLING = 0.01  # of what is not pruned, as a share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What learns, and what it is measured by.
+
+    Attributes:
+        learning: Model, engine, teacher, optimizer, batches.
+        evaluation: What is evaluated.
+        evaluator: Evaluates while training.
+    """
+
+    learning: Learning
+    evaluation: Evaluation
+    evaluator: Evaluator
+
+
+def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts:
+    """The live parts of a run; what the model begins with is drawn from the random state that the seed gives.
+
+    Args:
+        config: The run.
+        data: What it learns from.
+        precision: The one that it has begun in, fp32 or bf16; None where it begins.
+
+    Raises:
+        UserError: If something does not go with something else.
+    """
+    options, task, plan = config.trainer, data.task, data.plan
+    transformers.set_seed(config.seed)  # the head's first weights
+    model = model_for(config, task, data.tokenizer, data.train)
+    begin_at_mean(model, task, data.train)
+    models.freeze(model, config.model.freeze)
+    precision = precision or precision_for(config, model, task, data.tokenizer, data.train)
+    evaluator = options.evaluator(precision)
+    cast("nn.Module", model).to(evaluator.device)  # before anything is made for its weights
+    pruner = pruner_for(config, model, plan)
+    evaluation = Evaluation(task, data.records, data.tokenizer)
+    teacher = teacher_for(config, task, model, evaluator, evaluation)
+    if options.activation_checkpointing:
+        recompute_activations(model)
+    learning = Learning(
+        model=model,
+        head=task.head,
+        batches=Batches(
+            data.train,
+            task.head.collator(data.tokenizer),
+            batch_size=options.batch_size,
+            accumulation=options.gradient_accumulation,
+            group_by_length=options.group_by_length,
+            seed=config.seed,
+            pin=evaluator.device.type == "cuda",
+        ),
+        regularization=config.regularization,
+        teacher=teacher,
+        pruner=pruner,
+        optimizer=adamw(model, weight_decay=options.weight_decay),
+        rate=LearningRate(
+            peak=options.learning_rate,
+            warmup=options.warmup,
+            shape=options.learning_rate_schedule,
+            total_steps=plan.steps,
+            cycles=plan.schedule.cycles(plan.steps) if config.sparsity > 0 else (),
+        ),
+        max_grad_norm=options.max_grad_norm,
+        precision=precision,
+        device=evaluator.device,
+    )
+    return Parts(learning=learning, evaluation=evaluation, evaluator=evaluator)
+
+
+def training_for(
+    config: RunConfig,
+    data: Prepared,
+    parts: Parts,
+    checkpoints: Checkpoints,
+    checkpoint: Checkpoint | None,
+    stop: StopRequest,
+    progress: TrainingProgress,
+    trackers: Sequence[Sink],
+) -> Training:
+    """The training of a run.
+
+    Args:
+        config: The run.
+        data: What it learns from.
+        parts: What learns.
+        checkpoints: Where checkpoints go.
+        checkpoint: The one to go on from; None to begin.
+        stop: Asked at every step.
+        progress: Shows it.
+        trackers: Told of each record, after history and screen.
+    """
+    options, steps, history = config.trainer, data.plan.steps, checkpoints.history
+    patience = options.patience
+    return Training(
+        parts.learning,
+        task=data.task,
+        evaluation=parts.evaluation,
+        evaluator=replace(parts.evaluator, seen=progress.evaluated),
+        final_precision=resolved_precision(options.eval_precision, options.device),
+        steps=steps,
+        every={"log": options.log_steps, "evaluate": options.evaluated_every(steps), "save": options.save_steps},
+        seed=config.seed,
+        stop=stop,
+        checkpoints=checkpoints,
+        checkpoint=checkpoint,
+        sinks=[history.append, progress, *trackers],
+        patience=None if patience is None else Patience(history, data.task.primary_metric, patience),
+    )
+
+
+def model_for(
+    config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: Dataset | None = None
+) -> PreTrainedModel:
+    """The model that a run starts from, with the task's head; weights that are made come from the global random state.
+
+    Args:
+        config: The run.
+        task: Names the head and its labels.
+        tokenizer: The model's.
+        encoded: What the model is to read, so that it is known to have an embedding for every token.
+
+    Raises:
+        UserError: If it cannot be loaded, or not be trained on the task.
+    """
+    source = config.model
+    if source.random is not None:
+        return models.random_model(source.random, head=task.head, labels=task.labels, tokenizer=tokenizer)
+    name, options = config.model.loading()
+    model = models.load_model(name, head=task.head, labels=task.labels, **options)
+    _check_weights(model, f"model.name={name}")
+    embedded = cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
+    if encoded is not None and (highest := highest_token(encoded)) >= embedded:
+        raise UserError(
+            f"model.name={name}: its tokenizer gives the token {highest}, and the model has embeddings for {embedded:,}"
+            " tokens alone: they do not belong together"
+        )
+    if len(tokenizer) > embedded:
+        log.warning(
+            "THE TOKENIZER OF %s HAS %d TOKENS AND THE MODEL %d EMBEDDINGS: do they belong together?",
+            name,
+            len(tokenizer),
+            embedded,
+        )
+    if (problem := task.head.problem(model, tokenizer)) is not None:
+        raise UserError(f"model.name={name}: {problem}. Choose another model (see `prune list models`)")
+    return model
+
+
+def begin_at_mean(model: PreTrainedModel, task: Task, encoded: Dataset) -> None:
+    """Let a new regression begin at the mean of its labels: from nothing, small learning rates take long to get there.
+
+    Args:
+        model: With the task's head; one that was fine-tuned has a bias already.
+        task: Names the head.
+        encoded: What it is to learn from.
+    """
+    if not isinstance(task.head, Regression):
+        return
+    outputs = [module for module in model.modules() if isinstance(module, nn.Linear) and module.out_features == 1]
+    bias = outputs[-1].bias if outputs else None
+    if bias is not None and not bias.any():
+        with torch.no_grad():
+            bias.fill_(sum(labels := encoded["labels"][:]) / len(labels))
+
+
+def precision_for(
+    config: RunConfig, model: PreTrainedModel, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: Dataset
+) -> str:
+    """The precision of a run: bf16 where it is wanted and the model can compute in it, which the shortest record tells.
+
+    Args:
+        config: The run.
+        model: In evaluation mode.
+        task: Names the head.
+        tokenizer: The model's.
+        encoded: What the model is to learn from.
+
+    Raises:
+        UserError: If the model cannot compute in bf16, and nothing else is allowed.
+    """
+    precision = resolved_precision(config.trainer.precision, config.trainer.device)
+    if precision != "bf16":
+        return precision
+    lengths = encoded["length"][:]
+    batch = task.head.collator(tokenizer)([encoded[lengths.index(min(lengths))]])
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            task.head.outputs(cast("nn.Module", model), batch)
+    except RuntimeError as error:
+        with torch.no_grad():
+            task.head.outputs(cast("nn.Module", model), batch)  # what fails in float32 too is raised as it is
+        why = f"{type(model).__name__} cannot compute in bf16 ({first_line(error)})"
+        if config.trainer.precision == "bf16":
+            raise UserError(f"trainer.precision=bf16: {why}. Give trainer.precision=fp32") from error
+        log.warning("%s: it is trained in fp32.", why)
+        return "fp32"
+    return precision
+
+
+def _check_weights(model: PreTrainedModel, source: str) -> None:
+    """Refuse weights that are no numbers, before they are blamed on the training."""
+    for tensor, values in model.named_parameters():
+        if not values.isfinite().all():
+            raise UserError(f"{source}: the weight {tensor} holds infinite or not-a-number values: load another copy")
+
+
+def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
+    """The engine around a model.
+
+    Args:
+        config: The run.
+        model: Its weights are pruned in place.
+        plan: Its steps and schedule.
+
+    Raises:
+        UserError: If nothing is prunable, or criterion or pattern do not go with what is.
+    """
+    pattern = config.pattern if config.sparsity > 0 else Unstructured()  # a dense run is the same under any
+    try:
+        matrices, layout = prunable(model, pattern, config.model.include, config.model.exclude)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if config.sparsity > 0:  # known before, but for a model that was not here
+        if problems := [
+            *config.pattern.incompatibilities(layout, config.sparsity),
+            *config.criterion.incompatibilities(layout),
+        ]:
+            raise UserError(*problems)
+        weights = sum(map(math.prod, layout.shapes.values()))
+        count = config.pattern.count(layout, config.sparsity)
+        if (share := unreached(model)) >= _WORTH_TELLING:
+            log.warning(
+                "%.3g%% OF THE WEIGHTS OF THE TRANSFORMER BLOCKS ARE NO MATRICES, such as kernels of convolutions, AND ARE NOT"
+                " PRUNED: the sparsity is that of the others alone.",
+                100 * share,
+            )
+        log.info("to be removed: %s of %s weights, %.4f%%", f"{count:,}", f"{weights:,}", 100 * count / weights)
+    try:
+        return Pruner(
+            matrices,
+            criterion=config.criterion,
+            schedule=plan.schedule,
+            pattern=pattern,
+            sparsity=config.sparsity,
+            total_steps=plan.steps,
+            layout=layout,
+        )
+    except InvalidScores as error:  # of a criterion that asks for what these matrices do not have
+        raise UserError(str(error)) from error
+
+
+def teacher_for(
+    config: RunConfig,
+    task: Task,
+    student: PreTrainedModel,
+    evaluator: Evaluator,
+    evaluation: Evaluation,
+) -> Teacher | None:
+    """The teacher that the regularization asks for; a first one is evaluated, so that a student has to beat it.
+
+    Args:
+        config: The run.
+        task: The task, which knows its labels.
+        student: The model that is pruned; later teachers are its copies.
+        evaluator: Evaluates the first.
+        evaluation: What students are evaluated on during training.
+    """
+    rule = config.regularization
+    if "teacher" not in rule.needs:
+        return None
+    make = partial(models.blank_copy, student)
+    if rule.first_teacher is None:
+        return Teacher(rule, make)
+    first = models.load_finetuned(rule.first_teacher, task.head)
+    _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
+    models.in_order(first, task.labels, "regularization.first_teacher")
+    if problems := list(state_problems(student, first, rule.kinds)):  # known before, but for a model that was not here
+        raise UserError(*problems)
+    cast("nn.Module", first).to(evaluator.device)
+    metric = evaluator.score(first, evaluation.sets(whole=False))[0][task.primary_metric]
+    log.info("first teacher: %s %.4f", task.primary_metric, metric)
+    return Teacher(rule, make, first=first, first_metric=metric)

@@ -1,0 +1,1 @@
+"""Many runs: jobs, grids, searches, frontiers, studies, and how far they are."""
