@@ -11,8 +11,6 @@ def lacking(who: str, extra: str, *packages: str) -> str | None:
     """What to say where packages of an extra are not installed; None where they are.
 
     Args:
-        who: What needs them, for the message.
-        extra: The extra of this project that brings them.
         packages: What is imported.
     """
     if all(importlib.util.find_spec(package) is not None for package in packages):

@@ -64,9 +64,6 @@ def written(path: Path) -> Iterator[Path]:
     A symbolic link stays, and the file that it leads to is written. What is no regular file (a pipe, a device) is written
     into, and not replaced.
 
-    Args:
-        path: The file.
-
     Yields:
         A file to fill, with the same ending.
     """

@@ -11,7 +11,6 @@ def probe(url: str, timeout: float = PROBE_TIMEOUT) -> str | None:
 
     Args:
         url: Address on the hub; the user's token is sent along where there is one.
-        timeout: Seconds to wait.
 
     Returns:
         Why it does not answer, None where it does.

@@ -67,7 +67,6 @@ def shortened(text: str, longest: int = 60) -> str:
     """A text for people, its end cut where it is longer.
 
     Args:
-        text: As it is.
         longest: Characters at most, > 3.
 
     >>> shortened("so it is"), shortened("so it is", 7)

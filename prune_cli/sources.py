@@ -25,7 +25,6 @@ def class_sources(cls: type, without: Set[str]) -> set[Path]:
     """The files that a class, and those that it builds on, are written in.
 
     Args:
-        cls: A class.
         without: Top-level packages that do not count, beside the standard library.
     """
     known = {*sys.stdlib_module_names, *without}

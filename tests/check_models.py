@@ -81,8 +81,7 @@ def checked(model: Path, records: Path) -> Checked:
 
 def _counted(run: Path) -> tuple[str, bool]:
     """The zeros of a finished run, and whether they are those asked for, in its result and by a reader of our own."""
-    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    found = result["sparsity"]
+    found = json.loads((run / "result.json").read_text(encoding="utf-8"))["sparsity"]
     there = 0
     for path in (run / "model").glob("*.safetensors"):
         with safe_open(path, "pt") as file:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from prune_cli.artifacts.result import COMPUTATION, Result
 from prune_cli.artifacts.run_folder import RunFolder
 
 PRUNABLE = 1_000
@@ -73,7 +75,7 @@ def made_run(
     folder.history.write_text("".join(json.dumps(record) + "\n" for record in records))
     folder.predictions.write_text(json.dumps({"right": True, "prediction": {"label": "yes"}}) + "\n")
     (folder.model / "model.safetensors").write_bytes(b"0" * 1000)
-    result = made_result(
+    values = made_values(
         folder.path.name,
         id=run_id,
         choices=choices,
@@ -86,11 +88,22 @@ def made_run(
         sparsity=sparsity,
         layers=layers,
     )
-    folder.finish({**result, **others, "promised": folder.promises()})
+    promised = {name: asdict(promise) for name, promise in folder.promises().items()}
+    folder.result.write_text(json.dumps({**values, **others, "promised": promised}))
     return folder.path
 
 
-def made_result(
+def made_result(name: str = "run", **values: Any) -> Result:
+    """The result of a finished run.
+
+    Args:
+        name: Of the run.
+        values: See `made_values`.
+    """
+    return Result.of(made_values(name, **values))
+
+
+def made_values(
     name: str = "run",
     *,
     metric: float = 0.5,
@@ -99,7 +112,7 @@ def made_result(
     layers: int = 1,
     **others: Any,
 ) -> dict[str, Any]:
-    """What result.json of a finished run holds, without what it promises.
+    """What result.json of a finished run holds, as plain values, without what it promises.
 
     Args:
         name: Of the run.
@@ -110,14 +123,24 @@ def made_result(
     return {
         "format": 1,
         "name": name,
+        "id": f"{name:0<16}",
         "choices": choices,
+        "config": {},
+        "records": "sha256:records",
+        "weights": "sha256:weights",
         "teacher": None,
+        "extra": None,
         "seed": 1,
+        "auto_class": "AutoModelForSequenceClassification",
         "primary_metric": primary_metric,
         "metric": metric,
         "metrics": {primary_metric: metric, "loss": 0.5},
-        "best_at_target": {"metric": metric, "step": 100, "metrics": {primary_metric: metric}},
+        "signatures": {},
+        "best_at_target": {"metric": metric, "step": 100, "records": 408, "metrics": {primary_metric: metric}},
+        "only_prediction": None,
+        "taught_steps": None,
         "teacher_metric": None,
+        "teacher_records": 408,
         "sparsity": {
             "target": sparsity,
             "measured": zeros / PRUNABLE,
@@ -137,15 +160,21 @@ def made_result(
             }
             for number in range(layers)
         ],
+        "arithmetic": None,
         "steps": 100,
+        "kept_step": 100,
         "epochs": 2.0,
+        "precision": "fp32",
         "seconds": {"total": 25.0, "train": 20.0, "evaluate": 5.0},
         "steps_per_second": 5.0,
         "peak_memory_bytes": 1_000_000_000,
+        "small": None,
         "files": {"model/model.safetensors": 1000},
+        "computation": COMPUTATION,
         "versions": {"python": "3.11.7", "torch": "2.13.0"},
         "git_commit": "0123abcd",
         "machine": {"system": "Linux", "processor": "a processor", "cores": 2},
+        "finished": "2026-11-26T16:52:23+00:00",
         "samples": [{"sentence1": "Ada was born.", "expected": "yes", "predicted": "no", "right": False}],
         **others,
     }

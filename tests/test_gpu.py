@@ -34,7 +34,7 @@ SHORT = ("trainer.device=auto", "trainer.max_steps=30", "trainer.eval_steps=10",
 def test_exact_and_resumed_bit_for_bit(options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [*SHORT, *options.split()]
     whole = do(tmp_path / "whole", *asked)
-    assert whole.result["sparsity"]["zeros_in_file"] == whole.result["sparsity"]["zeros_by_mask"]
+    assert whole.result.sparsity.zeros_in_file == whole.result.sparsity.zeros_by_mask
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(checkpoints.Checkpoints, "write", dies(checkpoints.Checkpoints.write, 2))
         do(tmp_path / "killed", *asked)

@@ -87,16 +87,16 @@ def test_exactly_the_zeros_asked_for_whatever_the_architecture(kind: str, tmp_pa
         "schedule.delta_t=1",
         *(WRITES if task == "web_nlg" else []),
     )
-    sparsity = run.result["sparsity"]
-    assert sparsity["zeros_by_mask"] == round(0.8 * sparsity["prunable"])
+    sparsity = run.result.sparsity
+    assert sparsity.zeros_by_mask == round(0.8 * sparsity.prunable)
     saved = load_file(run.folder / "model" / "model.safetensors")
     found = sum(
         int((each == 0).sum())
         for name, each in saved.items()
         if each.ndim > 1 and not name.endswith("bias") and "embed" not in name
     )
-    assert found == sparsity["zeros_in_file"] >= sparsity["zeros_by_mask"]
-    assert found - sparsity["zeros_by_mask"] < 10  # what has come back, and has not moved since
+    assert found == sparsity.zeros_in_file >= sparsity.zeros_by_mask
+    assert found - sparsity.zeros_by_mask < 10  # what has come back, and has not moved since
 
     model = run.folder / "model"
     export(Source(model, None), Wanted(format="sparse"), tmp_path / "sparse", lambda _: None)

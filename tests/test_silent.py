@@ -48,7 +48,7 @@ def test_a_run_says_what_may_be_wrong_with_its_records(outcome: Outcome) -> None
 def test_a_model_that_says_the_same_of_all_records_is_told(outcome: Outcome) -> None:
     said = {row["predicted"] for row in lines(outcome.folder / "predictions.jsonl")}
     assert len(said) == 1  # what this test rests on
-    assert outcome.result["only_prediction"] == said.pop()
+    assert outcome.result.only_prediction == said.pop()
     assert "THE MODEL SAYS THE SAME OF ALL RECORDS" in (outcome.folder / "run.log").read_text()
 
 
@@ -61,7 +61,7 @@ def test_predictions_samples_and_eval_tell_the_same_in_the_same_words(
         assert row["label"] == row["expected"] and row["predicted"] == row["prediction"]["label"]
         assert row["right"] is (row["expected"] == row["predicted"])
     assert [row["expected"] for row in kept[:2]] == ["positive", "negative"]
-    for sample in outcome.result["samples"]:
+    for sample in outcome.result.samples:
         (row,) = [row for row in kept if row["id"] == sample["id"]]
         assert sample.items() <= {**row, "sentence": row["sentence"].strip()}.items()
     file = written(

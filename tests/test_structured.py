@@ -39,21 +39,22 @@ def test_the_saved_model_is_as_much_smaller_as_was_removed(finished: Outcome, tm
     result = finished.result
     dense = do(tmp_path, *WIDE, "sparsity=0", "trainer.max_steps=1").result
     name = "model/model.safetensors"
-    saved = dense["files"][name] - result["files"][name]
-    assert (result["small"], dense["small"]) == ("compact", None)
-    gone = result["sparsity"]["zeros_in_file"]
-    assert gone == result["sparsity"]["zeros_by_mask"] == sum(layer["zeros"] for layer in result["layers"])
+    saved = dense.files[name] - result.files[name]
+    assert (result.small, dense.small) == ("compact", None)
+    gone = result.sparsity.zeros_in_file
+    assert gone == result.sparsity.zeros_by_mask == sum(layer.zeros for layer in result.layers)
     assert 4 * gone * 0.85 < saved < 4 * gone * 1.1, (
         "bytes; what is left is filled up to whole vectors, and biases go too"
     )
     left = sum(weight.numel() for weight in prunable_weights(load_compact(finished.folder / "model")).values())
-    assert left == result["arithmetic"]["left"] < result["arithmetic"]["dense"] == dense["sparsity"]["prunable"]
+    assert result.arithmetic is not None
+    assert left == result.arithmetic.left < result.arithmetic.dense == dense.sparsity.prunable
     assert "load_compact(folder)" in (finished.folder / "model" / "README.md").read_text()
 
 
 def test_it_is_evaluated_and_predicts_as_at_the_end_of_the_run(finished: Outcome) -> None:
     config, model = config_of(finished.folder.parent, *UNITS), finished.folder / "model"
-    assert evaluate(config, model, Console(quiet=True)).metrics == pytest.approx(finished.result["metrics"], abs=1e-5)
+    assert evaluate(config, model, Console(quiet=True)).metrics == pytest.approx(finished.result.metrics, abs=1e-5)
     rows = [json.loads(line) for line in (finished.folder / "predictions.jsonl").read_text().splitlines()]
     said = [each for part in predict(config, model, rows) for each in part]
     for one, other in zip(said, (row["prediction"] for row in rows), strict=True):
@@ -71,8 +72,8 @@ def test_it_is_exported_and_measured(finished: Outcome, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the model is compact already"):
         export(source, Wanted(format="compact"), tmp_path / "compact", lambda _: None)
     measured = _sparsity(source.model(), class_of(source.folder))
-    whole = finished.result["sparsity"]
-    assert measured == pytest.approx(whole["zeros_in_file"] / whole["prunable"], abs=0.02)
+    whole = finished.result.sparsity
+    assert measured == pytest.approx(whole.zeros_in_file / whole.prunable, abs=0.02)
 
 
 def test_it_teaches_and_is_not_trained_on(finished: Outcome, tmp_path: Path) -> None:
@@ -80,15 +81,16 @@ def test_it_teaches_and_is_not_trained_on(finished: Outcome, tmp_path: Path) -> 
     taught = do(
         tmp_path, *WIDE, f"regularization.first_teacher={model}", "regularization.hidden=1", "trainer.max_steps=20"
     )
-    assert taught.result["teacher_metric"] == pytest.approx(finished.result["metric"], abs=1e-5)
+    assert taught.result.teacher_metric == pytest.approx(finished.result.metric, abs=1e-5)
     with pytest.raises(UserError, match="is a compact model, from which whole units are gone"):
         do(tmp_path, f"model.name={model}", "model.random=null", "trainer.max_steps=20")
 
 
 def test_weights_inside_of_units_go_too(tmp_path: Path) -> None:
     result = do(tmp_path, *UNITS, "pattern.inside=0.3", "trainer.max_steps=40").result
-    assert result["sparsity"]["zeros_in_file"] == round(0.6 * result["sparsity"]["prunable"])
-    assert result["arithmetic"]["left"] < result["arithmetic"]["dense"]
+    assert result.sparsity.zeros_in_file == round(0.6 * result.sparsity.prunable)
+    assert result.arithmetic is not None
+    assert result.arithmetic.left < result.arithmetic.dense
 
 
 def test_what_computes_something_else_when_it_is_read_back_is_not_kept(
@@ -100,10 +102,10 @@ def test_what_computes_something_else_when_it_is_read_back_is_not_kept(
 
     monkeypatch.setattr(finish, "compact", wrong)
     run = do(tmp_path, *UNITS, "trainer.max_steps=20")
-    assert run.result["small"] is None
+    assert run.result.small is None
     assert not is_compact(run.folder / "model")
     metrics = evaluate(config_of(tmp_path, *UNITS), run.folder / "model", Console(quiet=True)).metrics
-    assert metrics == pytest.approx(run.result["metrics"], abs=1e-5)
+    assert metrics == pytest.approx(run.result.metrics, abs=1e-5)
 
 
 def test_a_decoder_without_some_of_its_layers_is_a_plain_one(tmp_path: Path) -> None:
@@ -116,13 +118,13 @@ def test_a_decoder_without_some_of_its_layers_is_a_plain_one(tmp_path: Path) -> 
         "task.max_new_tokens=4",
     ]
     run = do(tmp_path, *asked, "trainer.max_steps=20", "trainer.eval_steps=20")
-    assert run.result["small"] == "plain"
+    assert run.result.small == "plain"
     whole = do(tmp_path, *asked, "sparsity=0", "trainer.max_steps=1").result
     model = AutoModelForCausalLM.from_pretrained(run.folder / "model")
     assert (
         model.config.num_hidden_layers * 2
-        == AutoConfig.from_pretrained(tmp_path / whole["name"] / "model").num_hidden_layers
+        == AutoConfig.from_pretrained(tmp_path / whole.name / "model").num_hidden_layers
     )
     metrics = evaluate(config_of(tmp_path, *asked), run.folder / "model", Console(quiet=True)).metrics
-    assert metrics == pytest.approx(run.result["metrics"], abs=1e-5)
+    assert metrics == pytest.approx(run.result.metrics, abs=1e-5)
     assert "AutoModelForCausalLM.from_pretrained(folder)" in (run.folder / "model" / "README.md").read_text()

@@ -48,7 +48,7 @@ def assert_same_end(one: Outcome, other: Outcome) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert history_of(one) == history_of(other)
     for key in ("metric", "metrics", "best_at_target", "sparsity", "layers"):
-        assert one.result[key] == other.result[key]
+        assert getattr(one.result, key) == getattr(other.result, key)
 
 
 class Killed(BaseException):

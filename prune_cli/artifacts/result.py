@@ -1,132 +1,257 @@
-"""The content of result.json."""
+"""What a run came to: the content of result.json."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
 
-from safetensors import safe_open
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from prune_cli.pruning.matrices import Matrix
-    from prune_cli.pruning.pruner import Pruner
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 FORMAT = 1
 """Version of the layout of result.json."""
-
 
 COMPUTATION = 2
 """Version of what a run computes, raised by each change after which the same configuration ends with other bits on the same
 machine. 2 since the evaluations of few steps, new regressions, soft movement, oBERT and distances of states of 2026-11-29."""
 
+_LARGEST = 2**63
+"""Numbers stay below it: those who count cannot hold more."""
 
-def count_zeros(folder: Path, matrices: Sequence[Matrix]) -> dict[str, int]:
-    """Count the zeros of some matrices of a saved model.
+Number = Annotated[float, Field(allow_inf_nan=False, gt=-_LARGEST, lt=_LARGEST)]
+Whole = Annotated[int, Field(gt=-_LARGEST, lt=_LARGEST)]
 
-    Args:
-        folder: Holds *.safetensors.
-        matrices: What to count.
 
-    Returns:
-        Zeros by the matrices' names; one that is not in the files is missing.
+def _with(*keys: str) -> AfterValidator:
+    """A table with these keys, others or not."""
+
+    def check(table: Mapping[str, Any]) -> Mapping[str, Any]:
+        if missing := {*keys} - table.keys():
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        return table
+
+    return AfterValidator(check)
+
+
+Choices = Annotated[dict[str, str], _with("task", "model", "criterion", "regularization")]
+Sample = Annotated[dict[str, Any], _with("expected", "predicted", "right")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What a file of the run has to be.
+
+    Attributes:
+        bytes: Its size.
+        sha256: Of its content.
     """
-    zeros: dict[str, int] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            there = set(file.keys())
-            for name, parts in itertools.groupby(matrices, lambda matrix: matrix.parameter_name):
-                if name in there:
-                    tensor = file.get_tensor(name)
-                    zeros |= {part.name: int((part.stored(tensor) == 0).sum()) for part in parts}
-    return zeros
+
+    bytes: Whole
+    sha256: str
 
 
-def zeros_of(model: nn.Module, matrices: Sequence[Matrix]) -> dict[str, int]:
-    """Count the zeros of some matrices in a model that was loaded again.
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best evaluation of a model as sparse as the final one, over the same records.
 
-    Args:
-        model: The model.
-        matrices: What to count.
+    Attributes:
+        metric: The primary one.
+        step: After which it was.
+        records: That were evaluated.
+        metrics: All, by name.
     """
-    loaded = ((matrix, model.get_parameter(matrix.parameter_name)) for matrix in matrices)
-    return {matrix.name: int((matrix.stored(tensor) == 0).sum()) for matrix, tensor in loaded}
+
+    metric: Number
+    step: Whole
+    records: Whole
+    metrics: Mapping[str, Number | None]
 
 
-def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[dict[str, Any]]:
-    """One entry a prunable matrix: name, shape, zeros, weights, sparsity.
+@dataclass(frozen=True, kw_only=True)
+class Sparsity:
+    """The sparsity that was asked for, and what there is.
 
-    Args:
-        pruner: Names the matrices.
-        zeros: What `count_zeros` found.
+    Attributes:
+        target: Fraction of the prunable weights, in [0, 1].
+        measured: The same, counted in the saved file.
+        zeros_by_mask: Weights that the mask removes.
+        zeros_in_file: Zeros among the prunable weights that were saved.
+        prunable: Weights that may be pruned.
+        parameters: Of the whole model.
+        of_model: Zeros as a fraction of these.
     """
-    return [
-        {
-            "name": matrix.name,
-            "shape": list(matrix.stored(matrix.parameter).shape),
-            "zeros": zeros[matrix.name],
-            "weights": matrix.size,
-            "sparsity": zeros[matrix.name] / matrix.size,
-        }
-        for matrix in pruner.matrices
-    ]
+
+    target: Number
+    measured: Number
+    zeros_by_mask: Whole
+    zeros_in_file: Whole
+    prunable: Annotated[Whole, Field(gt=0)]
+    parameters: Whole
+    of_model: Number
 
 
-def sparsity(pruner: Pruner, zeros: Mapping[str, int], parameters: int) -> dict[str, Any]:
-    """The sparsity asked for and the one counted in the saved file.
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A prunable matrix.
 
-    Args:
-        pruner: Knows how many weights the mask removed.
-        zeros: What `count_zeros` found.
-        parameters: Parameters of the whole model.
+    Attributes:
+        name: In the model.
+        shape: As it is stored.
+        zeros: In the saved file.
+        weights: In all.
+        sparsity: The one divided by the other.
     """
-    counted = sum(zeros.values())
-    return {
-        "target": pruner.target,
-        "measured": counted / pruner.prunable,
-        "zeros_by_mask": pruner.removed,
-        "zeros_in_file": counted,
-        "prunable": pruner.prunable,
-        "parameters": parameters,
-        "of_model": counted / parameters,
-    }
+
+    name: str
+    shape: list[Whole]
+    zeros: Whole
+    weights: Whole
+    sparsity: Number
 
 
-def evaluations(history: Sequence[Mapping[str, Any]], primary_metric: str) -> list[Mapping[str, Any]]:
-    """The records of a history that are evaluations."""
-    return [record for record in history if f"eval_{primary_metric}" in record]
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """Multiplications for a token in the Transformer blocks.
 
-
-def metrics_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of an evaluation, without prefix."""
-    return {name.removeprefix("eval_"): value for name, value in evaluation.items() if name.startswith("eval_")}
-
-
-def best_at_target(history: Sequence[Mapping[str, Any]], primary_metric: str, target: float) -> dict[str, Any] | None:
-    """The best evaluation of a model that was as sparse as the final one, to the weight, over the same records.
-
-    Args:
-        history: All records of the run.
-        primary_metric: Decides; higher is better, the earliest among equals.
-        target: Fraction removed at the end, as the records give it.
+    Attributes:
+        dense: Of the whole model.
+        left: Once what is empty is cut out.
+        share: The one divided by the other.
     """
-    key = f"eval_{primary_metric}"
-    known = evaluations(history, primary_metric)
-    count = known[-1]["evaluation_records"] if known else None
-    there = [
-        record for record in known if record["target_sparsity"] == target and record["evaluation_records"] == count
-    ]
-    if not there:
-        return None
-    best = max(there, key=lambda record: record[key])
-    return {"metric": best[key], "step": best["step"], "records": count, "metrics": metrics_of(best)}
+
+    dense: Whole
+    left: Whole
+    share: Number
 
 
-def seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Seconds that the run took: in all, in evaluations, and the rest, which is training."""
-    total = history[-1]["seconds"]
-    evaluate = sum(record.get("evaluation_seconds", 0.0) for record in history)
-    return {"total": total, "train": total - evaluate, "evaluate": evaluate}
+@dataclass(frozen=True, kw_only=True)
+class Seconds:
+    """Seconds that a run took, over all its parts where it was resumed.
+
+    Attributes:
+        total: In all.
+        train: Without evaluations.
+        evaluate: In evaluations.
+    """
+
+    total: Number
+    train: Number
+    evaluate: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        name: Of the run folder.
+        id: Identity of the run: what it computes, in 16 hexadecimal digits.
+        choices: Option of each group.
+        config: The resolved configuration, without secrets.
+        records: Hash of the records, wherever they lie.
+        weights: Of the model that it began with.
+        teacher: Of the first teacher; None without one.
+        extra: Of the extra records; None without any.
+        auto_class: Class of transformers that loads the model.
+        primary_metric: Name of the metric that decides; higher is better.
+        metric: Its value at the end.
+        metrics: All metrics at the end; None where one is no number.
+        signatures: How libraries computed metrics, by metric.
+        best_at_target: None where no evaluation was of the final sparsity.
+        only_prediction: What the model says of every record; None where it tells them apart.
+        taught_steps: Steps in which there was a teacher; None where none is wanted.
+        teacher_metric: Primary metric of the first teacher.
+        teacher_records: Records that it was evaluated on.
+        layers: Of each prunable matrix.
+        arithmetic: None where the architecture has no rules.
+        steps: Optimizer steps.
+        kept_step: The step whose weights are saved.
+        epochs: Passes over the training records.
+        precision: Of the training, fp32 or bf16.
+        steps_per_second: Of training.
+        peak_memory_bytes: Of the process that finished it.
+        small: "compact" or "plain" where empty units were cut out of the saved model, which then is of that form.
+        files: Bytes of the files of weights.
+        computation: See `COMPUTATION`.
+        versions: Of Python and the packages that matter.
+        git_commit: Of the code; None where it is in no repository.
+        machine: Where it was finished.
+        finished: When, ISO 8601.
+        samples: Some predictions.
+        promised: What the run's other files have to be; empty in a result that is kept without them.
+        teacher_run: Identity of the run that made the first teacher, in a result that a study keeps.
+        format: See `FORMAT`.
+    """
+
+    name: str
+    id: str
+    choices: Choices
+    config: dict[str, Any]
+    records: str
+    weights: str
+    teacher: str | None
+    extra: str | None
+    seed: Whole
+    auto_class: str
+    primary_metric: str
+    metric: Number
+    metrics: Mapping[str, Number | None]
+    signatures: dict[str, str]
+    best_at_target: Best | None
+    only_prediction: str | None
+    taught_steps: Whole | None
+    teacher_metric: Number | None
+    teacher_records: Whole
+    sparsity: Sparsity
+    layers: Annotated[list[Layer], Field(min_length=1)]
+    arithmetic: Arithmetic | None
+    steps: Whole
+    kept_step: Whole
+    epochs: Number
+    precision: str
+    seconds: Seconds
+    steps_per_second: Number
+    peak_memory_bytes: Whole
+    small: str | None
+    files: dict[str, Whole]
+    computation: Whole
+    versions: dict[str, str]
+    git_commit: str | None
+    machine: dict[str, Any]
+    finished: str
+    samples: list[Sample] = field(default_factory=list[dict[str, Any]])
+    promised: dict[str, Promise] = field(default_factory=dict[str, Promise])
+    teacher_run: str | None = None
+    format: Whole = FORMAT
+
+    @staticmethod
+    def of(values: Any) -> Result:
+        """Check what was read.
+
+        Raises:
+            ValueError: If they are not what a run writes; the message names the fields.
+        """
+        try:
+            return _adapter().validate_json(json.dumps(values), strict=True)  # as JSON a table is taken for a class
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_context=False, include_input=False)
+            missing = [str(each["loc"][0]) for each in wrong if each["type"] == "missing" and len(each["loc"]) == 1]
+            if missing:
+                raise ValueError(f"it lacks {', '.join(missing)}") from error
+            odd = dict.fromkeys(str(each["loc"][0]) for each in wrong if each["loc"])
+            raise ValueError(f"it is not what a run writes: {', '.join(odd)}".rstrip(": ")) from error
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, `format` first."""
+        return {"format": self.format, **asdict(self)}
+
+    def text(self) -> str:
+        """The content of result.json."""
+        return json.dumps(self.plain(), indent=2) + "\n"
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Result]:
+    return TypeAdapter(Result)

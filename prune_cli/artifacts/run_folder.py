@@ -6,18 +6,17 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard, final
+from typing import Any, final
 
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.logging import RichHandler
 
-from prune_cli.artifacts.form import misfit
-from prune_cli.artifacts.result import FORMAT
+from prune_cli.artifacts.result import FORMAT, Promise, Result
 from prune_cli.errors import Held, UserError
-from prune_cli.files import Checksum, checksum, is_held, sync, write_text
+from prune_cli.files import checksum, is_held, sync, write_text
 from prune_cli.plain import from_json, shortened
 from prune_cli.redaction import redact
 
@@ -35,11 +34,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the folder; nothing is made yet.
-
-        Args:
-            path: The folder itself.
-        """
+        """Name the folder; nothing is made yet."""
         self.path = path
         self.config = path / "config.yaml"
         self.history = path / "history.jsonl"
@@ -79,8 +74,8 @@ class RunFolder:
             return str(error)
         return next(iter(self.broken_promises(result)), None)
 
-    def read_result(self) -> dict[str, Any]:
-        """The content of result.json.
+    def read_result(self) -> Result:
+        """What result.json holds.
 
         Raises:
             UserError: If there is none, or it is broken.
@@ -90,21 +85,22 @@ class RunFolder:
                 f"{self.path} has no result.json: the run has not finished; run the same command again to go on"
             )
         try:
-            result = from_json(self.result.read_text(encoding="utf-8"))
+            values = from_json(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
-        if not isinstance(result, dict) or "format" not in result:
+        if not isinstance(values, dict) or "format" not in values:
             raise UserError(f"{self.result} is broken (it is not what a run writes): {_AGAIN}")
-        if result["format"] != FORMAT:
+        if values["format"] != FORMAT:
             raise UserError(
-                f"{self.result} was written by another version of prune (format {shortened(str(result['format']))}): {_AGAIN}"
+                f"{self.result} was written by another version of prune (format {shortened(str(values['format']))}): {_AGAIN}"
             )
-        if odd := misfit(result):
-            raise UserError(f"{self.result} is broken ({odd}): {_AGAIN}")
-        return result
+        try:
+            return Result.of(values)
+        except ValueError as error:
+            raise UserError(f"{self.result} is broken ({error}): {_AGAIN}") from error
 
-    def read_result_of(self, run_id: str) -> dict[str, Any]:
-        """The content of result.json, where it is that of a run.
+    def read_result_of(self, run_id: str) -> Result:
+        """What result.json holds, where it is that of a run.
 
         Args:
             run_id: The run's identity.
@@ -113,38 +109,37 @@ class RunFolder:
             UserError: If it is another run's, as of a folder that was copied or renamed; or see `read_result`.
         """
         result = self.read_result()
-        if (found := result.get("id", run_id)) != run_id:
+        if result.id != run_id:
             raise UserError(
-                f"{self.path} holds the result of another run ({found}, and this one is {run_id}): was it copied or renamed?"
+                f"{self.path} holds the result of another run ({result.id}, and this one is {run_id}): was it copied or renamed?"
                 " Move it away, or give overwrite=true to replace it"
             )
         return result
 
-    def broken_promises(self, result: Mapping[str, Any], *, thorough: bool = False) -> Iterator[str]:
+    def broken_promises(self, result: Result, *, thorough: bool = False) -> Iterator[str]:
         """Say which files are not what result.json promises.
 
         Args:
-            result: Its content.
             thorough: Compare checksums too, and not sizes alone.
         """
-        promised = result.get("promised")
-        if not _promises(promised) or self.history.name not in promised:
+        if self.history.name not in result.promised:
             yield f"{self.result} does not promise what a run leaves, it is broken or of an earlier version of prune: {_AGAIN}"
             return
-        for name, expected in promised.items():
+        for name, expected in result.promised.items():
             path = self.path / name
             if not path.is_file():
                 yield f"{path} is gone, which {self.result.name} promises: {_AGAIN}"
-            elif (found := path.stat().st_size) != expected["bytes"]:
-                yield f"{path} has {found:,} bytes, and {self.result.name} promises {expected['bytes']:,}: {_AGAIN}"
-            elif thorough and checksum(path) != expected:
+            elif (found := path.stat().st_size) != expected.bytes:
+                yield f"{path} has {found:,} bytes, and {self.result.name} promises {expected.bytes:,}: {_AGAIN}"
+            elif thorough and Promise(**checksum(path)) != expected:
                 yield f"{path} has other content than {self.result.name} promises: {_AGAIN}"
 
-    def promises(self) -> dict[str, Checksum]:
+    def promises(self) -> dict[str, Promise]:
         """What result.json promises: the model with its tokenizer, the history, the predictions."""
         files = [path for path in sorted(self.model.iterdir()) if path != self.card]  # which people edit
         return {
-            path.relative_to(self.path).as_posix(): checksum(path) for path in (*files, self.history, self.predictions)
+            path.relative_to(self.path).as_posix(): Promise(**checksum(path))
+            for path in (*files, self.history, self.predictions)
         }
 
     @contextlib.contextmanager
@@ -207,11 +202,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def logged(self, console: Console) -> Iterator[None]:
-        """Write what the package logs into run.log and onto the screen; tracebacks into run.log alone.
-
-        Args:
-            console: The screen.
-        """
+        """Write what the package logs into run.log and onto the screen; tracebacks into run.log alone."""
         in_file = _Log(self.log, encoding="utf-8")
         in_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
         on_screen = _screen_handler(console)
@@ -247,9 +238,9 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self.note(problems=redact([*problems]))
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Write result.json: the run has finished."""
-        write_text(self.result, json.dumps(result, indent=2) + "\n")
+        write_text(self.result, result.text())
 
     def remove(self) -> None:
         """Remove the whole folder; a log that is open goes with it."""
@@ -285,11 +276,3 @@ def _screen_handler(console: Console) -> logging.Handler:
     handler = logging.StreamHandler(console.file)
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%X"))
     return handler
-
-
-def _promises(value: object) -> TypeGuard[Mapping[str, Checksum]]:
-    """Whether a part of a file has the form of promises."""
-    wanted = Checksum.__required_keys__
-    return isinstance(value, dict) and all(
-        isinstance(part, dict) and part.keys() == wanted and isinstance(part["bytes"], int) for part in value.values()
-    )

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from prune_cli.artifacts.history import History
 from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.artifacts.state import State, standing
 from prune_cli.errors import UserError
 
-State = Literal["done", "running", "interrupted", "failed", "waiting", "not begun"]
+JobState = State | Literal["waiting", "not begun"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +21,7 @@ class RunStatus:
     Attributes:
         name: Of the run folder.
         folder: The run folder, which need not exist yet; empty where no run can come of a job.
-        state: Interrupted where no process is at it and nothing went wrong; waiting or not begun where it is a job of a
-            multirun that still runs, or does not.
+        state: Waiting or not begun where it is a job of a multirun that still runs, or does not.
         step: Optimizer steps so far, as logged.
         steps: Optimizer steps in all; None where that is not known yet.
         primary_metric: Name of the metric that decides.
@@ -30,12 +30,12 @@ class RunStatus:
         sparsity: Fraction of the prunable weights that is removed now.
         steps_per_second: Over the whole run so far, evaluations included.
         seconds_left: At that speed; None where the run is not running.
-        problems: Why it failed.
+        problems: Why it failed, or what is broken.
     """
 
     name: str
     folder: str
-    state: State
+    state: JobState
     step: int = 0
     steps: int | None = None
     primary_metric: str | None = None
@@ -50,30 +50,22 @@ class RunStatus:
 def run_status(path: Path) -> RunStatus | None:
     """Look at a run folder.
 
-    Args:
-        path: A folder.
-
     Returns:
         How far its run is; None where it is no run folder.
     """
     folder = RunFolder(path)
     if not folder.config.is_file():
         return None
-    busy, noted = folder.busy(), folder.noted()
-    finished = not busy and folder.unfinished_reason() is None
-    state: State = (
-        "running" if busy else "done" if finished else "failed" if noted.get("problems") is not None else "interrupted"
-    )
+    now, noted = standing(folder), folder.noted()
     steps, primary = noted.get("steps"), noted.get("primary_metric")
-    problems = () if state != "failed" else tuple(noted["problems"])
     return RunStatus(
         name=path.name,
         folder=str(path),
-        state=state,
+        state=now.state,
         steps=steps,
         primary_metric=primary,
-        problems=problems,
-        **_progress(folder, steps if state == "running" else None, f"eval_{primary}"),
+        problems=now.problems if now.state in ("failed", "broken") else (),
+        **_progress(folder, steps if now.state == "running" else None, f"eval_{primary}"),
     )
 
 

@@ -36,10 +36,7 @@ class Candidate:
         """Remember.
 
         Args:
-            source: The saved model.
-            folder: For its files.
             compacted: Cut out what is empty.
-            example: Inputs with padding.
         """
         self.source = source
         self.compacted = compacted
@@ -119,9 +116,6 @@ class Runtime(ABC):
     @abstractmethod
     def prepare(self, candidate: Candidate) -> tuple[Run, int]:
         """Load a model.
-
-        Args:
-            candidate: The model.
 
         Returns:
             What runs it, and bytes of its weights on disk.

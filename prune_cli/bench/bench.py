@@ -160,7 +160,6 @@ def verdict(ways: Sequence[Way], front: Sequence[bool]) -> list[str]:
     """What follows, in words.
 
     Args:
-        ways: Measured.
         front: Of each way whether no other is faster at one record and at least as good, or better and at least as fast.
     """
     best = [way for way, there in zip(ways, front, strict=True) if there]

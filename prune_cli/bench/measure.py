@@ -67,9 +67,7 @@ def loads(source: Source, places: Sequence[tuple[int, float]], most: int) -> lis
     """Batches of real records around some places in the order of their lengths.
 
     Args:
-        source: Gives the records.
         places: Size of each batch, and its place: 0 for the shortest records to 1 for the longest.
-        most: Records to choose from.
     """
     singles = sorted(source.inputs(most, 1), key=lambda inputs: inputs["input_ids"].shape[1])
     found: list[Load] = []
@@ -95,11 +93,8 @@ def in_turns(
     """Time every way on one batch, each round in another order; a call that is timed follows one that is not.
 
     Args:
-        ways: What to time, by name.
         load: The batch.
-        seconds: Rounds are begun for so long.
         least: Rounds at least, > 1.
-        most: Rounds at most.
         seed: Of the orders.
     """
     order = random.Random(seed)
@@ -134,11 +129,6 @@ class _Module(nn.Module):
 
 def metric_of(run: Run, source: Source, batch_size: int = 32) -> float | None:
     """The primary metric of a model in a runtime, on all records that it is of.
-
-    Args:
-        run: The model.
-        source: Task and records.
-        batch_size: Inputs at once.
 
     Returns:
         The metric; None for a task whose models write texts, which runtimes are timed on alone.

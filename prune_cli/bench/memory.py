@@ -23,7 +23,6 @@ def peak_memory(runtime: Runtime, candidate: Candidate, inputs: Arrays) -> int:
     """Bytes that a process grows by, at most, while it loads a model and runs a batch; memory of a GPU is not among them.
 
     Args:
-        runtime: What runs it.
         candidate: The model; files that the runtime reads are there already, so that writing them is not in it.
         inputs: The batch.
 

@@ -22,7 +22,6 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
 
     Args:
         result: What `bench` gave.
-        path: The file.
     """
     from matplotlib.figure import Figure
 
@@ -74,9 +73,6 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
 
 def named(ways: Sequence[Mapping[str, Any]]) -> dict[tuple[float, float], list[str]]:
     """The names in the picture: of the fastest way in each runtime, where it is, or where one is whose name it would cover.
-
-    Args:
-        ways: Measured.
 
     Returns:
         Runtimes by milliseconds and metric.

@@ -21,8 +21,6 @@ def track(result: Mapping[str, Any], config: RunConfig, folder: Path, picture: P
     Args:
         result: What `bench` gave.
         config: Names the trackers, and how the run is called there.
-        folder: Where trackers may write.
-        picture: Of the bench.
     """
     tracking = config.tracking
     runs = list(dict.fromkeys(way["run"] for way in result["ways"]))
@@ -51,7 +49,6 @@ def bench_summary(result: Mapping[str, Any], picture: Path) -> RunSummary:
 
     Args:
         result: What `bench` gave.
-        picture: Of it.
     """
     ways = result["ways"]
     first = ways[0]["times"]

@@ -5,7 +5,6 @@ What is heavy is imported inside the commands, so that `prune --help` and `prune
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -225,7 +224,7 @@ def show_(
     if command:
         typer.echo(repeating(run.expanduser(), config_dir))
     elif json_:
-        typer.echo(json.dumps(result_of(run.expanduser()), indent=2))
+        typer.echo(result_of(run.expanduser()).text(), nl=False)
     else:
         printer().print(run_shown(run.expanduser(), config_dir, verify=verify, whole=whole))
 

@@ -71,7 +71,6 @@ def show_bench(
         chosen: Runtimes; all that can be used here without.
         output: Folder for bench.json and bench.png; without, `bench` in that of the run, or in the working folder for several.
         config_dir: A user's own folder of groups.
-        console: Where.
         quick: Fewer runtimes, batches and rounds.
     """
     import transformers

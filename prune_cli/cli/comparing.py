@@ -59,9 +59,7 @@ def show_comparison(
     Args:
         paths: See `found`.
         form: Of what is printed.
-        console: Where to.
         where: See `compare`; so are `by`, `sort` and `best`.
-        by: Keys that tell groups apart.
         sort: Columns to order by.
         chosen: Columns to show instead of the usual ones.
         best: Keep the best groups only.

@@ -21,10 +21,6 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
     """What an override can go on with.
 
     Bash breaks words at `=`: a value comes alone, after the key and the sign. Other shells give the whole.
-
-    Args:
-        ctx: The command as far as it goes.
-        incomplete: The word that is being typed.
     """
     config_folders = folders(ctx.params.get("config_dir"))
     args: Sequence[str] = ["", *(ctx.params.get("overrides") or ())]

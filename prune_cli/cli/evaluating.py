@@ -29,7 +29,6 @@ def show_evaluation(
     """Evaluate, and print all metrics and how many records they are of.
 
     Args:
-        folder: A run folder, or a folder with a model.
         given: Overrides, and a file of records among them where not those of the run are meant.
         config_dir: A user's own folder of groups.
         as_json: Print JSON, for programs.

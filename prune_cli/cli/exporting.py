@@ -27,7 +27,6 @@ def source_of(run: Path, overrides: Sequence[str], config_dir: str | None = None
     """The model of a run folder, or a model alone.
 
     Args:
-        run: Either.
         overrides: Task and data, where they are to be others than the run's.
         config_dir: A user's own folder of groups.
 
@@ -52,11 +51,9 @@ def show_export(
 
     Args:
         run: A run folder, or a model's.
-        wanted: What.
         output: The folder; one beside the run's model without.
         overrides: Task and data, where they are to be others than the run's.
         config_dir: A user's own folder of groups.
-        console: Where.
     """
     import transformers
 
@@ -101,12 +98,8 @@ def push(run: Path, repository: str, output: Path | None, console: Console, *, p
     """Send a run to the hub, or write the folder that would be sent.
 
     Args:
-        run: A run folder.
-        repository: Name on the hub.
         output: Folder for a dry run; `hub` in the run folder without.
-        console: Where to say so.
         private: Whether a new repository is private.
-        dry_run: Send nothing.
     """
     checked_name(repository)
     source = RunFolder(run)
@@ -136,9 +129,4 @@ def _same_run(source: RunFolder, folder: Path) -> bool:
         made = from_json((folder / source.result.name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return (
-        isinstance(made, dict)
-        and "id" in made
-        and "promised" not in made
-        and made["id"] == source.read_result().get("id")
-    )
+    return isinstance(made, dict) and "id" in made and "promised" not in made and made["id"] == source.read_result().id

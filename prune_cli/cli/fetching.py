@@ -18,7 +18,6 @@ def fetch_shown(name: str | None, config_dir: str | None) -> None:
     """Bring a model, with a bar.
 
     Args:
-        name: Of an option of the group model.
         config_dir: A user's own folder of groups.
 
     Raises:

@@ -20,7 +20,6 @@ def inspection(
         overrides: As given; with `info`, the topic may be among them.
         cfg: Which part of the configuration to print.
         resolve: Whether to resolve interpolations.
-        package: The key to print.
         info: Whether to print how the configuration is composed.
         multirun: Whether a multirun was asked for, which does not go with these.
 

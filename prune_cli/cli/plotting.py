@@ -17,10 +17,6 @@ def plot(paths: Sequence[Path], kind: str, output: Path, *, where: Sequence[str]
 
     Args:
         paths: See `found`.
-        kind: Of picture.
-        output: The file.
-        where: Only runs with these values.
-        by: Keys that tell groups apart.
 
     Raises:
         UserError: If an option cannot work, or there is nothing to draw.

@@ -27,8 +27,6 @@ def given_rows(task: Task, texts: Sequence[str], file: Path | None, context: str
     """The records to predict: one from the command line, or those of a file or of standard input.
 
     Args:
-        task: Names the columns that a prediction needs.
-        texts: One a column.
         file: See `placed_rows`; standard input is read where there is neither file nor text.
         context: The column `context` of every record that has none.
 
@@ -61,7 +59,6 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
 
     Args:
         config: Names task and batch size.
-        model: A folder with model and tokenizer.
         rows: What `given_rows` gave.
     """
     with importing():
@@ -86,7 +83,6 @@ def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Pa
     """Print predictions, or write them to a file.
 
     Args:
-        made: One a record.
         json_lines: A JSON object a line, for programs; else for people.
         output: File for JSON lines.
 

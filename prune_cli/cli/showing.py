@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from prune_cli.artifacts.result import Result
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.report.names import metric_label
 from prune_cli.report.tables import layer_table, samples_table, summary_table
 
 
-def result_of(path: Path) -> dict[str, Any]:
+def result_of(path: Path) -> Result:
     """The result of a finished run.
-
-    Args:
-        path: The run folder.
 
     Raises:
         UserError: If it is no run folder, or its run has not finished.
@@ -48,10 +45,8 @@ def run_shown(
     """Result, layers and command of a finished run, and whether its files are those that it wrote.
 
     Args:
-        path: The run folder.
         config_dir: The folder of the user's own groups that the run was started with.
         verify: Read the files and compare their checksums, and not sizes alone.
-        whole: Also print the whole configuration.
 
     Raises:
         UserError: If it is no run folder, its run has not finished, or a file that was to be verified is another.
@@ -65,12 +60,12 @@ def run_shown(
         raise UserError(*broken)
     verdict = [Text(problem, style="bold red") for problem in broken]
     if verify:
-        verdict = [Text(f"{len(result['promised'])} files have the checksums that result.json promises", style="green")]
-    samples = [samples_table(result["samples"])] if result.get("samples") else []
+        verdict = [Text(f"{len(result.promised)} files have the checksums that result.json promises", style="green")]
+    samples = [samples_table(result.samples)] if result.samples else []
     (command,) = commands([only(found([path]), path).config], config_dir, lenient=True)
     config = [Text(folder.config.read_text(encoding="utf-8", errors="replace"))] if whole else []
     repeated = Text.assemble(("what differs from the defaults  ", "dim"), command)
-    return Group(summary_table(result, path), *samples, layer_table(result["layers"]), repeated, *config, *verdict)
+    return Group(summary_table(result, path), *samples, layer_table(result.layers), repeated, *config, *verdict)
 
 
 def repeating(path: Path, config_dir: str | None = None) -> str:
@@ -91,12 +86,7 @@ def repeating(path: Path, config_dir: str | None = None) -> str:
 
 
 def metrics_table(metrics: Mapping[str, float], primary_metric: str) -> Table:
-    """The metrics of an evaluation, the primary one first.
-
-    Args:
-        metrics: By name.
-        primary_metric: Name of the one that runs are compared by.
-    """
+    """The metrics of an evaluation, the primary one first."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     for name in sorted(metrics, key=lambda name: (name != primary_metric, name)):
         style = "bold" if name == primary_metric else ""

@@ -18,9 +18,6 @@ _STYLES = {"sent": "green", "sent before": "yellow", "failed": "bold red"}
 def sync_shown(paths: Sequence[Path]) -> int:
     """Send offline runs, a line each.
 
-    Args:
-        paths: Run folders, or folders of runs.
-
     Returns:
         The exit code: 2 where a run could not be sent.
 

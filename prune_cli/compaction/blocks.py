@@ -7,33 +7,25 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import nn
 
 from prune_cli.compaction.families import FAMILIES
+from prune_cli.pruning.scope import transformer_blocks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 def silent_blocks(model: PreTrainedModel) -> list[str]:
-    """The names of blocks whose attention and feed-forward put out zeros, whatever they read; one block always stays.
-
-    Args:
-        model: Of an architecture that there are rules for.
-    """
+    """The names of blocks whose attention and feed-forward put out zeros, whatever they read; one block always stays."""
     family = FAMILIES[model.config.model_type]
     if not family.adds or getattr(model.config, "scale_attn_by_inverse_layer_idx", False):  # by the block's number
         return []
-    names = list(family.found(model))
+    names = list(transformer_blocks(model))
     ends = [names.output for names in family.attention] + [names.down for names in family.feed_forward]
     silent = [name for name in names if all(_zero(model.get_submodule(f"{name}.{end}")) for end in ends)]
     return silent if len(silent) < len(names) else silent[1:]
 
 
 def without_blocks(model: PreTrainedModel, names: list[str]) -> None:
-    """Take blocks out of a model, in place; its configuration then says that it has fewer.
-
-    Args:
-        model: Any whose blocks stand in one list.
-        names: Of the blocks.
-    """
+    """Take blocks out of a model, in place; its configuration then says that it has fewer."""
     if not names:
         return
     stack = names[0].rpartition(".")[0]

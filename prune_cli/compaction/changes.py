@@ -22,6 +22,7 @@ from prune_cli.compaction.rules import (
     kept_rows,
     partition,
 )
+from prune_cli.pruning.scope import transformer_blocks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -62,7 +63,7 @@ def changes(model: PreTrainedModel) -> Iterator[Change]:
         model: In float32, of an architecture that is `known`; what its masks removed is zero.
     """
     family = FAMILIES[model.config.model_type]
-    for name in family.found(model):
+    for name in transformer_blocks(model):
         block = model.get_submodule(name)
         there = dict(block.named_modules())
         for attention in family.attention:

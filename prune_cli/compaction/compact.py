@@ -114,11 +114,7 @@ def answers(model: PreTrainedModel) -> Tensor:
 
 
 def compact_class(cls: type[PreTrainedModel]) -> type[PreTrainedModel]:
-    """The class of transformers whose models are compact from the start, as their configuration tells.
-
-    Args:
-        cls: The class of the model that was compacted.
-    """
+    """The class of transformers whose models are compact from the start, as their configuration tells."""
 
     def __init__(self: PreTrainedModel, config: Any, *inputs: Any, **options: Any) -> None:
         cls.__init__(self, config, *inputs, **options)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,25 +66,18 @@ class Family:
     """The blocks of an architecture; a name that a block lacks is passed over.
 
     Attributes:
-        blocks: Regular expression for the whole name of a block.
         attention: Its attentions.
         feed_forward: Its feed-forwards.
         adds: Whether a block only adds to what it reads what these put out, each behind a norm of its own, so that one that
             puts out zeros can be left out; and all blocks stand in one list.
     """
 
-    blocks: re.Pattern[str]
     attention: tuple[AttentionNames, ...]
     feed_forward: tuple[FeedForwardNames, ...] = field(default=())
     adds: bool = False
 
-    def found(self, model: PreTrainedModel) -> Iterator[str]:
-        """The names of a model's blocks."""
-        return (name for name, _ in model.named_modules() if self.blocks.fullmatch(name))
-
 
 _BERT = Family(
-    blocks=re.compile(r"(.*\.)?encoder\.layer\.\d+"),
     attention=(
         AttentionNames(
             module="attention.self",
@@ -102,7 +94,6 @@ _BERT = Family(
     ),
 )
 _LLAMA = Family(
-    blocks=re.compile(r"(.*\.)?layers\.\d+"),
     attention=(
         AttentionNames(
             module="self_attn",
@@ -152,7 +143,6 @@ FAMILIES: Mapping[str, Family] = {
     "roberta": _BERT,
     "electra": _BERT,
     "distilbert": Family(
-        blocks=re.compile(r"(.*\.)?transformer\.layer\.\d+"),
         attention=(
             AttentionNames(
                 module="attention",
@@ -167,7 +157,6 @@ FAMILIES: Mapping[str, Family] = {
         feed_forward=(FeedForwardNames(up="ffn.lin1", down="ffn.lin2", activation="ffn.activation"),),
     ),
     "deberta-v2": Family(
-        blocks=_BERT.blocks,
         attention=(
             AttentionNames(
                 module="attention.self",
@@ -184,7 +173,6 @@ FAMILIES: Mapping[str, Family] = {
         feed_forward=_BERT.feed_forward,
     ),
     "gpt2": Family(
-        blocks=re.compile(r"(.*\.)?h\.\d+"),
         attention=(
             AttentionNames(
                 module="attn",
@@ -204,12 +192,10 @@ FAMILIES: Mapping[str, Family] = {
     "mistral": _LLAMA,
     "qwen2": _LLAMA,
     "bart": Family(
-        blocks=re.compile(r"(.*\.)?(encoder|decoder)\.layers\.\d+"),
         attention=(_bart("self_attn"), _bart("encoder_attn")),
         feed_forward=(FeedForwardNames(up="fc1", down="fc2", activation="activation_fn"),),
     ),
     "t5": Family(
-        blocks=re.compile(r"(.*\.)?(encoder|decoder)\.block\.\d+"),
         attention=(_t5("layer.0.SelfAttention"), _t5("layer.1.EncDecAttention")),
         feed_forward=tuple(
             names

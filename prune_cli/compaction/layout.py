@@ -65,8 +65,6 @@ def put(model: PreTrainedModel, entry: Entry, module: nn.Module | None = None) -
     """Change a model as an entry says.
 
     Args:
-        model: Any with a module of that name.
-        entry: What to change.
         module: The new module, where it is made already.
     """
     if entry["kind"] == "sizes":
@@ -79,10 +77,6 @@ def put(model: PreTrainedModel, entry: Entry, module: nn.Module | None = None) -
 
 def checked(value: Any, where: str) -> Layout:
     """The layout in a config.json that may have been written by anybody.
-
-    Args:
-        value: What stands there.
-        where: The file, for the message.
 
     Raises:
         UserError: If it is no layout of this version, or one of huge sizes.

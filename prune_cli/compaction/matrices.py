@@ -26,9 +26,6 @@ class Affine(NamedTuple):
     def of(cls, layer: nn.Module) -> Affine:
         """That of a Linear, or of GPT-2's Conv1D, whose weight is stored [in, out]; on the CPU, wherever the layer is.
 
-        Args:
-            layer: One of these.
-
         Raises:
             TypeError: If it is another.
         """

@@ -68,9 +68,7 @@ class GroupedAttention(nn.Module):
 
         Args:
             config: The model's, which names the implementation of attention.
-            groups: Of heads.
             inputs: Width of the hidden states.
-            scaling: What scores are multiplied by.
             outputs: Width of the output projection; None where it stands elsewhere in the block.
         """
         super().__init__()
@@ -90,7 +88,6 @@ class GroupedAttention(nn.Module):
         Args:
             hidden_states: [batch, tokens, inputs].
             attention_mask: As the model makes it for its implementation of attention.
-            options: What the model hands on.
 
         Returns:
             The joined heads, or their projection, [batch, tokens, width].
@@ -129,11 +126,7 @@ class Constant(nn.Module):
     """A linear layer whose every weight is zero: its bias, whatever comes in."""
 
     def __init__(self, outputs: int) -> None:
-        """Make it, with a bias to be filled in.
-
-        Args:
-            outputs: Width.
-        """
+        """Make it, with a bias to be filled in."""
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(outputs))
 

@@ -49,7 +49,6 @@ def compact_feed_forward(up: Affine, down: Affine, activation: Activation, gate:
     Args:
         up: [neurons, width].
         down: [width, neurons].
-        activation: Works element by element.
         gate: [neurons, width]; None without one.
     """
     if gate is None:
@@ -77,7 +76,6 @@ def kept_rows(matrix: Affine, kept: Bool[Tensor, " out"] | Int[Tensor, " kept"])
     """Some outputs of a matrix, in their order.
 
     Args:
-        matrix: All of them.
         kept: Which, as a mask or by number.
     """
     return Affine(matrix.weight[kept], matrix.bias[kept], matrix.biased)
@@ -139,7 +137,6 @@ def compact_attention(
         key: The same.
         value: The same.
         output: [outputs, heads * size].
-        heads: How many.
         positions: Further projections, of relative positions, that meet queries and keys dimension by dimension; empty where the
             query's and the key's own are used for that; None where positions do not come this way.
         keep_dead: Keep a head without a value that is alive, as one without dimensions. One head is always kept.
@@ -225,7 +222,6 @@ def partition(sizes: Sequence[Group], heads: int, size: int) -> Partition:
 
     Args:
         sizes: One group of a single head each.
-        heads: How many there were.
         size: Dimensions that each of them had.
 
     >>> partition([Group(1, 4, 4), Group(1, 1, 2), Group(1, 4, 3), Group(1, 1, 1)], heads=4, size=4).groups
@@ -273,7 +269,6 @@ def joined(heads: Sequence[Head], group: Group) -> Joined:
 
     Args:
         heads: Those of the group, one at least.
-        group: Its sizes.
     """
     output = torch.cat([_filled(head.output.T, group.values) for head in heads]).T
     return Joined(

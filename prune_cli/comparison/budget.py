@@ -49,7 +49,6 @@ def next_position(near: Mapping[int, bool], count: int) -> int | None:
 
     Args:
         near: Whether those that are known are near enough to dense, by position.
-        count: Sparsities in the grid.
 
     Returns:
         A position; None where nothing is left to try.

@@ -46,7 +46,6 @@ def columns(comparison: Comparison, chosen: Sequence[str] = (), known: Collectio
     """The columns of a table: the keys that tell groups apart, then what came out.
 
     Args:
-        comparison: Of runs.
         chosen: Instead of what came out: names of its columns, or any of `known`.
         known: Columns of the table of runs; a number's mean is shown.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from prune_cli.artifacts.history import History
+from prune_cli.artifacts.result import Layer
 from prune_cli.comparison.runs import Run
 from prune_cli.errors import UserError
 
@@ -36,13 +37,9 @@ class Curve:
 
 
 def curve(run: Run) -> Curve:
-    """Read the history of a run; an empty curve where there is none that can be read.
-
-    Args:
-        run: Finished or not.
-    """
+    """Read the history of a run; an empty curve where there is none that can be read."""
     noted = run.folder.noted() if run.path.is_dir() else {}
-    metric = f"eval_{run.result.get('primary_metric') or noted.get('primary_metric')}"
+    metric = f"eval_{noted.get('primary_metric') if run.outcome is None else run.outcome.primary_metric}"
     try:
         records = [record for record in History.read(run.folder.history) if metric in record]
         return Curve(
@@ -80,14 +77,8 @@ def told(series: Curve, most: int) -> dict[str, Any]:
     }
 
 
-def heat(series: Curve, layers: Sequence[Mapping[str, Any]], most: int) -> dict[str, Any]:
-    """Sparsity of every layer over time for JSON, a string an evaluation, a character a layer.
-
-    Args:
-        series: Of the run.
-        layers: Of its result.
-        most: Evaluations at most.
-    """
+def heat(series: Curve, layers: Sequence[Layer], most: int) -> dict[str, Any]:
+    """Sparsity of every layer over time for JSON, a string an evaluation, a character a layer."""
     whole = [i for i, row in enumerate(series.layers) if row and len(row) == len(layers)]
     chosen = [whole[i] for i in thinned(len(whole), most)]
     return {

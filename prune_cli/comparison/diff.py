@@ -10,6 +10,7 @@ from typing import Any
 
 from prune_cli.comparison.query import flat
 from prune_cli.comparison.runs import Run
+from prune_cli.config.schema import ELSEWHERE
 from prune_cli.plain import from_json
 from prune_cli.report.names import metric_label, primary_first
 
@@ -18,7 +19,7 @@ UNKNOWN = "(not written down)"
 LAYERS = "zeros of layers"
 """Name of the part that tells matrices one by one."""
 
-_WHERE = ("choices.tracking", "output_dir", "overwrite", "fail_fast", "tracking")
+_WHERE = ("choices.tracking", *ELSEWHERE)
 """Keys that say where a run went."""
 _ENVIRONMENT = ("versions", "computation", "machine", "git_commit", "precision")
 _CONTENTS = ("records", "weights", "teacher")
@@ -50,12 +51,7 @@ class Line:
 
 
 def differences(one: Run, other: Run) -> list[Line]:
-    """Everything that two runs say differently, the configuration first.
-
-    Args:
-        one: A run, finished or not.
-        other: Another one.
-    """
+    """Everything that two runs say differently, the configuration first."""
     lines = _lines("configuration", _configuration(one), _configuration(other), ABSENT)
     if one.state == other.state == "done":
         lines += _lines("content", _picked(one, _CONTENTS), _picked(other, _CONTENTS), UNKNOWN)
@@ -85,27 +81,27 @@ def _configuration(run: Run) -> dict[str, Any]:
 
 
 def _picked(run: Run, names: Sequence[str]) -> dict[str, Any]:
-    return flat({name: run.result[name] for name in names if name in run.result})
+    return flat({name: value for name, value in run.result.plain().items() if name in names})
 
 
 def _result(run: Run) -> dict[str, Any]:
     result = run.result
-    metrics = primary_first(result["metrics"], result["primary_metric"])
+    metrics = primary_first(result.metrics, result.primary_metric)
     return {
         **{metric_label(name): value for name, value in metrics.items()},
-        "zeros": result["sparsity"].get("zeros_in_file"),
-        "prunable weights": result["sparsity"].get("prunable"),
-        "steps": result["steps"],
-        "seconds": result["seconds"].get("total"),
-        "steps a second": result.get("steps_per_second"),
-        "peak memory, bytes": result.get("peak_memory_bytes"),
-        "model file, bytes": sum(result["files"].values()),
+        "zeros": result.sparsity.zeros_in_file,
+        "prunable weights": result.sparsity.prunable,
+        "steps": result.steps,
+        "seconds": result.seconds.total,
+        "steps a second": result.steps_per_second,
+        "peak memory, bytes": result.peak_memory_bytes,
+        "model file, bytes": sum(result.files.values()),
     }
 
 
 def _layers(run: Run) -> dict[str, int]:
     """Zeros of each matrix."""
-    return {layer["name"]: layer["zeros"] for layer in run.result["layers"]}
+    return {layer.name: layer.zeros for layer in run.result.layers}
 
 
 def _predictions(one: Run, other: Run) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from prune_cli.comparison.query import METRICS, TABLE, column_names, condition, known
 from prune_cli.config.options import GROUPS
-from prune_cli.config.schema import USUAL
+from prune_cli.config.schema import CHOICES, ELSEWHERE, USUAL
 from prune_cli.errors import UserError
 from prune_cli.marks import counts
 
@@ -30,7 +30,7 @@ PRUNING = ("criterion", "schedule", "pattern")
 _FIRST = ("task", "model", "sparsity", "criterion", "regularization")
 """Keys by which groups stand in order, before the others."""
 _TEACHER = "regularization.first_teacher"
-_NOT_KEYS = ("seed", "output_dir", "overwrite", "fail_fast", "tracking", "choices")
+_NOT_KEYS = ("seed", CHOICES, *ELSEWHERE)
 _HASH = re.compile(r"-[0-9a-f]{8}$")
 
 
@@ -183,7 +183,6 @@ def matching(database: DuckDBPyConnection, where: Sequence[str], *more: str) -> 
     Args:
         database: With the table `runs`.
         where: See `compare`.
-        more: Conditions in SQL.
 
     Raises:
         UserError: If a key is no column.
@@ -200,9 +199,6 @@ def differing(rows: Sequence[Row]) -> tuple[str, ...]:
 
     What changes no result does not count, nor does the seed; where something lies counts by its content. A key that
     follows from the option its group took, such as the metrics of a task, is said by the option.
-
-    Args:
-        rows: Of finished runs.
     """
     by_content = ("records", "weights")
     keys = [*_FIRST[:3], *PRUNING, "regularization", "data", *by_content]

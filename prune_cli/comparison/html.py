@@ -23,7 +23,6 @@ def page(data: Mapping[str, Any], title: str, footer: str) -> str:
 
     Args:
         data: What page.js draws, for JSON.
-        title: Heading of the page.
         footer: Its last line.
 
     Returns:

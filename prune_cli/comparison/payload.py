@@ -31,8 +31,6 @@ def payload(runs: Sequence[Run], comparison: Comparison, commands: Sequence[str]
     """Gather what is drawn, no more of it than can be seen.
 
     Args:
-        runs: All of them.
-        comparison: Of those that have finished.
         commands: What repeats each run.
     """
     keys = [key for key in comparison.by if key not in ("task", "model")]
@@ -59,8 +57,8 @@ def _run(
     run: Run, keys: Sequence[str], drops: dict[Any, float | None], command: str, layouts: dict[tuple[str, ...], int]
 ) -> dict[str, Any]:
     values, series = row(run), curve(run)
-    layers = run.result.get("layers", [])
-    names = tuple(str(layer["name"]) for layer in layers)
+    layers = [] if run.outcome is None else run.outcome.layers
+    names = tuple(str(layer.name) for layer in layers)
     places = block_and_matrix(names) if names else None
     layout = names if places is None else tuple(" ".join(place) for place in places)
     return {
@@ -79,7 +77,7 @@ def _run(
                 str(name): value is True if name == "right" else one_line(str(value), LONGEST)
                 for name, value in sample.items()
             }
-            for sample in run.result.get("samples", [])[:SAMPLES]
+            for sample in ([] if run.outcome is None else run.outcome.samples[:SAMPLES])
         ],
     }
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.artifacts.result import Result
 from prune_cli.comparison.curves import curve
 from prune_cli.comparison.groups import Comparison, Group, compare
 from prune_cli.comparison.query import connect, row
@@ -58,11 +59,7 @@ def draw(kind: str, runs: Sequence[Run], path: Path, where: Sequence[str] = (), 
     """Draw finished runs into a file.
 
     Args:
-        kind: Of KINDS.
-        runs: Finished ones.
-        path: Ends in one of FORMATS.
         where: See `compare`; so is `by`.
-        by: Keys that tell groups apart.
 
     Raises:
         UserError: If a key is not known, nothing is left, or there is too much for one picture.
@@ -76,17 +73,15 @@ def draw(kind: str, runs: Sequence[Run], path: Path, where: Sequence[str] = (), 
             figure.savefig(temporary, dpi=_DPI, metadata=dated)
 
 
-def frontier(results: Sequence[Mapping[str, Any]], path: Path) -> None:
+def frontier(results: Sequence[Result], path: Path) -> None:
     """Draw metric against sparsity of some results into a file.
 
     Args:
-        results: Contents of result.json, at least one.
+        results: Of finished runs, at least one.
         path: See `draw`.
     """
     runs = [
-        Run(
-            path=Path(result["name"]), name=result["name"], state="done", config=result.get("config", {}), result=result
-        )
+        Run(path=Path(result.name), name=result.name, state="done", config=result.config, outcome=result)
         for result in results
     ]
     draw("frontier", runs, path)
@@ -97,10 +92,6 @@ def frontier_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
 
     Points are means over seeds, error bars their sample standard deviation. The axis of sparsity is logarithmic in what is
     kept, so that 80, 90 and 95% stand apart; lines are a little apart, so that equal ones can be told from each other.
-
-    Args:
-        comparison: Of runs.
-        runs: By path.
     """
     shown = panels(comparison)
     figure, axes = _grid(len(shown))
@@ -115,10 +106,6 @@ def frontier_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
 
 def curves_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
     """Learning curves: the evaluated metric above, the sparsity below; a colour for each group, a line for each seed.
-
-    Args:
-        comparison: Of runs.
-        runs: By path.
 
     Raises:
         UserError: If none of the runs has a history, or there are too many groups.
@@ -161,10 +148,6 @@ def curves_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
 
 def layers_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
     """Sparsity of every matrix at the end, mean over seeds: a map of block by matrix for each group that is pruned.
-
-    Args:
-        comparison: Of runs.
-        runs: By path.
 
     Raises:
         UserError: If nothing was pruned, names tell no blocks, or there are too many groups.
@@ -262,11 +245,11 @@ def _said(group: Group) -> str:
 def _cells(group: Group, runs: Mapping[str, Run]) -> dict[tuple[str, str], float]:
     """Percent removed of each matrix by its block and name, mean over seeds."""
     results = [runs[str(each["path"])].result for each in group.runs]
-    names = [str(layer["name"]) for layer in results[0]["layers"]]
+    names = [layer.name for layer in results[0].layers]
     places = block_and_matrix(names) if names else None
     if places is None:
-        raise UserError(f"the matrices of {results[0]['name']} lie in no blocks: `prune show` tells them one by one")
-    removed = [{layer["name"]: layer["sparsity"] for layer in result["layers"]} for result in results]
+        raise UserError(f"the matrices of {results[0].name} lie in no blocks: `prune show` tells them one by one")
+    removed = [{layer.name: layer.sparsity for layer in result.layers} for result in results]
     return {
         place: 100 * math.fsum(each[name] for each in removed) / len(removed)
         for place, name in zip(places, names, strict=True)

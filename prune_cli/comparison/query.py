@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.artifacts.result import Result
 from prune_cli.comparison.runs import Run
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
@@ -17,6 +18,30 @@ if TYPE_CHECKING:
 TABLE = "runs"
 SHORT = 12  # characters of a hash that are shown
 METRICS = "metrics."
+_CHOICES = ("task", "model", "criterion", "schedule", "pattern", "regularization", "data")
+_OF_RESULTS: Mapping[str, Callable[[Result], Any]] = {
+    "primary_metric": lambda it: it.primary_metric,
+    "metric": lambda it: it.metric,
+    "best": lambda it: None if it.best_at_target is None else it.best_at_target.metric,
+    "only_prediction": lambda it: it.only_prediction,
+    "teacher_metric": lambda it: it.teacher_metric,
+    "removed": lambda it: it.sparsity.measured,
+    "zeros": lambda it: it.sparsity.zeros_in_file,
+    "prunable": lambda it: it.sparsity.prunable,
+    "parameters": lambda it: it.sparsity.parameters,
+    "bytes": lambda it: sum(it.files.values()) if it.files else None,
+    "arithmetic": lambda it: None if it.arithmetic is None else it.arithmetic.share,
+    "steps": lambda it: it.steps,
+    "seconds": lambda it: it.seconds.total,
+    "steps_per_second": lambda it: it.steps_per_second,
+    "peak_memory_bytes": lambda it: it.peak_memory_bytes,
+    "precision": lambda it: it.precision,
+    "processor": lambda it: it.machine.get("processor"),
+    "git_commit": lambda it: it.git_commit,
+    "records": lambda it: it.records.removeprefix("sha256:")[:SHORT] or None,
+    "weights": lambda it: it.weights.removeprefix("sha256:")[:SHORT] or None,
+}
+"""Columns that a finished run fills."""
 
 
 def row(run: Run) -> dict[str, Any]:
@@ -25,41 +50,21 @@ def row(run: Run) -> dict[str, Any]:
     Args:
         run: Finished or not; what is not known of it is left out.
     """
-    result, config = run.result, run.config
-    choices = result.get("choices") or config.get("choices") or {}
-    sparsity, seconds = result.get("sparsity", {}), result.get("seconds", {})
-    best = result.get("best_at_target") or {}
-    said = {
+    result, config = run.outcome, run.config
+    choices = config.get("choices") if result is None else result.choices
+    said: dict[str, Any] = {
         "name": run.name,
         "path": str(run.path),
         "state": run.state,
         "problem": run.problem,
-        **{name: choices.get(name) for name in ("task", "model", "criterion", "schedule", "pattern", "regularization")},
-        "data": choices.get("data"),
-        "sparsity": sparsity.get("target", config.get("sparsity")),
-        "seed": result.get("seed", config.get("seed")),
-        "primary_metric": result.get("primary_metric"),
-        "metric": result.get("metric"),
-        "best": best.get("metric"),
-        "only_prediction": result.get("only_prediction"),
-        "teacher_metric": result.get("teacher_metric"),
-        "removed": sparsity.get("measured"),
-        "zeros": sparsity.get("zeros_in_file"),
-        "prunable": sparsity.get("prunable"),
-        "parameters": sparsity.get("parameters"),
-        "bytes": sum(result["files"].values()) if result.get("files") else None,
-        "arithmetic": (result.get("arithmetic") or {}).get("share"),
-        "steps": result.get("steps"),
-        "seconds": seconds.get("total"),
-        "steps_per_second": result.get("steps_per_second"),
-        "peak_memory_bytes": result.get("peak_memory_bytes"),
-        "precision": result.get("precision"),
-        "processor": result.get("machine", {}).get("processor"),
-        "git_commit": result.get("git_commit"),
-        "records": str(result.get("records", "")).removeprefix("sha256:")[:SHORT] or None,
-        "weights": str(result.get("weights", "")).removeprefix("sha256:")[:SHORT] or None,
-        **{METRICS + name: value for name, value in result.get("metrics", {}).items()},
+        **{name: choices.get(name) if isinstance(choices, dict) else None for name in _CHOICES},
+        "sparsity": config.get("sparsity"),
+        "seed": config.get("seed"),
+        **{name: None if result is None else part(result) for name, part in _OF_RESULTS.items()},
     }
+    if result is not None:
+        said |= {"sparsity": result.sparsity.target, "seed": result.seed}
+        said |= {METRICS + name: value for name, value in result.metrics.items()}
     whole = flat({key: value for key, value in config.items() if key != "choices"})
     return {**said, **{key: value for key, value in whole.items() if key not in said}}
 
@@ -126,10 +131,6 @@ def quoted(name: str) -> str:
 
 def condition(text: str, columns: Mapping[str, str]) -> tuple[str, list[Any]]:
     """Put KEY=VALUE, or KEY=VALUE,VALUE, into SQL.
-
-    Args:
-        text: As given.
-        columns: What there is, with types.
 
     Returns:
         A condition with a question mark a value, and the values.

@@ -7,14 +7,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from prune_cli.artifacts.form import misfit
+from prune_cli.artifacts.result import FORMAT, Result
 from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.artifacts.state import State, standing
 from prune_cli.errors import UserError
 from prune_cli.plain import from_json, from_yaml
-
-State = Literal["done", "running", "interrupted", "failed", "broken"]
 
 _CONFIG, _RESULT, _SWEEP = "config.yaml", "result.json", "sweep.json"
 
@@ -26,9 +25,9 @@ class Run:
     Attributes:
         path: The run folder, or the file of a result that a study keeps.
         name: Of the run.
-        state: Broken where a file is not what a run writes, or not what result.json promises.
+        state: What has become of it.
         config: The resolved configuration as plain values; empty where it cannot be read.
-        result: Content of result.json; empty where the run has not finished.
+        result: Of the run; empty where the run has not finished.
         problem: Why it is not done; empty where it is.
     """
 
@@ -36,8 +35,14 @@ class Run:
     name: str
     state: State
     config: Mapping[str, Any]
-    result: Mapping[str, Any]
+    outcome: Result | None = None
     problem: str = ""
+
+    @property
+    def result(self) -> Result:
+        """Its result, of a run that is done."""
+        assert self.outcome is not None, self.state
+        return self.outcome
 
     @property
     def folder(self) -> RunFolder:
@@ -70,11 +75,7 @@ def found(paths: Iterable[Path]) -> list[Run]:
         told = ", ".join(map(str, paths))
         raise UserError(f"{told} holds no run: give run folders, or the output_dir of runs, `runs` by default")
     done: dict[str, Path] = {}
-    return [
-        run
-        for run in runs
-        if run.state != "done" or done.setdefault(str(run.result.get("id", run.path)), run.path) == run.path
-    ]
+    return [run for run in runs if run.state != "done" or done.setdefault(str(run.result.id), run.path) == run.path]
 
 
 def done(runs: Sequence[Run]) -> list[Run]:
@@ -106,41 +107,25 @@ def only(runs: Sequence[Run], path: Path) -> Run:
 def read(path: Path) -> Run | None:
     """Read what is known of a run; nothing in its files can raise.
 
-    Args:
-        path: A run folder, or a file.
-
     Returns:
         The run; None where a file is no result.
     """
     if path.is_file():
         return _kept(path)
     folder = RunFolder(path)
-    result, problem = _result(folder)
-    config = result["config"] if isinstance(result.get("config"), dict) else _config(folder)
-    state: State = "done"
-    if problem and folder.busy():
-        state, problem = "running", ""
-    elif problem and folder.result.is_file():
-        state = "broken"
-    elif problem and (noted := folder.noted().get("problems")) is not None:
-        state, problem = "failed", " ".join(map(str, noted)) if isinstance(noted, list) else str(noted)
-    elif problem:
-        state, problem = "interrupted", "the same command goes on with it"
+    now = standing(folder)
     return Run(
         path=path,
         name=path.name,
-        state=state,
-        config=config,
-        result=result if state == "done" else {},
-        problem=problem,
+        state=now.state,
+        config=_config(folder) if now.result is None else now.result.config,
+        outcome=now.result,
+        problem=" ".join(now.problems),
     )
 
 
 def places(path: Path) -> Iterator[Path]:
     """Run folders and files that may be results, beneath a path; what is hidden, or inside a run, is passed over.
-
-    Args:
-        path: A file, or a folder.
 
     Raises:
         UserError: If it is neither, or cannot be read. What cannot be read beneath it is passed over.
@@ -195,31 +180,12 @@ def _of_sweep(file: Path) -> Iterator[Path]:
 def _kept(path: Path) -> Run | None:
     """A result that a study keeps without its run folder."""
     try:
-        result = from_json(path.read_text(encoding="utf-8"))
+        result = Result.of(from_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-    if not isinstance(result, dict) or "format" not in result or misfit(result):
+    if result.format != FORMAT:
         return None
-    config = result.get("config")
-    return Run(
-        path=path,
-        name=str(result["name"]),
-        state="done",
-        config=config if isinstance(config, dict) else {},
-        result=result,
-    )
-
-
-def _result(folder: RunFolder) -> tuple[dict[str, Any], str]:
-    """The content of result.json, and why the run is not finished, or cannot be compared."""
-    try:
-        result = folder.read_result()
-        problem = next(iter(folder.broken_promises(result)), "")
-    except UserError as error:
-        return {}, str(error)
-    except OSError as error:
-        return {}, f"{folder.result} cannot be read ({error.strerror})"
-    return result, problem
+    return Run(path=path, name=result.name, state="done", config=result.config, outcome=result)
 
 
 def _config(folder: RunFolder) -> Mapping[str, Any]:

@@ -30,11 +30,8 @@ def shown(
     """A table, what is more than noise, and which runs are not in it.
 
     Args:
-        comparison: Of runs.
         columns: Of the table; the least important are left out where they do not fit.
-        findings: Sentences.
         unfinished: Runs without a result.
-        width: Of the screen, in characters.
     """
     best = comparison.best()
     fitting, left_out = _fitting(comparison, columns, width)

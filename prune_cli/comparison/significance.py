@@ -49,11 +49,7 @@ class Difference:
 
 
 def differences(comparison: Comparison) -> list[Difference]:
-    """Compare the best group of each panel with the others; one of too few seeds is the best only of others like it.
-
-    Args:
-        comparison: Of runs.
-    """
+    """Compare the best group of each panel with the others; one of too few seeds is the best only of others like it."""
     found = []
     for panel in comparison.panels():
         best, *others = sorted(panel, key=lambda group: (len(group.metric_of_seed) < FEWEST, -group.mean))
@@ -62,11 +58,7 @@ def differences(comparison: Comparison) -> list[Difference]:
 
 
 def in_words(comparison: Comparison) -> list[str]:
-    """Say which differences are more than noise, a sentence each.
-
-    Args:
-        comparison: Of runs.
-    """
+    """Say which differences are more than noise, a sentence each."""
     return [*_tested(comparison), *saying_the_same(comparison)]
 
 
@@ -82,11 +74,7 @@ def _tested(comparison: Comparison) -> list[str]:
 
 
 def saying_the_same(comparison: Comparison) -> list[str]:
-    """Name the rows with a model that says the same of all records, whose metric is that of no skill.
-
-    Args:
-        comparison: Of runs.
-    """
+    """Name the rows with a model that says the same of all records, whose metric is that of no skill."""
     told = []
     for group in comparison.groups:
         if alike := [run for run in group.runs if run.get("only_prediction") is not None]:
@@ -100,11 +88,7 @@ def saying_the_same(comparison: Comparison) -> list[str]:
 
 
 def summed_up(comparison: Comparison) -> list[str]:
-    """The same for a screen: a few of the differences that are more than noise, and how many others there are.
-
-    Args:
-        comparison: Of runs.
-    """
+    """The same for a screen: a few of the differences that are more than noise, and how many others there are."""
     alike = saying_the_same(comparison)
     if len(alike) > FEW:
         alike = [*alike[:FEW], f"So it is in {len(alike) - FEW} more rows."]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prune_cli.artifacts.result import COMPUTATION
+from prune_cli.artifacts.result import COMPUTATION, Result
 from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_markdown
 from prune_cli.comparison.groups import NothingLeft, compare
@@ -19,6 +19,7 @@ from prune_cli.comparison.pictures import draw
 from prune_cli.comparison.query import column_names, connect, row
 from prune_cli.comparison.runs import Run, found, read
 from prune_cli.comparison.significance import in_words
+from prune_cli.config.schema import ELSEWHERE
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
@@ -27,15 +28,12 @@ from prune_cli.redaction import redact, without_folders
 from prune_cli.report.formats import counted
 
 FILE = "study.yaml"
-TEACHER_RUN = "teacher_run"
-"""Key of a kept result: the identity of the run whose model was the first teacher."""
 MEASURED = "measured"
 """Name of the part of a README that says when and on what machine."""
 UNTRIED = "Not measured yet."
 _PART = re.compile(r"(?P<begin><!-- (?P<name>[\w.-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
 _NOT_KEPT = ("samples", "promised")
 """Parts of result.json that a study leaves out: texts of somebody else's records, and files that are not there."""
-_NOT_THE_RUN = ("output_dir", "overwrite", "fail_fast", "tracking")
 _KEYS = ("sweeps", "tables", "picture", "pages")
 _TABLE = {"where", "by", "sort", "columns", "findings"}
 
@@ -71,10 +69,6 @@ class Study:
     def keep(self, finished: Path, *, anew: bool = False) -> str:
         """Copy what counts of a result; one of the same run that is kept already stays, wherever it was made.
 
-        Args:
-            finished: A run folder.
-            anew: Put it in the place of the one that is kept.
-
         Returns:
             The identity of the run.
         """
@@ -82,18 +76,18 @@ class Study:
         old = self.paths().get(_identity(run))
         if old is not None and not anew:
             return _identity(run)
-        kept = {name: value for name, value in run.result.items() if name not in _NOT_KEPT}
-        config = {name: value for name, value in run.config.items() if name not in _NOT_THE_RUN}
+        kept = {name: value for name, value in run.result.plain().items() if name not in _NOT_KEPT}
+        config = {name: value for name, value in run.config.items() if name not in ELSEWHERE}
         kept["config"] = without_folders(redact(config))
         if (teacher := _teacher_run(run)) is not None:
-            kept[TEACHER_RUN] = teacher
+            kept["teacher_run"] = teacher
         self.results.mkdir(exist_ok=True)
         write_text(new := self.results / f"{run.name}.json", json.dumps(kept, indent=1) + "\n")
         if old not in (None, new):  # an option was renamed
             old.unlink()
         return _identity(run)
 
-    def kept(self) -> dict[str, Mapping[str, Any]]:
+    def kept(self) -> dict[str, Result]:
         """The results that are kept, by the identities of their runs."""
         return {_identity(run): run.result for run in self._runs()}
 
@@ -209,10 +203,6 @@ class Study:
 def study(name: str, folders: Sequence[Path]) -> Study:
     """Read a study.
 
-    Args:
-        name: Of its folder, or a path to it.
-        folders: Where studies lie.
-
     Raises:
         UserError: If there is no such study, or its study.yaml cannot be used.
     """
@@ -237,11 +227,15 @@ def study(name: str, folders: Sequence[Path]) -> Study:
 def _teacher_run(run: Run) -> str | None:
     """The identity of the run whose model was the first teacher; None where it was no run's, or is not there any more."""
     folder = (run.config.get("regularization") or {}).get("first_teacher")
-    return None if folder is None or (made := read(Path(folder).parent)) is None else made.result.get("id")
+    return (
+        None
+        if folder is None or (made := read(Path(folder).parent)) is None or made.outcome is None
+        else made.outcome.id
+    )
 
 
 def _identity(run: Run) -> str:
-    return str(run.result.get("id", run.name))
+    return run.result.id
 
 
 def names(folders: Iterable[Path]) -> list[str]:
@@ -268,7 +262,7 @@ def measured(runs: Sequence[Run]) -> str:
     Args:
         runs: Finished ones, at least one.
     """
-    days = sorted({str(run.result["finished"])[:10] for run in runs if "finished" in run.result})
+    days = sorted({run.result.finished[:10] for run in runs})
     machines = dict.fromkeys(_machine(run.result) for run in runs)
     versions = dict.fromkeys(_versions(run.result) for run in runs)
     when = f" on {days[0]}" if len(days) == 1 else f" from {days[0]} to {days[-1]}" if days else ""
@@ -276,18 +270,17 @@ def measured(runs: Sequence[Run]) -> str:
 
 
 def _computation(run: Run) -> int:
-    """Version of what the run computed; the first one was not written down."""
-    return run.result.get("computation", 1)
+    return run.result.computation
 
 
-def _machine(result: Mapping[str, Any]) -> str:
-    machine = result["machine"]
+def _machine(result: Result) -> str:
+    machine = result.machine
     processor = machine.get("gpu") or machine.get("processor") or "a processor without a name"
-    return f"{processor}, {counted(machine.get('threads', 1), 'thread')}, {result.get('precision', '?')}"
+    return f"{processor}, {counted(machine.get('threads', 1), 'thread')}, {result.precision}"
 
 
-def _versions(result: Mapping[str, Any]) -> str:
-    versions = result.get("versions", {})
+def _versions(result: Result) -> str:
+    versions = result.versions
     return ", ".join(f"{name} {versions[name]}" for name in ("prune-lm", "torch", "transformers") if name in versions)
 
 

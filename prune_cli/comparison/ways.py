@@ -47,11 +47,7 @@ class Panel:
 
 
 def panels(comparison: Comparison) -> list[Panel]:
-    """Sort the groups of a comparison into panels and lines.
-
-    Args:
-        comparison: By any keys.
-    """
+    """Sort the groups of a comparison into panels and lines."""
     pruned = [group for group in comparison.groups if group.pruned]
     # What tells dense from pruned runs alone, such as fewer steps, tells no line from another.
     keys = [key for key in comparison.by if key not in _ELSEWHERE and len({group.values[key] for group in pruned}) > 1]
@@ -99,7 +95,6 @@ def way_of(group: Group, keys: Sequence[str]) -> str:
     """What tells a group from others at the same sparsity.
 
     Args:
-        group: Of runs.
         keys: That say how it was pruned.
     """
     named = {"criterion": "{}", "regularization": "regularization {}"}

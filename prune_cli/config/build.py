@@ -62,7 +62,6 @@ def construct(cls: type, values: Mapping[str, Any], key: str = "") -> Any:
     """Build an option, a dataclass with a method `problems`, from plain values.
 
     Args:
-        cls: The dataclass.
         values: Its fields; those with a default may be left out.
         key: Where the values stand in the configuration, for messages; empty for its top.
 
@@ -107,7 +106,6 @@ def placed(problem: str, fields: Collection[str], key: str) -> str:
 
     Args:
         problem: A sentence that begins with a field, with the whole key of one, or with neither.
-        fields: Of the option.
         key: Where it stands in the configuration; empty for its top.
 
     >>> placed("delta_t is 0: give more", ["delta_t"], "criterion")
@@ -155,8 +153,6 @@ def convert(value: Any, hint: Any, key: str) -> Any:
     """Check a value against a type annotation.
 
     Args:
-        value: A plain value, or a list or mapping of them.
-        hint: Type of a dataclass field.
         key: Where the value stands in the configuration, for messages.
 
     Returns:

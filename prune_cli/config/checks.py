@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
     from prune_cli.tasks.base import Task
+    from prune_cli.training.options import TrainerConfig
 
 _LEAST_FREE = 1 << 20  # bytes: not enough for a model, but enough to say so in a log
 
@@ -88,6 +89,15 @@ def shape_problems(
         return
     yield from pattern.incompatibilities(layout, sparsity)
     yield from criterion.incompatibilities(layout)
+
+
+def compile_problems(trainer: TrainerConfig, criterion: Criterion, regularization: Regularization) -> Iterator[str]:
+    """Why a model cannot be compiled: what is inside of it is read by hooks, which a compiled model passes over."""
+    if trainer.compile and ("input" in criterion.needs or regularization.kinds):
+        yield (
+            "trainer.compile=true: a compiled model does not show what goes on inside of it, which"
+            f" {'the criterion' if 'input' in criterion.needs else 'regularization.hidden or attention'} needs. Leave it out"
+        )
 
 
 def teacher_problems(task: Task, model: ModelConfig, regularization: Regularization) -> Iterator[str]:
@@ -178,10 +188,6 @@ def output_problems(output_dir: Path, key: str = "output_dir") -> Iterator[str]:
     """Why nothing can be written to a folder, which need not exist yet.
 
     A file is really made and removed: permissions alone do not tell of a read-only disk.
-
-    Args:
-        output_dir: The folder.
-        key: Where it was set.
     """
     shown = shortened(str(output_dir), 100)
     try:

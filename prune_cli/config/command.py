@@ -13,10 +13,9 @@ from prune_cli.config.build import locate
 from prune_cli.config.compose import Composer, composer, without_hydra
 from prune_cli.config.options import GROUPS, folders, names
 from prune_cli.config.overrides import spelt
-from prune_cli.config.schema import TARGET
+from prune_cli.config.schema import CHOICES, ELSEWHERE, TARGET
 from prune_cli.errors import UserError
 
-_ELSEWHERE = ("choices", "output_dir", "overwrite", "fail_fast", "tracking")
 """Keys that say where a run goes, not what it is."""
 _MODEL = "model"
 
@@ -122,7 +121,7 @@ def _changes(
     """Overrides that lead from what the options give to what the run had."""
     for key, value in config.items():
         name, there = f"{prefix}{key}", base.get(key)
-        if not prefix and key in _ELSEWHERE:
+        if not prefix and key in (CHOICES, *ELSEWHERE):
             continue
         if isinstance(value, Mapping) and isinstance(there, Mapping) and value and there:
             yield from _changes(value, composed, there, f"{name}.")

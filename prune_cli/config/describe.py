@@ -16,10 +16,6 @@ def about(cls: type, field: str) -> str:
 
     Both ways of writing it are known: a string beneath the field, and the `Attributes:` section of a Google docstring.
 
-    Args:
-        cls: The dataclass.
-        field: Name of the field, its own or inherited.
-
     Returns:
         The text without its final full stop, or nothing where there is none.
     """

@@ -182,8 +182,6 @@ def _problems_of_values(cfg: DictConfig, keys: set[str], *, ask_source: bool) ->
     """What is wrong with a run that can be composed.
 
     Args:
-        cfg: The run.
-        keys: What the command line set.
         ask_source: See `RunConfig.from_hydra`.
     """
     problems: list[str] = []

@@ -32,7 +32,6 @@ def explain_choice(setting: Setting, folders: Sequence[Path]) -> str:
 
     Args:
         setting: An override that `is_group`.
-        folders: Folders that hold groups.
     """
     group = setting.key
     known = names(group, folders)
@@ -58,9 +57,7 @@ def explain_value(setting: Setting, cfg: DictConfig, error: Exception) -> str:
     """Why a value cannot be set.
 
     Args:
-        setting: The override.
         cfg: The configuration without it.
-        error: What Hydra raised.
     """
     values = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(values, dict)

@@ -42,11 +42,7 @@ class Contents:
 
 
 def contents(config: RunConfig) -> Contents:
-    """Look at records, model and first teacher of a run; it reads them where they are local.
-
-    Args:
-        config: The run.
-    """
+    """Look at records, model and first teacher of a run; it reads them where they are local."""
     teacher = config.regularization.first_teacher
     return Contents(
         records=config.data.identity(config.task),
@@ -64,7 +60,6 @@ def identity(config: RunConfig, found: Contents | None = None) -> str:
     one that is marked as changing no result (`prune_cli.marks`).
 
     Args:
-        config: The run.
         found: Its contents, where they are known already.
 
     Returns:
@@ -84,18 +79,14 @@ def identity(config: RunConfig, found: Contents | None = None) -> str:
     said["run"] = {
         field.name: value
         for field in dataclasses.fields(General)
-        if field.name in ("sparsity", "seed") and (value := getattr(config, field.name)) != field.default
+        if counts(field.metadata) and (value := getattr(config, field.name)) != field.default
     }
     text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def described(part: Any) -> dict[str, Any]:
-    """What a built part of the configuration says that counts: its class, and its fields that are not at their default.
-
-    Args:
-        part: A dataclass.
-    """
+    """What a built part of the configuration says that counts: its class, and its fields that are not at their default."""
     values = {
         field.name: getattr(part, field.name)
         for field in dataclasses.fields(part)
@@ -132,10 +123,6 @@ def _fingerprint(folder: Path) -> str:
 
 def run_name(config: RunConfig, run_id: str) -> str:
     """Name the folder of a run: task, model, criterion, sparsity, and half of its identity.
-
-    Args:
-        config: The run.
-        run_id: Its identity.
 
     Returns:
         For instance `mrpc-minilm-pins-s0.9-1f2e3d4c`, or `mrpc-minilm-dense-1f2e3d4c` without pruning; letters, digits, and

@@ -50,7 +50,6 @@ def options(group: str, config_folders: Sequence[Path]) -> list[Option]:
     """List what can be chosen in a group.
 
     Args:
-        group: Name of the group, one of GROUPS.
         config_folders: Folders that hold groups, most important first.
 
     Returns:

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.build import build, construct
 from prune_cli.config.checks import (
+    compile_problems,
     extra_problems,
     fit_problems,
     missing_problems,
@@ -180,6 +181,8 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: 
         yield from shape_problems(parts["task"], parts["model"], parts["criterion"], parts["pattern"], sparsity)
     if {"task", "model", "regularization"} <= parts.keys() and not unfit:
         yield from teacher_problems(parts["task"], parts["model"], parts["regularization"])
+    if {"trainer", "criterion", "regularization"} <= parts.keys():
+        yield from compile_problems(parts["trainer"], parts["criterion"], parts["regularization"])
     if training and {"task", "model", "data", "regularization"} <= parts.keys():
         yield from extra_problems(parts["task"], parts["model"], parts["data"], parts["regularization"])
     if ask_source and {"task", "data"} <= parts.keys():

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
+from prune_cli.marks import NO_RESULT, counts
 from prune_cli.models.options import ModelConfig
 from prune_cli.tracking.options import TrackingConfig
 from prune_cli.training.options import TrainerConfig
@@ -60,11 +61,11 @@ class General:
     """Fraction of the prunable weights that is removed, from 0 (plain fine-tuning) to 1."""
     seed: int = 42
     """Seed of everything random, >= 0."""
-    output_dir: str = "runs"
+    output_dir: str = field(default="runs", metadata=NO_RESULT)
     """Folder in which the run makes its own folder."""
-    overwrite: bool = False
+    overwrite: bool = field(default=False, metadata=NO_RESULT)
     """Redo a run that has finished already."""
-    fail_fast: bool = False
+    fail_fast: bool = field(default=False, metadata=NO_RESULT)
     """In a multirun, begin no more jobs once one has failed."""
 
     def problems(self) -> Iterator[str]:
@@ -82,6 +83,8 @@ CHOICES = "choices"
 """Which option each group took; filled in by the program."""
 
 GENERAL = tuple(field.name for field in dataclasses.fields(General))
+ELSEWHERE = (*(field.name for field in dataclasses.fields(General) if not counts(field.metadata)), "tracking")
+"""Keys that say where a run goes and how it is launched; no result depends on them."""
 KEYS = (*PARTS, *GENERAL, CHOICES)
 
 
@@ -92,12 +95,7 @@ def schema() -> dict[str, Any]:
 
 
 def own(group: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values of an option, without those of the usual class of its group that nobody set, where it names another.
-
-    Args:
-        group: One of PARTS.
-        values: As they were composed upon the schema.
-    """
+    """The values of an option, without those of the usual class of its group that nobody set, where it names another."""
     cls = USUAL.get(group)
     if cls is None or not isinstance(values, Mapping) or values.get(TARGET) == f"{cls.__module__}.{cls.__qualname__}":
         return values

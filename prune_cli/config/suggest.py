@@ -19,7 +19,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Say which known word is closest.
 
     Args:
-        word: What the user wrote.
         known: What could have been written. Of dotted keys, the last part alone is compared as well.
 
     Returns:

@@ -54,11 +54,7 @@ class Carried(BaseException):
     """
 
     def __init__(self, error: Exception) -> None:
-        """Take it.
-
-        Args:
-            error: The failure.
-        """
+        """Take it."""
         super().__init__()
         self.error = error
 
@@ -113,7 +109,6 @@ def show(failure: Failure, console: Console) -> None:
     """Print a failure.
 
     Args:
-        failure: What to tell.
         console: Where to; standard error.
     """
     several = len(failure.problems) > 1

@@ -16,7 +16,6 @@ def check(option: str, path: Path) -> None:
 
     Args:
         option: Its name, such as "--output".
-        path: The file.
 
     Raises:
         UserError: If it is a folder, or in none.
@@ -33,7 +32,6 @@ def writing(option: str, path: Path) -> Iterator[None]:
 
     Args:
         option: Its name, such as "--output".
-        path: The file or folder.
 
     Raises:
         UserError: If the system refuses.
@@ -49,8 +47,6 @@ def write(option: str, path: Path, text: str) -> None:
 
     Args:
         option: Its name, such as "--output".
-        path: The file.
-        text: Its content.
 
     Raises:
         UserError: If the system refuses.

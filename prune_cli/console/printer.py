@@ -18,8 +18,6 @@ def printer(*, stderr: bool = False, highlight: bool = True, quiet: bool = False
 
     Args:
         stderr: Standard error, for what is no result.
-        highlight: Colour numbers and paths.
-        quiet: Print nothing.
     """
     moving = False if os.environ.get("CI") else None  # None: rich sees whether it is a terminal
     # Without markup: names of files, tasks and columns may hold what looks like it

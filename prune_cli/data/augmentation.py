@@ -35,7 +35,6 @@ class Replacer:
 
         Args:
             model: A masked language model, in evaluation mode.
-            tokenizer: Its own, fast.
             replaced: Share of the words, above 0 and below 1.
             seed: Of what is drawn.
         """

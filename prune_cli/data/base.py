@@ -30,7 +30,6 @@ class Source(Protocol):
         """Why it has no records for the task, cheaply: before any record is read. Its values have no problems.
 
         Args:
-            task: The task.
             training: Whether records to train on are needed as well, and not those to evaluate alone.
         """
         ...

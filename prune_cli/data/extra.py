@@ -42,11 +42,7 @@ class Extra:
             yield f"replaced is {self.replaced:g}: give the share of the words to replace, above 0 and below 1"
 
     def extra_problems(self, task: Task) -> Iterator[str]:
-        """Why a task cannot learn from the extra records, before any is read.
-
-        Args:
-            task: The task.
-        """
+        """Why a task cannot learn from the extra records, before any is read."""
         if self.extra == AUGMENT and not task.replaceable:
             yield f"data.extra={AUGMENT}: task {task.name} has no texts whose words can be replaced, give a file of records"
         elif self.extra not in (None, AUGMENT) and not Path(str(self.extra)).expanduser().is_file():

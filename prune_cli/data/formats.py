@@ -26,11 +26,6 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 def read(reader: Reader, file: Path, columns: Mapping[str, type]) -> Split:
     """Read a file.
 
-    Args:
-        reader: Knows its format.
-        file: The file.
-        columns: Those that the task needs, with their types.
-
     Raises:
         UserError: If it cannot be read at all.
     """
@@ -56,11 +51,7 @@ def _numbered(file: Path, rows: Sequence[Any]) -> Split:
 
 
 def parsed(line: bytes | str) -> Any:
-    """What a line of JSON says, or `Unreadable`.
-
-    Args:
-        line: Without its end.
-    """
+    """What a line of JSON says, or `Unreadable`."""
     try:
         text = line.removeprefix(BOM_UTF8).decode() if isinstance(line, bytes) else line  # json would guess UTF-16
         return _whole(json.loads(text, object_pairs_hook=unique), text)

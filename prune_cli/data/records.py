@@ -107,7 +107,6 @@ def asked(task: Task, row: Mapping[str, Any]) -> Mapping[str, Any] | Unreadable:
 
     Args:
         task: Says which columns there must be.
-        row: Answers may be missing.
     """
     columns = {name: task.columns[name] for name in task.inputs}
     row = {name: value for name, value in row.items() if name in columns or name not in task.columns}  # no answers
@@ -127,7 +126,6 @@ def told(reasons: Iterable[tuple[str, str]], origin: str, columns: str = "") -> 
 
     Args:
         reasons: Where a record stands, and what is wrong with it.
-        origin: What the records were read from.
         columns: Where their names come from, for whoever lacks one.
     """
     places: dict[str, list[str]] = {}

@@ -50,7 +50,6 @@ class Regularization(ABC):
         """Loss of a batch, that of the labels included.
 
         Args:
-            student: What the student made of it.
             teacher: What the teacher made of it, without gradient; None where it is not needed.
             second: What the student made of it the second time, with a gradient of its own; None where it is not needed.
 
@@ -74,7 +73,6 @@ class Regularization(ABC):
         """Whether the student, which has just been evaluated, becomes the teacher; asked where a teacher is needed.
 
         Args:
-            step: Steps that are finished.
             metric: Primary metric of the student; higher is better.
             best: Primary metric of the best student so far, or of the first teacher; None without either.
         """

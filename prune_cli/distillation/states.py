@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
+from prune_cli.pruning.scope import transformer_blocks
+
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -55,8 +57,6 @@ def read(model: nn.Module, head: Head[Any], batch: Batch, kinds: Collection[Kind
     Args:
         model: A student or a teacher.
         head: The task's.
-        batch: With labels.
-        kinds: Of the states that are wanted.
     """
     states: dict[Kind, list[State]] = {kind: [] for kind in kinds}
     with ExitStack() as hooks:
@@ -90,7 +90,6 @@ def distance(student: Sequence[State], teacher: Sequence[State]) -> Tensor:
     section 3) normalize over a whole batch; over each row, batches add up to a larger one, whatever else is in them.
 
     Args:
-        student: Its states.
         teacher: Those of the same modules, without gradient.
 
     Returns:
@@ -119,8 +118,6 @@ def state_problems(student: PreTrainedModel, teacher: PreTrainedModel, kinds: Co
 
     Args:
         student: With weights or without.
-        teacher: Likewise.
-        kinds: Of the states that are wanted.
     """
     for kind in kinds:
         mine, theirs = (len(_modules(model, kind)) for model in (student, teacher))
@@ -135,19 +132,10 @@ def state_problems(student: PreTrainedModel, teacher: PreTrainedModel, kinds: Co
 
 def _modules(model: nn.Module, kind: Kind) -> dict[str, nn.Module]:
     """The modules whose outputs are the states of a kind, by name with a dot before it and one behind."""
-    blocks = dict(_blocks(model))
+    blocks = {f".{name}.": block for name, block in transformer_blocks(model).items()}
     if kind == "hidden":
         return blocks
     return {f"{block}{name}.": module for block, layer in blocks.items() for name, module in _attentions(layer)}
-
-
-def _blocks(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The Transformer blocks: the members of every list of modules that lies in no other."""
-    stacks: list[str] = []
-    for name, module in cast("Iterator[tuple[str, nn.Module]]", model.named_modules()):
-        if isinstance(module, nn.ModuleList) and not name.startswith(tuple(stacks)):
-            stacks.append(f"{name}.")
-            yield from ((f".{name}.{number}.", block) for number, block in enumerate(module))
 
 
 def _attentions(block: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -73,7 +73,6 @@ class Teacher:
 
         Args:
             student: The masked model.
-            step: Steps that are finished.
             metric: Its primary metric; higher is better.
 
         Returns:

@@ -56,7 +56,6 @@ def _attention(
         key: The same, of as many heads or fewer that are shared.
         value: The same; dimensions may differ.
         attention_mask: What is added to the scores, [batch, 1, tokens, keys].
-        scaling: What scores are multiplied by.
         position_bias: What T5 adds to them besides, [1, heads, tokens, keys].
         _: Dropout, and what other implementations want.
 

@@ -109,8 +109,6 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
     """Write a folder with a model in a format; it is there whole or not at all.
 
     Args:
-        source: The model.
-        wanted: How.
         output: The folder; an earlier export there is replaced.
         note: Told what is being done.
 

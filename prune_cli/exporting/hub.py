@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prune_cli.artifacts.result import Result
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
@@ -25,17 +26,13 @@ def put_together(run: RunFolder, folder: Path) -> None:
     Nothing but the model's files that result.json promises, and card and pictures where they are still there, is copied; and
     of a symbolic link nothing is.
 
-    Args:
-        run: A finished run.
-        folder: An empty folder.
-
     Raises:
         UserError: If the run has not finished, or its files are not those that it wrote.
     """
     result = run.read_result()
     if broken := [*run.broken_promises(result, thorough=True), *_links(run, result)]:
         raise UserError(*broken)
-    config = result.get("config", {})
+    config = result.config
     if not _is_regular(run.card) and "model" not in config:
         raise UserError(
             f"{run.card} is gone, and result.json has no configuration to write it anew: put a README.md there"
@@ -46,7 +43,7 @@ def put_together(run: RunFolder, folder: Path) -> None:
     for path in pictures:
         (folder / run.figures.name).mkdir(exist_ok=True)
         shutil.copyfile(path, folder / run.figures.name / path.name, follow_symlinks=False)
-    shared: dict[str, Any] = {key: value for key, value in result.items() if key not in _NOT_SHARED}
+    shared: dict[str, Any] = {key: value for key, value in result.plain().items() if key not in _NOT_SHARED}
     shared["config"] = redact(without_folders(config))
     write_text(folder / "result.json", json.dumps(shared, indent=2, default=str) + "\n")
     text = run.card.read_text(encoding="utf-8") if _is_regular(run.card) else card(result, config)
@@ -56,12 +53,12 @@ def put_together(run: RunFolder, folder: Path) -> None:
     write_text(folder / run.card.name, text)
 
 
-def _of_model(result: Mapping[str, Any]) -> list[str]:
+def _of_model(result: Result) -> list[str]:
     """The promised files of the model."""
-    return [name for name in result["promised"] if name == f"model/{Path(name).name}"]
+    return [name for name in result.promised if name == f"model/{Path(name).name}"]
 
 
-def _links(run: RunFolder, result: Mapping[str, Any]) -> Iterator[str]:
+def _links(run: RunFolder, result: Result) -> Iterator[str]:
     for name in _of_model(result):
         if (run.path / name).is_symlink():
             yield f"{run.path / name} is a symbolic link, and what it leads to is not sent: put the file itself there"
@@ -93,7 +90,6 @@ def upload(folder: Path, repository: str, *, private: bool) -> str:
 
     Args:
         folder: What `put_together` made.
-        repository: Its name.
         private: Whether a new one is private.
 
     Returns:

@@ -30,8 +30,6 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
 
     Args:
         graph: In float32.
-        path: The new file.
-        int8: Quantize.
 
     Raises:
         UserError: If a package is missing, or PyTorch's exporter fails.

@@ -11,12 +11,7 @@ _LOADS = {"compact": "load_compact", "sparse": "load_sparse", "onnx": "OnnxModel
 
 
 def readme(source: Source, form: str) -> str:
-    """The README of an export.
-
-    Args:
-        source: What was exported.
-        form: Its format.
-    """
+    """The README of an export."""
     program = _of_torch(source, form) if form in ("compact", "sparse") else _of_graphs(source, form)
     extra = "[openvino]" if form == "openvino" else "[runtime]"
     alone = _alone(source) if form == "onnx" else ""

@@ -39,7 +39,6 @@ class Source:
         """Remember.
 
         Args:
-            folder: The model, in the Hugging Face layout.
             config: Names task and data; None for a model alone.
         """
         self.folder = folder
@@ -106,7 +105,6 @@ class Source:
         """Model inputs of the first records, in batches with their padding.
 
         Args:
-            count: Records at most.
             batch_size: Inputs in a batch at most; a record may give several.
             split: Such as "train", what the model has learned from; the evaluated one without.
         """

@@ -44,11 +44,7 @@ class Head(ABC, Generic[Outputs]):
 
     @abstractmethod
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
-        """Make what turns encoded records into a batch; `labels` are in it where the records have them.
-
-        Args:
-            tokenizer: Pads.
-        """
+        """Make what turns encoded records into a batch; `labels` are in it where the records have them."""
 
     @abstractmethod
     def count(self, batch: Batch) -> int:
@@ -58,7 +54,6 @@ class Head(ABC, Generic[Outputs]):
         """Which tokens a stack of blocks reads that are no padding, [rows, tokens]; columns behind them are all padding.
 
         Args:
-            batch: With labels.
             stack: Which one; models with this head have one, unless it says otherwise.
         """
         return batch["attention_mask"].bool()
@@ -73,7 +68,6 @@ class Head(ABC, Generic[Outputs]):
 
         Args:
             outputs: The model's.
-            batch: With labels.
         """
 
     @abstractmethod
@@ -122,7 +116,6 @@ def one_label_each(tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype | None
     """A collator that pads the inputs; labels are [inputs], or [inputs, n] where each has n.
 
     Args:
-        tokenizer: Pads.
         dtype: Of the labels; None for what the records have.
     """
 

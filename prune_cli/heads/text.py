@@ -44,12 +44,7 @@ class Vocabulary(NamedTuple):
 
     @classmethod
     def of(cls, layer: nn.Module, bias: Tensor | None = None) -> Vocabulary:
-        """That of a layer. Under autocast its weight is converted here once, and not again for each piece of a batch.
-
-        Args:
-            layer: A linear layer.
-            bias: What the model adds to the logits itself.
-        """
+        """That of a layer. Under autocast its weight is converted here once, and not again for each piece of a batch."""
         linear_layer = cast("nn.Linear", layer)
         weight = linear_layer.weight
         if torch.is_autocast_enabled(weight.device.type):

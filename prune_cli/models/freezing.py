@@ -15,7 +15,6 @@ def freeze(model: nn.Module, kinds: Collection[str]) -> None:
     A weight that is shared with another module, as an embedding often is with the output layer, does not train there either.
 
     Args:
-        model: Any model of transformers, or alike.
         kinds: "embeddings"; "norms", which are whatever class has Norm in its name.
     """
     from torch import nn

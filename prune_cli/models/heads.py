@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 def auto_class(head: Head[Any], architecture: Architecture, model: str) -> Any:
     """The class of transformers that makes a model with a head.
 
-    Args:
-        head: Kind of output.
-        architecture: Kind of model.
-        model: What the model is called, for the message.
-
     Raises:
         UserError: If they do not go together.
     """
@@ -43,7 +38,6 @@ def in_order(model: PreTrainedModel, labels: Sequence[str], source: str) -> PreT
     Args:
         model: Loaded with its own labels; its outputs are reordered behind it, its weights stay as they are.
         labels: The task's classes in label order, empty where there are none.
-        source: What the model is called, for the message.
 
     Raises:
         UserError: If the model was trained for other classes.
@@ -63,9 +57,7 @@ def class_problems(folder: str, labels: Sequence[str], source: str) -> Iterator[
     """Why the classes of a saved model are not those of a task, before its weights are loaded.
 
     Args:
-        folder: The model.
         labels: The task's classes in label order, empty where there are none, or none are known yet.
-        source: What the model is called, for the message.
     """
     from transformers import AutoConfig
 
@@ -87,7 +79,6 @@ def label_order(
     Args:
         model_labels: The model's `id2label`.
         task_labels: The task's classes in label order.
-        source: What the model is called, for the message.
 
     Returns:
         For each class of the task the model's output, or None where the model names no classes (LABEL_0, ...): it is then

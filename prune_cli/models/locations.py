@@ -97,15 +97,11 @@ def located(
     """Find a model: in its package where that is installed, in the cache where it was fetched, else by its name or as a file.
 
     Args:
-        name: Folder, or id on the hub.
-        revision: Commit or tag on the hub.
         package: Import name of a package that ships the model.
-        folder: Folder inside that package.
         fetched: Whether `prune fetch` can put it into the cache.
         gguf_file: GGUF file inside the package's or the fetched folder or, where neither can be, inside the folder `name`;
             without a name too, the path of a file.
         sha256: SHA-256 of the weights of a package or of what is fetched; None to trust them.
-        checked: Read the weights and compare their hash.
 
     Raises:
         UserError: If there is no model, or it cannot be used.
@@ -148,11 +144,7 @@ def _usable(location: Location) -> Location:
 
 
 def folder_problems(name: str) -> Iterator[str]:
-    """Why no model can be loaded from a folder; whole sentences, to put behind the key that names it.
-
-    Args:
-        name: The folder.
-    """
+    """Why no model can be loaded from a folder; whole sentences, to put behind the key that names it."""
     folder = Path(name).expanduser()
     if not folder.is_dir():
         yield "there is no such folder"
@@ -176,11 +168,7 @@ def folder_problems(name: str) -> Iterator[str]:
 
 
 def quantized(values: Mapping[str, Any]) -> str | None:
-    """Why weights that were quantized cannot be pruned; None for plain ones.
-
-    Args:
-        values: The content of a config.json.
-    """
+    """Why weights that were quantized cannot be pruned; None for plain ones."""
     said = values.get("quantization_config")
     if not said:
         return None
@@ -201,10 +189,6 @@ def _quantized_in(config: Path) -> str | None:
 def package_folder(package: str, folder: str) -> Path | None:
     """Find a model that an installed Python package ships, without importing the package.
 
-    Args:
-        package: Import name of the package.
-        folder: Folder inside it.
-
     Returns:
         The folder, or None where the package is not installed.
     """
@@ -224,7 +208,6 @@ def hub_problems(name: str, revision: str | None) -> list[str]:
     """Say whether a model can be had: from the cache, or from a hub that answers within seconds.
 
     Args:
-        name: Hub id.
         revision: Commit or tag; None for the newest.
     """
     from huggingface_hub import constants, try_to_load_from_cache

@@ -22,7 +22,6 @@ def outline(model: ModelConfig, head: Head[Any]) -> PreTrainedModel | None:
 
     Args:
         model: One without problems.
-        head: Kind of output.
 
     Returns:
         The outline; None where the model's configuration is not on this machine, or cannot be read.

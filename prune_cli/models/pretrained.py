@@ -44,10 +44,6 @@ def load_tokenizer(
     It cuts where the model has no more positions, whatever its own files say.
 
     Args:
-        name: Folder or hub id.
-        revision: Commit on the hub.
-        trust_remote_code: Run code that comes with it.
-        gguf_file: GGUF file in the folder that holds it.
         architecture: What the model is where transformers does not know.
 
     Raises:
@@ -89,12 +85,8 @@ def load_model(
     """Load a model with the head of a task, in float32, from safetensors or GGUF.
 
     Args:
-        name: Folder or hub id.
         head: Kind of output; a head that the weights lack is made afresh, from the global random state.
         labels: Names of the classes in label order, empty where there are none; None to keep those that were saved.
-        revision: Commit on the hub.
-        trust_remote_code: Run code that comes with the model.
-        gguf_file: GGUF file in the folder that holds it.
         architecture: What it is where transformers does not know.
 
     Raises:
@@ -132,10 +124,6 @@ def load_model(
 
 def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
     """Load a model that was saved with the head of a task.
-
-    Args:
-        folder: The model, in the Hugging Face layout.
-        head: Kind of output.
 
     Raises:
         UserError: If it cannot be loaded, or was saved with another head or none.
@@ -213,9 +201,6 @@ def blank_copy(model: PreTrainedModel) -> PreTrainedModel:
 
     Nothing that was put on the model itself comes along, such as a wrapper that somebody sets as its `forward`;
     and the random state stays as it was.
-
-    Args:
-        model: The pattern.
     """
     import torch
 

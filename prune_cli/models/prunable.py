@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prune_cli.compaction.families import FAMILIES, AttentionNames
 from prune_cli.pruning.layout import ModelLayout, Part
 from prune_cli.pruning.matrices import Matrix
-from prune_cli.pruning.scope import prunable_matrices
+from prune_cli.pruning.scope import prunable_matrices, transformer_blocks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,6 @@ def prunable(
     """What a pattern prunes of a model.
 
     Args:
-        model: Any model of transformers, weights or not.
         pattern: Says which of the prunable matrices it covers.
         include: See `prunable_matrices`.
         exclude: See `prunable_matrices`.
@@ -53,7 +52,7 @@ def _layout(model: PreTrainedModel, matrices: list[Matrix]) -> ModelLayout:
     shapes = ModelLayout.of(matrices).shapes
     if (family := FAMILIES.get(model.config.model_type)) is None:
         return ModelLayout(shapes)
-    blocks = [(name, model.get_submodule(name)) for name in family.found(model)]
+    blocks = list(transformer_blocks(model).items())
 
     def heads() -> Found:
         for name, block in blocks:

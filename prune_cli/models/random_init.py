@@ -30,7 +30,6 @@ def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrai
 
     Args:
         config: The model's, as for `random_model`.
-        texts: What its vocabulary is counted from.
 
     Raises:
         UserError: If it is no language model's.
@@ -51,7 +50,6 @@ def random_model(
 
     Args:
         config: `model_type` and whatever that type's configuration takes.
-        head: Kind of output.
         labels: Names of the classes in label order, empty where there are none.
         tokenizer: Its special tokens become the model's.
 
@@ -114,7 +112,6 @@ def trained_tokenizer(
         texts: What the vocabulary is counted from; ties go by alphabet, so equal texts give equal tokenizers.
         vocab_size: Words at most, four or five special tokens among them.
         max_length: Longest input of the model, in tokens; None for any.
-        architecture: Kind of model.
     """
     if architecture == "encoder":
         return _encoders(texts, vocab_size, max_length)

@@ -32,10 +32,6 @@ def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> f
 def other_token(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> str | None:
     """A token to which two tokenizers give different numbers, so that one's inputs mean something else to the other's model.
 
-    Args:
-        one: Whose tokens are looked at.
-        other: May know more tokens.
-
     Returns:
         The first by number; None where all have the same.
     """

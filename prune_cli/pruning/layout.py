@@ -28,9 +28,6 @@ class Part(NamedTuple):
     def units(self, count: int) -> Int[Tensor, " count"]:
         """The unit of each row or column.
 
-        Args:
-            count: How many there are.
-
         >>> Part(0, 3, 2, 4).units(8)
         tensor([3, 3, 4, 4, 3, 3, 4, 4])
         """

@@ -40,10 +40,6 @@ def length_problem(length: Length) -> str | None:
 def in_steps(length: Length, epoch: int) -> float:
     """A length without epochs: one of these is told in steps, any other is left as it is.
 
-    Args:
-        length: Without problems.
-        epoch: Steps of an epoch.
-
     >>> in_steps("2ep", 114), in_steps(0.1, 114)
     (228.0, 0.1)
     """

@@ -65,11 +65,7 @@ class Matrix:
         return self.local().new_zeros(()).expand(self.shape) if grad is None else self.of(grad)
 
     def stored(self, parameter: Tensor) -> Tensor:
-        """Its part of the tensor that holds its weights, in the order in which that stores them; a view.
-
-        Args:
-            parameter: That tensor, or one of its shape.
-        """
+        """Its part of the tensor that holds its weights, in the order in which that stores them; a view."""
         return parameter if self.number is None else parameter[self.number]
 
     def of(self, parameter: Tensor) -> Float[Tensor, "out inner"]:

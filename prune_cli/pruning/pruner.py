@@ -50,11 +50,9 @@ class Pruner:
 
         Args:
             matrices: What is prunable.
-            criterion: How important a weight is.
             schedule: How sparse the model is to be after each step.
             pattern: Which weights compete.
             sparsity: Fraction removed at the end, in [0, 1].
-            total_steps: Optimizer steps of the whole run.
             layout: What the matrices look like; None where no pattern asks for units.
         """
         self.matrices = list(matrices)

@@ -24,11 +24,7 @@ _OF_HEADS: Mapping[str, Mapping[str, bool]] = {
 
 
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of `prunable_matrices`, all of them, by their name; views.
-
-    Args:
-        model: Any model of transformers, or alike.
-    """
+    """The weights of `prunable_matrices`, all of them, by their name; views."""
     return {matrix.name: matrix.local() for matrix in prunable_matrices(model)}
 
 
@@ -41,7 +37,6 @@ def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str
     For BERT-base that is 84,934,656 weights.
 
     Args:
-        model: Any model of transformers, or alike.
         include: Regular expression; only weights whose name it finds are taken. None for all.
         exclude: Regular expression; weights whose name it finds are left alone. None for none.
 
@@ -63,6 +58,15 @@ def prunable_matrices(model: nn.Module, include: str | None = None, exclude: str
         fits = f", and none of them fits model.include={include!r} and model.exclude={exclude!r}" if there else ""
         raise ValueError(f"no weight is left to prune: {len(there)} matrices lie in the Transformer blocks{fits}")
     return chosen
+
+
+def transformer_blocks(model: nn.Module) -> dict[str, nn.Module]:
+    """The Transformer blocks by their names: the members of every `nn.ModuleList` that lies in no other."""
+    blocks: dict[str, nn.Module] = {}
+    for name, module in cast("Iterator[tuple[str, nn.Module]]", model.named_modules()):
+        if isinstance(module, nn.ModuleList) and not name.startswith(tuple(f"{block}." for block in blocks)):
+            blocks |= {f"{name}.{number}": block for number, block in enumerate(module)}
+    return blocks
 
 
 def unreached(model: nn.Module) -> float:
@@ -101,11 +105,11 @@ def _matrices(model: nn.Module) -> Iterator[Matrix]:
 def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
     """The parameters of the Transformer blocks, but those of embeddings and routers, with the layers that they belong to."""
     modules = dict(cast("Iterator[tuple[str, nn.Module]]", model.named_modules()))  # its own type is partly unknown
-    stacks = tuple(f"{name}." for name, module in modules.items() if isinstance(module, nn.ModuleList))
+    blocks = tuple(f"{name}." for name in transformer_blocks(model))
     left = {id(module.weight) for module in modules.values() if isinstance(module, nn.Embedding)}
     left |= {id(parameter) for router in _routers(modules.values()) for parameter in router.parameters()}
     for name, parameter in model.named_parameters():
-        if name.startswith(stacks) and id(parameter) not in left:
+        if name.startswith(blocks) and id(parameter) not in left:
             yield name, modules[name.rpartition(".")[0]], parameter
 
 

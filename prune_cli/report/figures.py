@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from prune_cli.artifacts.result import Layer
 from prune_cli.report.formats import percent
 from prune_cli.report.names import block_and_matrix, metric_label
 
@@ -29,7 +30,7 @@ def metric_and_sparsity(
     _save(metric_and_sparsity_figure(history, primary_metric, title, teacher_metric=teacher_metric), path)
 
 
-def layer_sparsity(layers: Sequence[Record], path: Path, title: str) -> None:
+def layer_sparsity(layers: Sequence[Layer], path: Path, title: str) -> None:
     """Draw `layer_sparsity_figure` into a PNG file, and an SVG file beside it."""
     _save(layer_sparsity_figure(layers, title), path)
 
@@ -42,7 +43,6 @@ def metric_and_sparsity_figure(
     Args:
         history: Records of history.jsonl, in order, with at least one evaluation.
         primary_metric: Metric to draw, as in `eval_<metric>`.
-        title: Heading, what the run is.
         teacher_metric: Level of the first, dense teacher; None without one.
     """
     figure = _figure(6.5, 6.0, title)
@@ -81,19 +81,14 @@ def metric_and_sparsity_figure(
     return figure
 
 
-def layer_sparsity_figure(layers: Sequence[Record], title: str) -> Figure:
-    """How much of each matrix was removed: a map of block by matrix, or bars where the names tell no blocks.
-
-    Args:
-        layers: `layers` of result.json: name, weights, zeros, sparsity.
-        title: Heading, what the run is.
-    """
-    zeros, weights = sum(layer["zeros"] for layer in layers), sum(layer["weights"] for layer in layers)
+def layer_sparsity_figure(layers: Sequence[Layer], title: str) -> Figure:
+    """How much of each matrix was removed: a map of block by matrix, or bars where the names tell no blocks."""
+    zeros, weights = sum(layer.zeros for layer in layers), sum(layer.weights for layer in layers)
     title += f"\n{zeros:,} of {weights:,} prunable weights removed ({percent(zeros / weights, 2)}%)"
-    places = block_and_matrix([layer["name"] for layer in layers])
+    places = block_and_matrix([layer.name for layer in layers])
     if places is None:
         return _bars(layers, title)
-    return _heat_map({place: 100 * layer["sparsity"] for place, layer in zip(places, layers, strict=True)}, title)
+    return _heat_map({place: 100 * layer.sparsity for place, layer in zip(places, layers, strict=True)}, title)
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -128,12 +123,12 @@ def _heat_map(cells: Mapping[tuple[str, str], float], title: str) -> Figure:
     return figure
 
 
-def _bars(layers: Sequence[Record], title: str) -> Figure:
+def _bars(layers: Sequence[Layer], title: str) -> Figure:
     """One horizontal bar a matrix, the first on top."""
     figure = _figure(6.5, 1.4 + 0.22 * len(layers), title)
     axis = figure.subplots()
-    bars = axis.barh([layer["name"] for layer in layers], [100 * layer["sparsity"] for layer in layers], color=_BLUE)
-    axis.bar_label(bars, [percent(layer["sparsity"]) for layer in layers], padding=3, fontsize=7)
+    bars = axis.barh([layer.name for layer in layers], [100 * layer.sparsity for layer in layers], color=_BLUE)
+    axis.bar_label(bars, [percent(layer.sparsity) for layer in layers], padding=3, fontsize=7)
     axis.invert_yaxis()
     axis.margins(y=0.01)
     axis.tick_params(axis="y", labelsize=7)
@@ -144,13 +139,7 @@ def _bars(layers: Sequence[Record], title: str) -> Figure:
 
 
 def _figure(width: float, height: float, title: str | None = None) -> Figure:
-    """An empty figure without pyplot, hence without global state; its savefig draws with Agg.
-
-    Args:
-        width: In inches.
-        height: In inches.
-        title: Heading of the whole figure.
-    """
+    """An empty figure without pyplot, hence without global state; its savefig draws with Agg."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from prune_cli.artifacts.result import Result
 
 _METRICS = {
     "f1": "F1",
@@ -26,13 +27,9 @@ _BLOCK = re.compile(r"^(?P<stack>.*?)\.(?P<block>\d+)\.(?P<matrix>.+?)(?:\.weigh
 _FILLERS = {"self", "dense"}
 
 
-def way(result: Mapping[str, Any]) -> str:
-    """What a run made of the model, in one word.
-
-    Args:
-        result: Content of result.json.
-    """
-    return "pruned" if result["sparsity"]["target"] > 0 else "dense"
+def way(result: Result) -> str:
+    """What a run made of the model, in one word."""
+    return "pruned" if result.sparsity.target > 0 else "dense"
 
 
 def metric_label(name: str) -> str:
@@ -44,18 +41,14 @@ def metric_label(name: str) -> str:
     return _METRICS.get(name, name.replace("_", " "))
 
 
-def run_title(result: Mapping[str, Any]) -> str:
-    """What a run is, for the heading of a figure.
-
-    Args:
-        result: Content of result.json.
-    """
-    choices, target = result["choices"], result["sparsity"]["target"]
+def run_title(result: Result) -> str:
+    """What a run is, for the heading of a figure."""
+    choices, target = result.choices, result.sparsity.target
     how = f"{100 * target:g}% removed by {choices['criterion']}" if target > 0 else "dense"
-    return f"{choices['model']} on {choices['task']}, {how}, seed {result['seed']}"
+    return f"{choices['model']} on {choices['task']}, {how}, seed {result.seed}"
 
 
-def primary_first(metrics: Mapping[str, float], primary_metric: str) -> dict[str, float]:
+def primary_first(metrics: Mapping[str, float | None], primary_metric: str) -> dict[str, float | None]:
     """Order the metrics of a run: the primary one, the others, the loss.
 
     >>> primary_first({"loss": 0.5, "accuracy": 0.75, "f1": 0.8}, "f1")

@@ -25,9 +25,6 @@ def rows(
 
     Args:
         task: Tells what is right.
-        split: Of which the records are.
-        records: With their answers.
-        predictions: One a record.
 
     Yields:
         `split`, `id` where the record has one, the record's own columns; what is `expected` and what was `predicted`, in a few
@@ -69,7 +66,6 @@ def as_markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
 
     Args:
         rows: Columns of the record, then `right` and `prediction`.
-        title: Heading of the page.
     """
     sections = [f"# {title}\n"]
     for number, row in enumerate(rows, start=1):

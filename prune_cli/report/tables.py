@@ -11,80 +11,74 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from prune_cli.artifacts.result import Layer, Result
 from prune_cli.report.formats import duration, four_digits, percent, size
 from prune_cli.report.names import block_and_matrix, metric_label, primary_first, way
 from prune_cli.report.samples import one_line
 
-Result = Mapping[str, Any]
 SHOWN_LENGTH = 120  # characters of a text in a table of samples
 
 
 def summary_table(result: Result, folder: Path) -> Table:
-    """What came out of one run, for its end.
+    """What came out of one run, for its end."""
+    choices, sparsity, seconds = result.choices, result.sparsity, result.seconds
+    metric, teacher, best = metric_label(result.primary_metric), result.teacher_metric, result.best_at_target
+    zeros, prunable = sparsity.zeros_in_file, sparsity.prunable
+    by_mask = "= mask" if zeros == sparsity.zeros_by_mask else f"the mask chose {sparsity.zeros_by_mask:,}"
 
-    Args:
-        result: Content of result.json.
-        folder: The run folder.
-    """
-    choices, sparsity, seconds = result["choices"], result["sparsity"], result["seconds"]
-    metric, teacher, best = metric_label(result["primary_metric"]), result["teacher_metric"], result["best_at_target"]
-    zeros, prunable = sparsity["zeros_in_file"], sparsity["prunable"]
-    by_mask = "= mask" if zeros == sparsity["zeros_by_mask"] else f"the mask chose {sparsity['zeros_by_mask']:,}"
-
-    table = Table(title=result["name"], box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table = Table(title=result.name, box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     table.add_row("task, model", f"{choices['task']}, {choices['model']}")
-    table.add_row(
-        "method", f"{choices['criterion']}, regularization {choices['regularization']}, seed {result['seed']}"
-    )
+    table.add_row("method", f"{choices['criterion']}, regularization {choices['regularization']}, seed {result.seed}")
     table.add_section()
-    of = f", of {result['teacher_records']:,} records" if "teacher_records" in result else ""
+    of = f", of {result.teacher_records:,} records"
     table.add_row("dense teacher", "none" if teacher is None else f"{metric} {teacher:.4f}{of}")
-    if (taught := result.get("taught_steps")) is not None:  # a plain run has none
-        told = f"{taught:,} of {result['steps']:,} steps had a teacher"
+    if (taught := result.taught_steps) is not None:  # a plain run has none
+        told = f"{taught:,} of {result.steps:,} steps had a teacher"
         table.add_row(
             "taught", told if taught else f"{told}: trainer.eval_steps is too large", style=None if taught else "yellow"
         )
-    for name, value in primary_first(result["metrics"], result["primary_metric"]).items():
-        primary = name == result["primary_metric"]
+    for name, value in primary_first(result.metrics, result.primary_metric).items():
+        primary = name == result.primary_metric
         table.add_row(
             way(result) if primary else "",
             f"{metric_label(name)} {four_digits(value)}",
             style="bold" if primary else None,
         )
-    of = f", of {best['records']:,} records" if best is not None and "records" in best else ""
     table.add_row(
         "best at the target",
-        "no evaluation there" if best is None else f"{metric} {best['metric']:.4f} at step {best['step']:,}{of}",
+        "no evaluation there"
+        if best is None
+        else f"{metric} {best.metric:.4f} at step {best.step:,}, of {best.records:,} records",
     )
-    if (kept := result.get("kept_step", result["steps"])) != result["steps"]:
+    if (kept := result.kept_step) != result.steps:
         table.add_row("kept", f"the weights of step {kept:,}, the best on the validation records (trainer.keep=best)")
-    if (only := result.get("only_prediction")) is not None:
+    if (only := result.only_prediction) is not None:
         table.add_row("", Text(f"it says the same of all records ({one_line(only, 40)})", style="yellow"))
     table.add_section()
     table.add_row(
         "sparsity",
-        f"{percent(zeros / prunable, 4)}% of the prunable weights removed (target {100 * sparsity['target']:g}%)",
+        f"{percent(zeros / prunable, 4)}% of the prunable weights removed (target {100 * sparsity.target:g}%)",
     )
     table.add_row("zeros counted", f"{zeros:,} of {prunable:,}, in the saved file ({by_mask})")
     table.add_row("keep ratio", f"{percent(1 - zeros / prunable, 4)}%, {prunable - zeros:,} weights kept")
     table.add_row(
-        "of the whole model", f"{percent(sparsity['of_model'], 2)}% of {sparsity['parameters']:,} parameters removed"
+        "of the whole model", f"{percent(sparsity.of_model, 2)}% of {sparsity.parameters:,} parameters removed"
     )
-    if (counted := result.get("arithmetic")) is not None:
+    if (counted := result.arithmetic) is not None:
         table.add_row(
             "compact",
-            f"{percent(counted['share'], 2)}% of the matrices' multiply-adds left, once cut out by prune export",
+            f"{percent(counted.share, 2)}% of the matrices' multiply-adds left, once cut out by prune export",
         )
     table.add_section()
-    for name, count in result["files"].items():
+    for name, count in result.files.items():
         table.add_row(
             "file", f"{name}, {size(count)} (zeros are stored too; a small one: prune export --format sparse)"
         )
-    table.add_row("time", f"{duration(seconds['total'])}, of which {duration(seconds['evaluate'])} evaluating")
-    table.add_row("speed", f"{result['steps']:,} steps, {result['steps_per_second']:.2f} a second of training")
-    table.add_row("peak memory", size(result["peak_memory_bytes"]))
+    table.add_row("time", f"{duration(seconds.total)}, of which {duration(seconds.evaluate)} evaluating")
+    table.add_row("speed", f"{result.steps:,} steps, {result.steps_per_second:.2f} a second of training")
+    table.add_row("peak memory", size(result.peak_memory_bytes))
     table.add_row("folder", Text(str(folder)))
     table.add_row("", "model/ figures/ history.jsonl result.json config.yaml")
     return table
@@ -110,14 +104,14 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
+def layer_table(layers: Sequence[Layer]) -> Table:
     """Sparsity of every prunable matrix, with the total.
 
     Args:
         layers: `layers` of result.json.
     """
-    places = block_and_matrix([layer["name"] for layer in layers])
-    zeros, weights = sum(layer["zeros"] for layer in layers), sum(layer["weights"] for layer in layers)
+    places = block_and_matrix([layer.name for layer in layers])
+    zeros, weights = sum(layer.zeros for layer in layers), sum(layer.weights for layer in layers)
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False)
     if places is not None:
         table.add_column("block", "all", no_wrap=True)
@@ -128,11 +122,11 @@ def layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("sparsity\n(% removed)", percent(zeros / weights, 2), justify="right", no_wrap=True)
     for number, layer in enumerate(layers):
         table.add_row(
-            *((layer["name"],) if places is None else places[number]),
-            " x ".join(f"{length:,}" for length in layer["shape"]),
-            f"{layer['weights']:,}",
-            f"{layer['zeros']:,}",
-            percent(layer["sparsity"], 2),
+            *((layer.name,) if places is None else places[number]),
+            " x ".join(f"{length:,}" for length in layer.shape),
+            f"{layer.weights:,}",
+            f"{layer.zeros:,}",
+            percent(layer.sparsity, 2),
         )
     return table
 
@@ -144,10 +138,9 @@ def runs_table(results: Sequence[Result]) -> Group:
         results: Contents of result.json of at least one run.
     """
     choices = {
-        name: [result["choices"][name] for result in results]
-        for name in ("task", "model", "criterion", "regularization")
+        name: [result.choices[name] for result in results] for name in ("task", "model", "criterion", "regularization")
     }
-    choices["metric"] = [result["primary_metric"] for result in results]
+    choices["metric"] = [result.primary_metric for result in results]
     differing = [name for name, values in choices.items() if len(set(values)) > 1]
     common = [f"{name} {values[0]}" for name, values in choices.items() if name not in differing]
 
@@ -158,19 +151,19 @@ def runs_table(results: Sequence[Result]) -> Group:
     for name in ("sparsity", "seed", "metric", "best", "zeros", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, result in enumerate(results):
-        best = result["best_at_target"]
+        best = result.best_at_target
         table.add_row(
             str(number + 1),
             *([", ".join(choices[name][number] for name in differing)] if differing else []),
-            percent(result["sparsity"]["measured"], 2),
-            str(result["seed"]),
-            f"{result['metric']:.4f}",
-            "-" if best is None else f"{best['metric']:.4f}",
-            f"{result['sparsity']['zeros_in_file']:,}",
-            duration(result["seconds"]["total"]),
+            percent(result.sparsity.measured, 2),
+            str(result.seed),
+            f"{result.metric:.4f}",
+            "-" if best is None else f"{best.metric:.4f}",
+            f"{result.sparsity.zeros_in_file:,}",
+            duration(result.seconds.total),
         )
-    folders = [Text(f"{number:>3} {result['name']}", overflow="fold") for number, result in enumerate(results, start=1)]
-    alike = [str(number) for number, result in enumerate(results, start=1) if result.get("only_prediction") is not None]
+    folders = [Text(f"{number:>3} {result.name}", overflow="fold") for number, result in enumerate(results, start=1)]
+    alike = [str(number) for number, result in enumerate(results, start=1) if result.only_prediction is not None]
     warned = [Text(f"the same is predicted of all records in {', '.join(alike)}", style="yellow")] if alike else []
     meaning = "sparsity: % of the prunable weights removed, counted in the saved file; best: at\nthe target sparsity"
     return Group(Text(", ".join(common)), table, *warned, Text(meaning, style="dim"), *folders)

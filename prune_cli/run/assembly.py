@@ -29,7 +29,7 @@ from prune_cli.training.batches import Batches
 from prune_cli.training.endings import Patience
 from prune_cli.training.evaluation import Evaluation
 from prune_cli.training.hardware import resolved_precision
-from prune_cli.training.loop import Learning
+from prune_cli.training.learning import Learning
 from prune_cli.training.optimizer import LearningRate, adamw
 from prune_cli.training.training import Training, recompute_activations
 
@@ -70,8 +70,6 @@ def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts
     """The live parts of a run; what the model begins with is drawn from the random state that the seed gives.
 
     Args:
-        config: The run.
-        data: What it learns from.
         precision: The one that it has begun in, fp32 or bf16; None where it begins.
 
     Raises:
@@ -90,6 +88,8 @@ def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts
     teacher = teacher_for(config, task, model, evaluator, evaluation)
     if options.activation_checkpointing:
         recompute_activations(model)
+    if options.compile:
+        cast("nn.Module", model).compile(dynamic=True)
     learning = Learning(
         model=model,
         head=task.head,
@@ -133,10 +133,6 @@ def training_for(
     """The training of a run.
 
     Args:
-        config: The run.
-        data: What it learns from.
-        parts: What learns.
-        checkpoints: Where checkpoints go.
         checkpoint: The one to go on from; None to begin.
         stop: Asked at every step.
         progress: Shows it.
@@ -167,8 +163,6 @@ def model_for(
     """The model that a run starts from, with the task's head; weights that are made come from the global random state.
 
     Args:
-        config: The run.
-        task: Names the head and its labels.
         tokenizer: The model's.
         encoded: What the model is to read, so that it is known to have an embedding for every token.
 
@@ -204,8 +198,6 @@ def begin_at_mean(model: PreTrainedModel, task: Task, encoded: Dataset) -> None:
 
     Args:
         model: With the task's head; one that was fine-tuned has a bias already.
-        task: Names the head.
-        encoded: What it is to learn from.
     """
     if not isinstance(task.head, Regression):
         return
@@ -222,11 +214,8 @@ def precision_for(
     """The precision of a run: bf16 where it is wanted and the model can compute in it, which the shortest record tells.
 
     Args:
-        config: The run.
         model: In evaluation mode.
-        task: Names the head.
         tokenizer: The model's.
-        encoded: What the model is to learn from.
 
     Raises:
         UserError: If the model cannot compute in bf16, and nothing else is allowed.
@@ -259,11 +248,6 @@ def _check_weights(model: PreTrainedModel, source: str) -> None:
 
 def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
     """The engine around a model.
-
-    Args:
-        config: The run.
-        model: Its weights are pruned in place.
-        plan: Its steps and schedule.
 
     Raises:
         UserError: If nothing is prunable, or criterion or pattern do not go with what is.
@@ -312,8 +296,6 @@ def teacher_for(
     """The teacher that the regularization asks for; a first one is evaluated, so that a student has to beat it.
 
     Args:
-        config: The run.
-        task: The task, which knows its labels.
         student: The model that is pruned; later teachers are its copies.
         evaluator: Evaluates the first.
         evaluation: What students are evaluated on during training.

@@ -1,11 +1,11 @@
-"""What a finished training leaves behind: the model, its predictions, pictures, and the content of result.json."""
+"""What a finished training leaves behind: the model, its predictions, pictures, and what it came to."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from prune_cli import models
-from prune_cli.artifacts import environment, result
+from prune_cli.artifacts import environment
+from prune_cli.artifacts.result import COMPUTATION, Arithmetic, Result
 from prune_cli.compaction.compact import answers, arithmetic, compact
 from prune_cli.config.command import commands
+from prune_cli.config.schema import ELSEWHERE
 from prune_cli.files import filled, write_text
 from prune_cli.redaction import redact
 from prune_cli.report import figures, model_card, names, samples
+from prune_cli.run import measured
 from prune_cli.runtime.compact import is_compact
 from prune_cli.tasks.sameness import only_prediction
 
@@ -47,20 +50,16 @@ def finish(
     training: Training,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[Result, list[dict[str, Any]]]:
     """Save the model, its predictions and the pictures, all of it on the disk when this returns.
 
     Args:
-        config: The run.
         found: What its records, model and teacher are, wherever they lie.
-        run_id: Its identity.
         folder: Where it all goes.
-        training: Is over.
-        model: The pruned model.
         tokenizer: The model's.
 
     Returns:
-        The content of result.json, and some of the predictions.
+        What it came to, and some of the predictions.
     """
     task, pruner = training.task, training.checkpoints.pruner
     final = training.final_predictions()
@@ -73,65 +72,66 @@ def finish(
     with filled(folder.model) as saved:
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
-        zeros = result.count_zeros(saved, pruner.matrices)
+        zeros = measured.count_zeros(saved, pruner.matrices)
         if len(zeros) < len(pruner.matrices):  # some architectures are saved under other names than they have in memory
-            zeros = result.zeros_of(models.load_finetuned(saved, task.head), pruner.matrices)
+            zeros = measured.zeros_of(models.load_finetuned(saved, task.head), pruner.matrices)
         small = None
         if pruner.pattern.structured and pruner.removed:  # whole units need not be saved to be nothing
             small = _made_small(saved, model, task.head)
         history = training.checkpoints.history.records
-        last = result.evaluations(history, task.primary_metric)[-1]
-        summary = {
-            "format": result.FORMAT,
-            "name": folder.path.name,
-            "id": run_id,
-            "choices": dict(config.choices),
-            "config": json.loads(
-                json.dumps(redact(config.resolved), default=str)
-            ),  # a class of the user's may hold paths
+        last = measured.evaluations(history, task.primary_metric)[-1]
+        counted = arithmetic(model)
+        teacher = training.teacher
+        seconds = measured.seconds(history)
+        result = Result(
+            name=folder.path.name,
+            id=run_id,
+            choices=dict(config.choices),
+            # a class of the user's may hold paths
+            config=json.loads(json.dumps(redact(config.resolved), default=str)),
             **asdict(found),
-            "seed": config.seed,
-            "auto_class": task.head.auto_classes[models.architecture_of(model.config, told)],
-            "primary_metric": task.primary_metric,
-            "metric": last[f"eval_{task.primary_metric}"],
-            "metrics": result.metrics_of(last),
-            "signatures": task.signatures(examples),
-            "best_at_target": result.best_at_target(history, task.primary_metric, pruner.target_now),
-            "only_prediction": only,
-            "taught_steps": None if training.teacher is None else training.teacher.taught,
-            "teacher_metric": None if training.teacher is None else training.teacher.first_metric,
-            "teacher_records": sum(len(each.records) for each in training.evaluation.sets(whole=False).values()),
-            "sparsity": result.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
-            "layers": result.layers(pruner, zeros),
-            "arithmetic": None
-            if (counted := arithmetic(model)) is None
-            else {**asdict(counted), "share": counted.share},
-            "steps": last["step"],
-            "kept_step": training.kept_step,
-            "epochs": last["epoch"],
-            "precision": training.checkpoints.precision,
-            "seconds": result.seconds(history),
-            "steps_per_second": last["step"] / result.seconds(history)["train"],
-            "peak_memory_bytes": environment.peak_memory_bytes(),
-            "small": small,
-            "files": {f"model/{path.name}": path.stat().st_size for path in sorted(saved.glob("*.safetensors"))},
-            "computation": result.COMPUTATION,
-            "versions": environment.versions(),
-            "git_commit": environment.git_commit(),
-            "machine": environment.machine(),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        write_text(saved / "README.md", card(summary, config.resolved))
-    title = names.run_title(summary)
+            seed=config.seed,
+            auto_class=task.head.auto_classes[models.architecture_of(model.config, told)],
+            primary_metric=task.primary_metric,
+            metric=last[f"eval_{task.primary_metric}"],
+            metrics=measured.metrics_of(last),
+            signatures=task.signatures(examples),
+            best_at_target=measured.best_at_target(history, task.primary_metric, pruner.target_now),
+            only_prediction=only,
+            taught_steps=None if teacher is None else teacher.taught,
+            teacher_metric=None if teacher is None else teacher.first_metric,
+            teacher_records=sum(len(each.records) for each in training.evaluation.sets(whole=False).values()),
+            sparsity=measured.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
+            layers=measured.layers(pruner, zeros),
+            arithmetic=None
+            if counted is None
+            else Arithmetic(dense=counted.dense, left=counted.left, share=counted.share),
+            steps=last["step"],
+            kept_step=training.kept_step,
+            epochs=last["epoch"],
+            precision=training.checkpoints.precision,
+            seconds=seconds,
+            steps_per_second=last["step"] / seconds.train,
+            peak_memory_bytes=environment.peak_memory_bytes(),
+            small=small,
+            files={f"model/{path.name}": path.stat().st_size for path in sorted(saved.glob("*.safetensors"))},
+            computation=COMPUTATION,
+            versions=environment.versions(),
+            git_commit=environment.git_commit(),
+            machine=environment.machine(),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_text(saved / "README.md", card(result, config.resolved))
+    title = names.run_title(result)
     with filled(folder.figures) as pictures:
         figures.metric_and_sparsity(
             history,
             task.primary_metric,
             pictures / METRIC_PICTURE,
             title,
-            teacher_metric=summary["teacher_metric"],
+            teacher_metric=result.teacher_metric,
         )
-        figures.layer_sparsity(summary["layers"], pictures / LAYERS_PICTURE, title)
+        figures.layer_sparsity(result.layers, pictures / LAYERS_PICTURE, title)
     rows = [
         row
         for split, predictions in final.items()
@@ -142,12 +142,12 @@ def finish(
     shown = samples.picked(rows, samples.SHOWN)
     write_text(folder.samples, samples.as_markdown(shown, folder.path.name))
     kept = (samples.ID, *task.inputs, samples.EXPECTED, samples.PREDICTED)
-    summary["samples"] = [
+    told_samples = [
         {**{name: samples.told(row[name]) for name in kept if name in row}, samples.RIGHT: row[samples.RIGHT]}
         for row in shown
     ]
     training.checkpoints.history.save(folder.history)
-    return {**summary, "promised": folder.promises()}, shown
+    return replace(result, samples=told_samples, promised=folder.promises()), shown
 
 
 def _made_small(saved: Path, model: PreTrainedModel, head: Head[Any]) -> str | None:
@@ -167,20 +167,18 @@ def _made_small(saved: Path, model: PreTrainedModel, head: Head[Any]) -> str | N
     return None
 
 
-def card(result: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def card(result: Result, config: Mapping[str, Any]) -> str:
     """The model card of a run, with the command that repeats it; of options that only its user has, with their names.
 
     Args:
-        result: Content of result.json.
         config: The resolved configuration.
     """
+    config = {key: value for key, value in config.items() if key not in ELSEWHERE}
     (command,) = commands([model_card.shareable(config)], lenient=True)
     if command.startswith("#"):
         chosen = " ".join(
-            f"{group}={option}"
-            for group, option in result["choices"].items()
-            if group not in ("tracking", "experiment")
+            f"{group}={option}" for group, option in result.choices.items() if group not in ("tracking", "experiment")
         )
-        target = result["sparsity"]["target"]
-        command = f"prune run {chosen} sparsity={target:g} seed={result['seed']}  {command}"
+        target = result.sparsity.target
+        command = f"prune run {chosen} sparsity={target:g} seed={result.seed}  {command}"
     return model_card.model_card(result, config, command)

@@ -42,10 +42,6 @@ def with_extra(
     What a teacher has labelled once is kept for the next run.
 
     Args:
-        config: The run.
-        found: Its contents.
-        task: With its labels.
-        records: To learn from.
         tokenizer: The student's, which the teacher shares.
 
     Raises:

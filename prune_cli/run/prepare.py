@@ -66,10 +66,6 @@ class Prepared:
 def prepared(config: RunConfig, found: Contents) -> Prepared:
     """Read and encode the records; whatever is odd about them is told.
 
-    Args:
-        config: The run.
-        found: Its contents.
-
     Raises:
         UserError: If a record, the tokenizer or the length of the run cannot be used.
     """
@@ -86,10 +82,6 @@ def prepared(config: RunConfig, found: Contents) -> Prepared:
 
 def planned(config: RunConfig, rows: int) -> Plan:
     """How long the run is; the schedule must fit.
-
-    Args:
-        config: The run.
-        rows: Encoded training records.
 
     Raises:
         UserError: If it does not.
@@ -113,8 +105,6 @@ def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTo
     """The tokenizer of the model that a run starts from.
 
     Args:
-        config: The run.
-        task: Reads the records.
         train: Records, for the tokenizer of a random model.
 
     Raises:
@@ -151,8 +141,6 @@ def check_teacher(config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerB
     """Refuse a first teacher to which tokens or classes mean something else, before models are loaded.
 
     Args:
-        config: The run.
-        task: Knows its labels.
         tokenizer: The student's.
 
     Raises:
@@ -172,13 +160,7 @@ def check_teacher(config: RunConfig, task: Task, tokenizer: PreTrainedTokenizerB
 
 
 def warn_of_records(task: Task, records: Mapping[str, Dataset], encoded: Dataset) -> None:
-    """Say aloud what may be meant, but seldom is.
-
-    Args:
-        task: The task.
-        records: By split.
-        encoded: The training records.
-    """
+    """Say aloud what may be meant, but seldom is."""
     if "train" in task.evaluation_splits:
         log.warning(
             "THE MODEL IS EVALUATED ON ITS TRAINING RECORDS (task.evaluation_splits=%s): metrics say nothing about others.",
@@ -204,9 +186,7 @@ def warn_of_cut(task: Task, encoded: Dataset, split: str) -> None:
     """Say how many records lose their end.
 
     Args:
-        task: Encoded them.
         encoded: With a column `cut`, where the task can cut records.
-        split: Of which they are.
     """
     cut = cut_records(encoded)
     if cut:
@@ -223,13 +203,7 @@ def warn_of_cut(task: Task, encoded: Dataset, split: str) -> None:
 
 
 def warn_of_one_answer(task: Task, records: Dataset, split: str) -> None:
-    """Say that one and the same is right of all records to evaluate.
-
-    Args:
-        task: The task.
-        records: With their answers.
-        split: Of which they are.
-    """
+    """Say that one and the same is right of all records to evaluate."""
     if (answer := only_answer(task, cast("Iterable[Row]", task.examples(records)))) is not None:
         log.warning(
             "ALL RECORDS OF %s HAVE THE SAME ANSWER (%s): metrics cannot tell a model that knows nothing from a good one.",
@@ -239,12 +213,7 @@ def warn_of_one_answer(task: Task, records: Dataset, split: str) -> None:
 
 
 def warn_of_no_teacher(config: RunConfig, steps: int) -> None:
-    """Say aloud that a student is to teach itself in a run that has no time for it.
-
-    Args:
-        config: The run.
-        steps: Optimizer steps of the run.
-    """
+    """Say aloud that a student is to teach itself in a run that has no time for it."""
     rule, evaluated_every = config.regularization, config.trainer.evaluated_every(steps)
     if "teacher" in rule.needs and rule.first_teacher is None and evaluated_every >= steps:
         log.warning(

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from prune_cli import models
 from prune_cli.artifacts.history import History
+from prune_cli.artifacts.result import Result
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import Contents, contents, identity, run_name
 from prune_cli.errors import UserError
@@ -47,19 +48,18 @@ class Outcome:
     Attributes:
         folder: The run folder.
         status: "done", or "skipped" where the same configuration had finished before.
-        result: Content of result.json.
+        result: What it came to.
     """
 
     folder: Path
     status: Literal["done", "skipped"]
-    result: Mapping[str, Any]
+    result: Result
 
 
 def run(config: RunConfig, console: Console) -> Outcome:
     """Prune a model while fine-tuning it, or go on where an interrupted run of the same configuration stopped.
 
     Args:
-        config: The run.
         console: Where progress is shown.
 
     Raises:

@@ -71,7 +71,6 @@ def predict(
     Args:
         config: Names task and batch size.
         model_folder: A model with tokenizer in the Hugging Face layout.
-        rows: Raw records, answers or not.
         places: Where each record stands, for messages; None for their numbers.
 
     Yields:

@@ -52,9 +52,6 @@ class Graphs(ABC):
     def opened(self, load: Callable[[str], T]) -> dict[str, T]:
         """Load every graph.
 
-        Args:
-            load: Of the library, from a file.
-
         Raises:
             UserError: If it cannot.
         """

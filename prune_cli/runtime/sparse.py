@@ -24,9 +24,6 @@ def load_sparse(path: str | Path) -> PreTrainedModel:
 
     Without `--dtype` and `--quantize` it is the model that was exported, bit for bit.
 
-    Args:
-        path: The folder, or the file in it.
-
     Raises:
         UserError: If there is none, it is damaged, or it does not go with the config.json beside it.
     """
@@ -53,9 +50,6 @@ def load_sparse(path: str | Path) -> PreTrainedModel:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a sparse file, each made once; a model takes them as they are.
-
-    Args:
-        path: The file.
 
     Raises:
         BrokenFile: If it is none.

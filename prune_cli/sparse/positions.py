@@ -29,7 +29,6 @@ def encode(positions: Positions, size: int) -> tuple[Encoding, Bytes]:
 
     Args:
         positions: Of the weights that are left, ascending.
-        size: Weights of the matrix.
     """
     import zstandard
 
@@ -44,12 +43,6 @@ def encode(positions: Positions, size: int) -> tuple[Encoding, Bytes]:
 
 def decode(encoding: Encoding, data: Bytes, size: int, count: int) -> Positions:
     """Read positions.
-
-    Args:
-        encoding: How they were written.
-        data: What was written.
-        size: Weights of the matrix.
-        count: Weights that are left.
 
     Returns:
         Their positions, ascending.

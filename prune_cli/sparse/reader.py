@@ -117,10 +117,6 @@ class SparseFile:
 def opened(path: str | Path, *, verify: bool = True) -> SparseFile:
     """Open a file.
 
-    Args:
-        path: The file.
-        verify: Compare its checksum now.
-
     Raises:
         BrokenFile: If it is none, or its content is not what was written.
     """

@@ -29,7 +29,6 @@ def write_sparse(
 
     Args:
         tensors: Names and values, in float32 where they are no whole numbers.
-        path: The new file.
         dtype: Of the values, and of all other numbers; fp32 is lossless, bit for bit.
         int8: Write the values of pruned matrices as int8, with a scale for each row.
 

@@ -51,11 +51,7 @@ def run_frontier(
 
     Args:
         overrides: One configuration, with several seeds where they are wanted.
-        config_loader: Composes the jobs.
-        config: The configuration of the multirun.
         launcher: Runs jobs, those of several seeds at once where it can.
-        max_drop: What the metric may cost.
-        grid: Sparsities that can be the answer.
 
     Returns:
         All jobs, as they ended.
@@ -94,8 +90,6 @@ def answer_of(jobs: Iterable[Job], max_drop: float, grid: Sequence[float]) -> An
 
     Args:
         jobs: Of a search, done, the dense ones among them.
-        max_drop: The budget.
-        grid: Rising.
     """
     metrics: dict[float, dict[int, float]] = {}
     shares: dict[float, list[float]] = {}

@@ -42,8 +42,6 @@ def run_grid(
 
     Args:
         overrides: Sweeps among them; of two with the same key the later counts.
-        config_loader: Composes the jobs.
-        config: The configuration of the multirun.
         launcher: Runs jobs, in this process or elsewhere.
 
     Returns:
@@ -60,7 +58,6 @@ def combinations(overrides: Sequence[str], config_loader: ConfigLoader | None = 
 
     Args:
         overrides: Of two with the same key the later counts.
-        config_loader: Tells groups from values.
 
     Returns:
         Overrides of one value each; the last sweep changes fastest.
@@ -86,13 +83,7 @@ class Jobs:
     """
 
     def __init__(self, config_loader: ConfigLoader, config: DictConfig, launcher: Launcher) -> None:
-        """Begin without a job.
-
-        Args:
-            config_loader: Composes the jobs.
-            config: The configuration of the multirun.
-            launcher: Runs jobs.
-        """
+        """Begin without a job."""
         self._config_loader = config_loader
         self._config = config
         self._launcher = launcher
@@ -137,9 +128,6 @@ class Jobs:
 
     def add(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
         """Plan jobs.
-
-        Args:
-            combinations: Their overrides.
 
         Returns:
             The new jobs: waiting, skipped, or failed where the configuration cannot work.
@@ -231,7 +219,6 @@ class Jobs:
         """The numbers of a finished run; None where it has not finished.
 
         Args:
-            path: The run folder.
             run_id: A result of another run than that is refused.
         """
         folder = RunFolder(path)

@@ -19,6 +19,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from prune_cli.artifacts.result import Result
 from prune_cli.console.failures import DIVERGED, PROGRAM, USER
 from prune_cli.files import is_held, write_text
 from prune_cli.plain import from_json
@@ -88,11 +89,7 @@ class Sweep:
     folder: Path
 
     def plan(self, jobs: Sequence[Job]) -> None:
-        """Write down which jobs there are, and how far.
-
-        Args:
-            jobs: All of them.
-        """
+        """Write down which jobs there are, and how far."""
         listed = [redact(asdict(job)) for job in jobs]
         said = {"format": FORMAT, "begun": self.begun() or time.time(), "jobs": listed, "seeds": over_seeds(jobs)}
         write_text(self.folder / SWEEP, json.dumps(said, indent=2) + "\n")
@@ -124,12 +121,7 @@ class Sweep:
         return is_held(self.folder / _LOCK)
 
     def job(self, overrides: Sequence[str], otherwise: int) -> Job:
-        """The planned job with these overrides; a new one where a sweeper of somebody else's planned none.
-
-        Args:
-            overrides: Of the job.
-            otherwise: Number of a new one.
-        """
+        """The planned job with these overrides; a new one where a sweeper of somebody else's planned none."""
         new = Job(number=otherwise, overrides=redact([*overrides]), status="waiting", result={}, problems=[])
         return next((job for job in self.jobs() if job.overrides == new.overrides), new)
 
@@ -144,7 +136,6 @@ def time_left(jobs: Sequence[Job], seconds: float) -> str:
     """How long the jobs that have not begun may take, at the pace of those that are done.
 
     Args:
-        jobs: All jobs.
         seconds: Since the first began.
 
     Returns:
@@ -157,9 +148,6 @@ def time_left(jobs: Sequence[Job], seconds: float) -> str:
 
 def over_seeds(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Mean and deviation of the metric over jobs that differ in their seed alone, for those with several seeds.
-
-    Args:
-        jobs: Of a multirun.
 
     Returns:
         What they have in common, the metric's name, mean, sample standard deviation, and how many they are.
@@ -225,9 +213,16 @@ def _nearest(folder: str) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def numbers(result: Mapping[str, Any]) -> dict[str, Any]:
+def numbers(result: Result) -> dict[str, Any]:
     """The part of result.json by which runs are compared."""
-    names = ("name", "seed", "primary_metric", "metric", "metrics", "only_prediction", "seconds")
-    sparsity = {"sparsity": result["sparsity"]["measured"]} if "sparsity" in result else {}
-    arithmetic = {"arithmetic": counted["share"]} if (counted := result.get("arithmetic")) else {}
-    return {**{name: result[name] for name in names if name in result}, **sparsity, **arithmetic}
+    return {
+        "name": result.name,
+        "seed": result.seed,
+        "primary_metric": result.primary_metric,
+        "metric": result.metric,
+        "metrics": dict(result.metrics),
+        "only_prediction": result.only_prediction,
+        "seconds": asdict(result.seconds),
+        "sparsity": result.sparsity.measured,
+        **({} if result.arithmetic is None else {"arithmetic": result.arithmetic.share}),
+    }

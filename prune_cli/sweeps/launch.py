@@ -182,7 +182,7 @@ def _show_run(outcome: Outcome) -> None:
     from prune_cli.report.tables import samples_table, summary_table
 
     console = printer()
-    if samples := outcome.result.get("samples"):
+    if samples := outcome.result.samples:
         console.print(samples_table(samples))
     console.print(summary_table(outcome.result, outcome.folder))
     if outcome.status == "skipped":
@@ -216,7 +216,7 @@ def _job(cfg: DictConfig) -> float | None:
 
         outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), printer(stderr=True))
     _show_run(outcome)
-    return outcome.result["metric"]
+    return outcome.result.metric
 
 
 def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
@@ -261,4 +261,4 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
         return None
     folder = str(outcome.folder.absolute())
     replace(job, status=outcome.status, folder=folder, result=numbers(outcome.result)).save(sweep.folder)
-    return outcome.result["metric"]
+    return outcome.result.metric

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.config.options import GROUPS
+from prune_cli.config.schema import ELSEWHERE
 from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.redaction import redact
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 OBJECTIVES = ("metric", "sparsity")
 """What a search may make large: the primary metric, the measured sparsity, or both at once."""
 _SWEEP = "sweep"
-_ELSEWHERE = ("output_dir", "overwrite", "fail_fast", "tracking")
 """Keys that change where a result is come by, but no result: another of these is the same search."""
 
 
@@ -57,12 +57,7 @@ def run_search(
 
     Args:
         overrides: Intervals, ranges and choices among them; of two with the same key the later counts.
-        config_loader: Composes the jobs.
-        config: The configuration of the multirun.
         launcher: Runs jobs, in this process or elsewhere.
-        trials: How many in all.
-        at_once: How many to launch together.
-        objectives: Of OBJECTIVES.
         study: Name of the study; None for one made from what is searched, so that the same command goes on with it.
         storage: URL of Optuna's storage.
         seed: Of the sampler; None for another one at every launch, which several processes need.
@@ -129,7 +124,6 @@ def searched(
 
     Args:
         overrides: Of two with the same key the later counts.
-        config_loader: Tells groups from values.
 
     Returns:
         Optuna's distributions by key, and the other overrides by key.
@@ -149,19 +143,14 @@ def searched(
 
 def study_name(space: Mapping[str, BaseDistribution], fixed: Mapping[str, str], objectives: Sequence[str]) -> str:
     """A name that is the same whenever the same is searched."""
-    counted = sorted(text for key, text in fixed.items() if key.partition(".")[0] not in _ELSEWHERE)
+    counted = sorted(text for key, text in fixed.items() if key.partition(".")[0] not in ELSEWHERE)
     said = "\n".join([*counted, *sorted(f"{key}:{value!r}" for key, value in space.items()), *objectives])
     chosen = [text.partition("=")[2] for key, text in fixed.items() if key in ("task", "model") and key in GROUPS]
     return "-".join([*chosen, hashlib.sha256(said.encode()).hexdigest()[:8]])
 
 
 def best_table(study: Study, objectives: Sequence[str]) -> Table:
-    """The best trial; with several objectives all of which none is better in every one.
-
-    Args:
-        study: Has ended trials, or none.
-        objectives: Names of its values.
-    """
+    """The best trial; with several objectives all of which none is better in every one."""
     from optuna.trial import TrialState
 
     complete = bool(study.get_trials(states=[TrialState.COMPLETE]))

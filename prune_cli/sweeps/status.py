@@ -111,9 +111,7 @@ def show_status(path: Path, *, watch: bool, as_json: bool, console: Console) -> 
 
     Args:
         path: See `statuses`.
-        watch: Go on.
         as_json: A list of objects for programs, one line each time.
-        console: Where to.
 
     Raises:
         UserError: If there is no run.

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
@@ -17,7 +16,8 @@ from omegaconf import DictConfig
 from rich import box
 from rich.table import Table
 
-from prune_cli.comparison.study import TEACHER_RUN, Study, study
+from prune_cli.artifacts.result import Result
+from prune_cli.comparison.study import Study, study
 from prune_cli.config.identity import identity
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.console.printer import printer
@@ -74,9 +74,7 @@ class Plan:
         """Write out the sweeps.
 
         Args:
-            sweeps: Overrides by name.
             given: Overrides for all, after their own.
-            config_loader: Tells groups from values.
         """
         self._names = names_in(sweeps)
         listed = [
@@ -165,9 +163,6 @@ def run_study(
 
     Args:
         overrides: For all runs, after their own.
-        config_loader: Composes the jobs.
-        config: The configuration of the multirun.
-        launcher: Runs jobs.
         folder: The study's.
         sweeps: Only these; all where there are none.
         where: See `Plan.part`.
@@ -208,8 +203,6 @@ class _Runs:
 
         Args:
             jobs: Carries out what is left.
-            what: The study.
-            plan: Its runs.
             nowhere: A folder that passes for the model of a run that is not here.
             anew: Runs that are made once more, finished or not.
         """
@@ -277,7 +270,7 @@ class _Runs:
         except UserError:  # told as a job that failed
             return
         # A run of whose teacher only the result is kept has as many identities as models were made of that teacher
-        taught = {result["teacher"] for each in needed for result in self._taught_by(each)}
+        taught = {result.teacher for each in needed for result in self._taught_by(each)}
         ids = {identity(config, replace(found, teacher=teacher)) for teacher in taught}
         if all_here:
             ids.add(identity(config, found))
@@ -290,9 +283,9 @@ class _Runs:
             self._here[run] = run_folder
             self._keep(run)
 
-    def _taught_by(self, run: Planned) -> Iterator[Mapping[str, Any]]:
+    def _taught_by(self, run: Planned) -> Iterator[Result]:
         """Kept results of runs whose teacher is what another run has made, wherever."""
-        return (result for result in self._results.values() if result.get(TEACHER_RUN) in self._ids[run])
+        return (result for result in self._results.values() if result.teacher_run in self._ids[run])
 
     def _keep(self, run: Planned) -> None:
         self.known.add(self._what.keep(self._here[run], anew=run in self._anew))

@@ -27,7 +27,6 @@ def carry_out(
     """Make the runs of a study of which no result is kept, keep each as it ends, and write the README anew.
 
     Args:
-        name: Of the study.
         overrides: For every sweep, after its own: where the records are.
         config_dir: A user's own folder of groups.
         sweeps: Only these sweeps; all where there are none.

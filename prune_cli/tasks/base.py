@@ -72,6 +72,8 @@ class Task(ABC):
     hub_config: str | None = None
     hub_revision: str = "main"
 
+    encoded_at_once: ClassVar[int] = 10_000
+    """Records a tokenizer call: bounds the memory that lists of numbers take outside a data set."""
     labels: ClassVar[tuple[str, ...]] = ()
     """Names of the classes in label order; none where there are none. A field where they are configured, or read by `fitted`."""
 
@@ -142,10 +144,6 @@ class Task(ABC):
     def named(self, row: Row, names: Sequence[str]) -> Row:
         """A raw record with the names of its classes in place of their numbers, which may stand in another order than the task's.
 
-        Args:
-            row: Of the hub or of a file.
-            names: What the numbers of the record mean.
-
         Raises:
             ValueError: If a number has no name; the message says so, without naming the record.
         """
@@ -163,7 +161,6 @@ class Task(ABC):
         """Settle what the records decide: the label set, where the configuration does not give it.
 
         Args:
-            rows: Raw training records.
             labels: Label names that come with the data or the model, in label order; None where none do.
 
         Returns:
@@ -198,21 +195,48 @@ class Task(ABC):
         """The records as they are evaluated: those that ask the same of the model become one, with all their answers."""
         return records
 
-    @abstractmethod
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
         """Turn records into model inputs, unpadded; one record may give several. They live in memory, not in a cache.
 
         Args:
             records: Those to learn from or, through `examples`, to evaluate; without answers where a prediction is asked for.
-            tokenizer: The model's.
             training: Whether they are learned from.
 
         Returns:
-            The columns that the head's collator reads, `length` (tokens), `record` (number of the record, from 0, ascending)
-            and whatever `predictions` needs.
+            What `model_inputs` gives.
 
         Raises:
             UserError: If the tokenizer cannot do what the task needs.
+        """
+        from copy import deepcopy
+
+        from datasets import Dataset, concatenate_datasets
+
+        # A fast tokenizer keeps cuts and special tokens as state: the caller's would save it, and two threads must not share it
+        tokenizer, size = deepcopy(tokenizer), self.encoded_at_once
+        parts = [
+            Dataset.from_dict(
+                dict(self.model_inputs(records[start : start + size], start, tokenizer, training=training))
+            )
+            for start in range(0, len(records), size)
+        ]
+        return concatenate_datasets(parts)
+
+    @abstractmethod
+    def model_inputs(
+        self, part: Mapping[str, Any], first: int, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Mapping[str, Any]:
+        """Model inputs of some records, as columns.
+
+        Args:
+            part: The records, as columns.
+            first: Number of the first of them.
+            tokenizer: The task's own copy of the model's.
+            training: Whether they are learned from.
+
+        Returns:
+            What the head's collator reads, `length` (tokens), `record` (number of the record, from 0, ascending) and whatever
+            `predictions` needs.
         """
 
     @abstractmethod
@@ -243,7 +267,6 @@ class Task(ABC):
         """Compute the task's official metrics over one whole split.
 
         Args:
-            predictions: One a record.
             records: What `examples` made of the split.
             split: Name of the split. Keys of all but the first of `evaluation_splits` end in what tells it apart: `f1_test`,
                 `accuracy_mismatched` for `validation_mismatched`.
@@ -261,35 +284,19 @@ class Task(ABC):
         return True
 
     def metrics_of_loss(self, loss: float) -> dict[str, float]:
-        """The metrics that say the loss of the first split in another way.
-
-        Args:
-            loss: Mean over the decisions.
-        """
+        """The metrics that say the loss of the first split in another way."""
         return {}
 
     def signatures(self, records: Dataset) -> dict[str, str]:
-        """How metrics are computed, in the words of the library that does, by metric; empty where it has none.
-
-        Args:
-            records: Those scored.
-        """
+        """How metrics are computed, in the words of the library that does, by metric; empty where it has none."""
         return {}
 
     @abstractmethod
     def expected(self, record: Row) -> Prediction:
-        """What a prediction would say that is right.
-
-        Args:
-            record: With its answers.
-        """
+        """What a prediction would say that is right."""
 
     def told(self, record: Row) -> Row:
-        """A record as predictions speak of it: classes by their names.
-
-        Args:
-            record: With its answers.
-        """
+        """A record as predictions speak of it: classes by their names."""
         return record
 
     def answered(self, record: Row, prediction: Prediction) -> Row | None:
@@ -309,12 +316,7 @@ class Task(ABC):
         return str(next(iter(prediction.values())))
 
     def right(self, prediction: Prediction, record: Row) -> bool:
-        """Whether a prediction is what a person would call right, to show some of both kinds; no metric.
-
-        Args:
-            prediction: What a model says.
-            record: With its answers.
-        """
+        """Whether a prediction is what a person would call right, to show some of both kinds; no metric."""
         return self.headline(prediction) == self.headline(self.expected(record))
 
     @abstractmethod
@@ -322,21 +324,12 @@ class Task(ABC):
         """All text of the records; a tokenizer can be trained on it."""
 
     def inventor(self, world: World, random: Random) -> Inventor | None:
-        """What makes synthetic records of the task's shape; None where nothing does.
-
-        Args:
-            world: What they are about.
-            random: What they are drawn with.
-        """
+        """What makes synthetic records of the task's shape; None where nothing does."""
         return None
 
 
 def refuse_other_labels(task: Task, names: Sequence[str]) -> None:
     """Refuse label names of records that the task does not know.
-
-    Args:
-        task: Knows its labels.
-        names: Those that came with the records.
 
     Raises:
         UserError: If there is one.
@@ -355,7 +348,6 @@ def refuse_diverged(broken: int, total: int, what: str) -> None:
     Args:
         broken: How many are not finite.
         total: Of how many.
-        what: Of what.
 
     Raises:
         Diverged: If there are any.

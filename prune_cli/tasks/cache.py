@@ -39,7 +39,6 @@ def encoded(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *,
     libraries that do it, and the source of this package and of a task of the user's own.
 
     Args:
-        task: Encodes.
         records: What the task's `encode` takes.
         tokenizer: The model's.
         training: See `Task.encode`.
@@ -54,9 +53,7 @@ def remembered(kind: str, key: str, make: Callable[[], Dataset]) -> Dataset:
     """A data set as it was made before, or make it.
 
     Args:
-        kind: Of data set.
         key: Equal exactly when the same would be made.
-        make: Makes it.
     """
     from datasets import Dataset
 
@@ -114,11 +111,7 @@ def _key(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, tr
 
 
 def sources(task: Task) -> str:
-    """Hash of what makes something of a task's records: this package, and the source of a task of the user's own.
-
-    Args:
-        task: The task.
-    """
+    """Hash of what makes something of a task's records: this package, and the source of a task of the user's own."""
     return _package() + sources_hash(class_sources(type(task), {_OURS}))
 
 

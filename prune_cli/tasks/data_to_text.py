@@ -37,7 +37,6 @@ SLOT = "{source}"  # where a prompt takes the facts
 METRICS = ("bleu", "chrf_plus_plus", "rouge_l")  # of texts: those that are always there, higher is better
 LIKELIHOOD = "likelihood"
 _MOST_BEAMS = 100
-ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,44 +192,35 @@ class DataToText(Task):
         merged.info.description = records.info.description
         return merged
 
-    def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
-        """Turn records into model inputs, unpadded: to learn from, one for each reference, else one with the first reference.
+    def model_inputs(
+        self, part: Mapping[str, Any], first: int, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Mapping[str, Any]:
+        """See `Task`: to learn from, one for each reference, else one with the first reference.
 
         Returns:
             `source_ids`, the prompt as the tokenizer gives a text; `target_ids`, the reference and the end-of-sequence token
             (left out where the records have no references); `length`, tokens of the source and, to learn from, the target;
-            `record`; `cut`, whether its last facts are left out. It lives in memory; nothing is cached on disk.
+            `record`; `cut`, whether its last facts are left out.
 
         Raises:
             UserError: If the tokenizer has no end-of-sequence token, or the model takes too few tokens.
         """
-        from copy import deepcopy
-
-        from datasets import Dataset, concatenate_datasets
-
-        # A fast tokenizer keeps how special tokens are read as state, which two threads must not share.
-        encoder = _TextEncoder(self, deepcopy(tokenizer))
-        parts = []
-        for start in range(0, len(records), ENCODED_AT_ONCE):
-            part = records[start : start + ENCODED_AT_ONCE]
-            sources, references = encoder.sources(part[SOURCE]), part.get(REFERENCES)
-            taken = [1 if references is None or not training else len(texts) for texts in references or sources]
-            owners = [row for row, count in enumerate(taken) for _ in range(count)]
-            columns = {
-                "source_ids": [sources[row] for row in owners],
-                "length": [len(sources[row]) for row in owners],
-                "record": [start + row for row in owners],
-                "cut": [start + row in encoder.cut for row in owners],
-            }
-            if references is not None:
-                texts = [text for row, count in enumerate(taken) for text in references[row][:count]]
-                targets = columns["target_ids"] = encoder.targets(texts)
-                if training:
-                    columns["length"] = [
-                        length + len(ids) for length, ids in zip(columns["length"], targets, strict=True)
-                    ]
-            parts.append(Dataset.from_dict(columns))
-        return concatenate_datasets(parts)
+        encoder = _TextEncoder(self, tokenizer)
+        sources, references = encoder.sources(part[SOURCE]), part.get(REFERENCES)
+        taken = [1 if references is None or not training else len(texts) for texts in references or sources]
+        owners = [row for row, count in enumerate(taken) for _ in range(count)]
+        columns = {
+            "source_ids": [sources[row] for row in owners],
+            "length": [len(sources[row]) for row in owners],
+            "record": [first + row for row in owners],
+            "cut": [row in encoder.cut for row in owners],
+        }
+        if references is not None:
+            texts = [text for row, count in enumerate(taken) for text in references[row][:count]]
+            targets = columns["target_ids"] = encoder.targets(texts)
+            if training:
+                columns["length"] = [length + len(ids) for length, ids in zip(columns["length"], targets, strict=True)]
+        return columns
 
     def predictions(
         self,
@@ -244,7 +234,6 @@ class DataToText(Task):
         Args:
             outputs: One array: generated tokens, [records, tokens], padded with -100.
             encoded: What `encode` made of the records.
-            records: The records.
             tokenizer: The model's.
 
         Returns:
@@ -380,7 +369,6 @@ class _TextEncoder:
 
         Args:
             task: Has the prompt, and says how many tokens there may be.
-            tokenizer: Its state may change.
         """
         end: Any = tokenizer.eos_token_id
         if end is None:
@@ -392,7 +380,6 @@ class _TextEncoder:
         self.tokenizer = tokenizer
         self.end: int = end
         self.most = min(task.max_length, tokenizer.model_max_length - task.max_new_tokens)
-        self.seen = 0  # records
         self.cut: set[int] = set()  # those with more tokens
         # Tokenizers of encoder-decoders close every text, those of decoders none: a model writes on where it ends
         self.closes = tokenizer("a")["input_ids"][-1] == end
@@ -412,8 +399,7 @@ class _TextEncoder:
             )
         prompts = [task.reading(source) for source in sources]
         rows = tokenizer(prompts, verbose=False)["input_ids"]  # quiet where more tokens come than the model takes
-        self.cut |= {self.seen + number for number, row in enumerate(rows) if len(row) > most}
-        self.seen += len(rows)
+        self.cut = {number for number, row in enumerate(rows) if len(row) > most}
         return [row if len(row) <= most else row[: most - end] + row[len(row) - end :] for row in rows]
 
     def targets(self, texts: Sequence[str]) -> list[list[int]]:

@@ -54,7 +54,6 @@ ENTITY_TYPES: Mapping[Kind, tuple[str, ...]] = {
 }
 """What label sets call the kinds of things of the synthetic world; the first where the label set is read from the records."""
 METRICS = ("f1", "precision", "recall", "accuracy")
-ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 # Words and marks of a plain text, much as corpora have them: "U.S.", "1,000", "O'Neill" and "AT&T" are one, "Ann's" is two.
 # Combining marks and joiners belong to their word; so does each mark or emoji with what is joined to it.
 _IN_WORD = r"[\w\u200c\u200d]"
@@ -184,7 +183,6 @@ class TokenTagging(Task):
         """Settle the label set: the configured one, else the one that comes along, else that of the tags' names.
 
         Args:
-            rows: Raw training records.
             labels: Label names that come with the data or the model, in label order; None where none do.
 
         Returns:
@@ -235,7 +233,25 @@ class TokenTagging(Task):
         return None
 
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
-        """Turn each record into one model input, or into several that overlap, unpadded.
+        """See `Task`.
+
+        Raises:
+            UserError: If the tokenizer does not know which token is of which word.
+        """
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"task {self.name} must know which word each token is of, and {type(tokenizer).__name__} does not say: "
+                "give a model with a fast tokenizer (tokenizer.json)."
+            )
+        encoded = super().encode(records, tokenizer, training=training)
+        if training:  # there is nothing to learn where no token has a label
+            encoded = encoded.select([row for row, words in enumerate(encoded["words"][:]) if words])
+        return encoded
+
+    def model_inputs(
+        self, part: Mapping[str, Any], first: int, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Mapping[str, Any]:
+        """See `Task`: one input each, or several that overlap.
 
         The first sub-word token of a word has the word's label, all others -100. To learn from, each window has the labels of
         all its words.
@@ -245,35 +261,8 @@ class TokenTagging(Task):
             the records have none), `length` (tokens), `record`, and `words` and `positions`: which words of the record have
             their first sub-word token in this window, and where; unless training, each word in one window alone, that where it
             has the most tokens on both sides. A word of which a tokenizer makes nothing is in none.
-
-        Raises:
-            UserError: If the tokenizer does not know which token is of which word.
         """
-        from copy import deepcopy
-
-        from datasets import Dataset, concatenate_datasets
-
-        if not tokenizer.is_fast:
-            raise UserError(
-                f"task {self.name} must know which word each token is of, and {type(tokenizer).__name__} does not say: "
-                "give a model with a fast tokenizer (tokenizer.json)."
-            )
-        # A fast tokenizer keeps the cut as state: the caller's would save it, and fail if used by two threads at once.
-        tokenizer = deepcopy(tokenizer)
         tokenizer.truncation_side = "right"
-        parts = []
-        for start in range(0, len(records), ENCODED_AT_ONCE):
-            columns = self._windows(records[start : start + ENCODED_AT_ONCE], start, tokenizer, training)
-            parts.append(Dataset.from_dict(columns))
-        encoded = concatenate_datasets(parts)
-        if training:  # there is nothing to learn where no token has a label
-            encoded = encoded.select([row for row, words in enumerate(encoded["words"][:]) if words])
-        return encoded
-
-    def _windows(
-        self, part: Mapping[str, Any], begin: int, tokenizer: PreTrainedTokenizerBase, training: bool
-    ) -> dict[str, Any]:
-        """Encode some of the records, the first of which has the number `begin`."""
         size = min(self.max_length, tokenizer.model_max_length)
         shared = min(self.stride, (size - tokenizer.num_special_tokens_to_add()) // 2)
         inputs = tokenizer(
@@ -295,7 +284,7 @@ class TokenTagging(Task):
         columns = {
             **inputs,
             "length": lengths,
-            "record": [begin + owner for owner in owners],
+            "record": [first + owner for owner in owners],
             "words": [list(words) for words in starts],
             "positions": [list(words.values()) for words in starts],
         }
@@ -319,7 +308,6 @@ class TokenTagging(Task):
             outputs: The most probable class of each sub-word token and its probability, [inputs, tokens] each, -100 on padding
                 and where the logits are not finite.
             encoded: What `encode` made of the records.
-            records: The records.
             tokenizer: The model's.
 
         Returns:

@@ -12,35 +12,18 @@ if TYPE_CHECKING:
 
 
 def repeated(task: Task, train: Dataset, evaluated: Dataset) -> int:
-    """How many records to evaluate ask what one to learn from asks too.
-
-    Args:
-        task: Says what a record asks.
-        train: To learn from.
-        evaluated: To evaluate.
-    """
+    """How many records to evaluate ask what one to learn from asks too."""
     learned = set(_asked(task, train))
     return sum(question in learned for question in _asked(task, evaluated))
 
 
 def only_answer(task: Task, records: Iterable[Row]) -> str | None:
-    """What is right of every record, in a few words; None where records differ, or there is but one.
-
-    Args:
-        task: Tells.
-        records: With their answers.
-    """
+    """What is right of every record, in a few words; None where records differ, or there is but one."""
     return _only(task, map(task.expected, records))
 
 
 def only_prediction(task: Task, predictions: Sequence[Prediction], records: Iterable[Row]) -> str | None:
-    """What a model says of every record, in a few words, where records differ in what is right; else None.
-
-    Args:
-        task: Tells.
-        predictions: One a record.
-        records: With their answers.
-    """
+    """What a model says of every record, in a few words, where records differ in what is right; else None."""
     said = _only(task, predictions)
     return None if said is None or only_answer(task, records) is not None else said
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from prune_cli.data.formats import TABLES, Reader
 from prune_cli.data.records import SHOWN, source_of
@@ -32,7 +32,6 @@ FORMATS: Mapping[str, Reader] = MappingProxyType({**TABLES, ".json": read_squad}
 METRICS = ("exact_match", "f1")  # those that every split has
 WINDOWLESS = "its answer is whole in no window: raise task.stride or task.max_length, or shorten the answer"
 ANSWERED_SHARE = 2 / 3  # of the synthetic questions that may have no answer
-ENCODED_AT_ONCE = 200  # records a tokenizer call: bounds the memory that tokens take outside a data set, 540 bytes each
 _FARTHEST = 2**31  # characters: where no answer starts
 SEARCHED_AT_ONCE = 256  # windows whose spans are all scored together: some 12 MB
 
@@ -55,6 +54,8 @@ class SpanExtraction(Task):
         max_answer_length: Tokens of a predicted answer at most, > 0.
         unit: What F1 counts: "word", between blanks, as the official scripts do; or "character", for languages without blanks.
     """
+
+    encoded_at_once: ClassVar[int] = 200  # a token takes 540 bytes outside a data set
 
     null_answers: bool = False
     null_threshold: float = 0.0
@@ -152,6 +153,24 @@ class SpanExtraction(Task):
         return None
 
     def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
+        """See `Task`.
+
+        Raises:
+            UserError: If the tokenizer does not know where in the text its tokens are, the model takes too few, or an answer to
+                learn is whole in no window.
+        """
+        windows = super().encode(records, tokenizer, training=training)
+        if training and (lost := _lost_answers(windows, records)):
+            told = [
+                f"{source_of(records)}: record {n + 1}, {records[n][QUESTION]!r}: {WINDOWLESS}." for n in lost[:SHOWN]
+            ]
+            more = [f"{len(lost) - SHOWN} more answers are in no window."] if len(lost) > SHOWN else []
+            raise UserError(*told, *more)
+        return windows
+
+    def model_inputs(
+        self, part: Mapping[str, Any], first: int, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Mapping[str, Any]:
         """Turn each record into one window or several, unpadded: the question, then as much of the text as fits.
 
         A window that does not hold the whole (first) answer has its null position as both labels, as have questions without an
@@ -162,36 +181,8 @@ class SpanExtraction(Task):
             the answer's first and last token; left out where the records have no answers), `length` (tokens), `record` and
             `null`, the position of the [CLS] token, 0 where there is none; `cut`, whether the end of the question is left out;
             unless training also `offsets`: first character and
-            that behind the last, for one token after the other, -1 outside the text. It lives in memory; nothing is cached on
-            disk.
-
-        Raises:
-            UserError: If the tokenizer does not know where in the text its tokens are, the model takes too few, or an answer to
-                learn is whole in no window.
+            that behind the last, for one token after the other, -1 outside the text.
         """
-        from copy import deepcopy
-
-        from datasets import Dataset, concatenate_datasets
-
-        # A fast tokenizer keeps the cut as state: the caller's would save it, and fail if used by two threads at once.
-        tokenizer = deepcopy(tokenizer)
-        parts = [
-            Dataset.from_dict(self._windows(records[start : start + ENCODED_AT_ONCE], start, tokenizer, training))
-            for start in range(0, len(records), ENCODED_AT_ONCE)
-        ]
-        windows = concatenate_datasets(parts)
-        if training and (lost := _lost_answers(windows, records)):
-            told = [
-                f"{source_of(records)}: record {n + 1}, {records[n][QUESTION]!r}: {WINDOWLESS}." for n in lost[:SHOWN]
-            ]
-            more = [f"{len(lost) - SHOWN} more answers are in no window."] if len(lost) > SHOWN else []
-            raise UserError(*told, *more)
-        return windows
-
-    def _windows(
-        self, part: Mapping[str, Any], begin: int, tokenizer: PreTrainedTokenizerBase, training: bool
-    ) -> dict[str, Any]:
-        """Encode some of the records, the first of which has the number `begin`."""
         import numpy as np
 
         size, asked, shared = self._sizes(tokenizer)
@@ -213,7 +204,7 @@ class SpanExtraction(Task):
             pairs[np.array(inputs.sequence_ids(row)) != 1] = -1
         cls = tokenizer.cls_token_id
         nulls = [row.index(cls) if cls in row else 0 for row in tokens]
-        windows = {**inputs, "length": [len(row) for row in tokens], "record": [begin + owner for owner in owners]}
+        windows = {**inputs, "length": [len(row) for row in tokens], "record": [first + owner for owner in owners]}
         windows["cut"] = [cut[owner] for owner in owners]
         if ANSWERS in part:
             spans = [_first_span(answers) for answers in part[ANSWERS]]
@@ -256,7 +247,6 @@ class SpanExtraction(Task):
         Args:
             outputs: Start and end logits, [windows, tokens] each; what stands behind a window's own tokens is not read.
             encoded: What `encode` made of the records.
-            records: The records.
             tokenizer: The model's.
 
         Returns:
@@ -419,8 +409,6 @@ def _best_spans(
         start: Start logits, [windows, tokens].
         end: End logits, [windows, tokens].
         inside: Which tokens are of the text, [windows, tokens].
-        longest: Tokens of a stretch at most.
-        count: How many scores.
 
     Returns:
         First and last token, [windows, 2], of ties the first; and scores, [windows, count or as many as there are], highest

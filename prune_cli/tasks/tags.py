@@ -96,7 +96,6 @@ def entity_scores(
 
     Args:
         right: The right tags of each sequence.
-        found: The predicted ones.
         types: Types of entity to report, even where there are none of them.
 
     Returns:

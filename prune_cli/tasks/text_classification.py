@@ -29,7 +29,6 @@ _FEW = 10
 """Classes at most that whole numbers as scores are taken for, and that a handful of records may have each to themselves."""
 _MOST_INVENTED = 20  # classes that synthetic records may have
 _SHOWN = 10  # names of classes in a message
-ENCODED_AT_ONCE = 10_000  # records a tokenizer call: bounds the memory that Python lists of numbers take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,20 +214,16 @@ class TextClassification(Task):
             return f"`{column}` is {label}, outside {self.label_range[0]:g} to {self.label_range[1]:g}{hidden}"
         return None
 
-    def encode(self, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, training: bool) -> Dataset:
-        """Turn records into model inputs, unpadded, one each.
+    def model_inputs(
+        self, part: Mapping[str, Any], first: int, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Mapping[str, Any]:
+        """See `Task`: one input each.
 
         Returns:
             What the tokenizer makes (`input_ids`, `attention_mask`, for some models `token_type_ids`), `labels` (class
             numbers, or scores as floats; left out where the records have none), `length` (tokens), `record` and `cut`, whether
             its end is left out.
         """
-        from copy import deepcopy
-
-        from datasets import Dataset, concatenate_datasets
-
-        # A fast tokenizer keeps the cut as state: the caller's would save it, and fail if used by two threads at once.
-        tokenizer = deepcopy(tokenizer)
         cut = min(self.max_length, tokenizer.model_max_length)
         least = tokenizer.num_special_tokens_to_add(pair=len(self.text_columns) > 1) + len(self.text_columns)
         if cut < least:
@@ -237,25 +232,14 @@ class TextClassification(Task):
                 f"task.max_length={self.max_length}{shorter} leaves nothing of the text beside the special tokens: give at "
                 f"least {least}, better the length of a sentence."
             )
-        parts = []
-        for start in range(0, len(records), ENCODED_AT_ONCE):
-            part = records[start : start + ENCODED_AT_ONCE]
-            inputs = dict(
-                tokenizer(
-                    *(part[column] for column in self.text_columns),
-                    truncation=True,
-                    max_length=cut,
-                    return_attention_mask=True,
-                )
-            )
-            if (answers := part.get(self.label_column)) is not None:
-                inputs["labels"] = answers if self.labels else [float(score) for score in answers]
-            lengths = [len(tokens) for tokens in inputs["input_ids"]]
-            numbers = range(start, start + len(lengths))
-            longer = self._longer(part, [row for row, length in enumerate(lengths) if length == cut], cut, tokenizer)
-            flags = [row in longer for row in range(len(lengths))]
-            parts.append(Dataset.from_dict({**inputs, "length": lengths, "record": list(numbers), "cut": flags}))
-        return concatenate_datasets(parts)
+        texts = [part[column] for column in self.text_columns]
+        inputs = dict(tokenizer(*texts, truncation=True, max_length=cut, return_attention_mask=True))
+        if (answers := part.get(self.label_column)) is not None:
+            inputs["labels"] = answers if self.labels else [float(score) for score in answers]
+        lengths = [len(tokens) for tokens in inputs["input_ids"]]
+        longer = self._longer(part, [row for row, length in enumerate(lengths) if length == cut], cut, tokenizer)
+        flags = [row in longer for row in range(len(lengths))]
+        return {**inputs, "length": lengths, "record": list(range(first, first + len(lengths))), "cut": flags}
 
     def _longer(self, part: Row, full: Sequence[int], cut: int, tokenizer: PreTrainedTokenizerBase) -> set[int]:
         """Which of the records that fill a model input are longer than it."""
@@ -278,7 +262,6 @@ class TextClassification(Task):
         Args:
             outputs: One array: the model's logits, [records, classes], or scores, [records].
             encoded: What `encode` made of the records.
-            records: The records.
             tokenizer: The model's.
 
         Returns:

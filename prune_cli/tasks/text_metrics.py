@@ -78,7 +78,6 @@ def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]], rules
     Args:
         texts: At least one.
         references: At least one of each text.
-        rules: Those of the data set.
 
     Returns:
         Numbers from 0 to 100, the higher the better but for `ter`, which may exceed 100:
@@ -117,7 +116,6 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules
     Args:
         texts: At least one.
         references: At least one of each text.
-        rules: Those of the data set.
 
     Of five words the first differs, 4/5 * 3/4 * 2/3 * 1/2, since the script knows the capitals of ASCII alone; two words of six
     are short by exp(1 - 6/2):
@@ -143,7 +141,6 @@ def signatures(references: Sequence[Sequence[str]], rules: Rules) -> dict[str, s
 
     Args:
         references: At least one of each text.
-        rules: Those of the data set.
 
     >>> signatures([["a"], ["b", "c"]], E2E)["bleu"].rpartition("|")[0]
     'nrefs:var|case:lc|eff:no|tok:13a|smooth:exp'
@@ -180,7 +177,6 @@ def ter(texts: Sequence[str], references: Sequence[Sequence[str]], metric: TER) 
     Args:
         texts: At least one.
         references: At least one of each text.
-        metric: Compares a text with a reference.
 
     "a b c d" becomes "c d a b" by one shift; references have 4 and 6 words, 5 in the mean:
 
@@ -262,7 +258,6 @@ def meteor(texts: Sequence[str], references: Sequence[Sequence[str]], wordnet: W
     Args:
         texts: At least one.
         references: At least one of each text.
-        wordnet: Knows synonyms.
     """
     from nltk.translate.meteor_score import meteor_score
 

@@ -34,13 +34,7 @@ class Isolated:
     """
 
     def __init__(self, tracker: Tracker, name: str, run: TrackedRun) -> None:
-        """Take what is to be followed; nothing of the library is touched before `start`.
-
-        Args:
-            tracker: Of this run alone.
-            name: What it is called in messages.
-            run: What it is told.
-        """
+        """Take what is to be followed; nothing of the library is touched before `start`."""
         self._tracker = tracker
         self._name = name
         self._run = run

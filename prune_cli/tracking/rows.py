@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prune_cli.artifacts.result import Result
 from prune_cli.tracking.base import RunSummary, Table
 
 STEP_METRICS = {
@@ -56,50 +57,46 @@ def history_row(record: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def run_summary(
-    result: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], pictures: Sequence[Path] = ()
-) -> RunSummary:
+def run_summary(result: Result, samples: Sequence[Mapping[str, Any]], pictures: Sequence[Path] = ()) -> RunSummary:
     """What trackers are told at the end of a run.
 
     Args:
-        result: Content of result.json.
-        samples: Some records with their predictions.
         pictures: Files, PNG.
     """
     tables = {"layers": layer_table(result)} | ({"samples": sample_table(samples)} if samples else {})
-    return RunSummary(step=result["steps"], values=summary(result), tables=tables, pictures=pictures)
+    return RunSummary(step=result.steps, values=summary(result), tables=tables, pictures=pictures)
 
 
-def summary(result: Mapping[str, Any]) -> dict[str, Any]:
+def summary(result: Result) -> dict[str, Any]:
     """Pick from `result.json` the single numbers by which runs are compared, flat."""
-    best = result["best_at_target"]
-    sparsity = result["sparsity"]
+    best = result.best_at_target
+    sparsity = result.sparsity
     return {
-        "primary_metric": result["primary_metric"],
-        METRIC: result["metric"],
-        "best_at_target": None if best is None else best["metric"],
-        "teacher_metric": result["teacher_metric"],
-        **{f"final/{name}": value for name, value in result["metrics"].items()},
-        "final/sparsity": sparsity["measured"],
-        "final/sparsity_of_model": sparsity["of_model"],
-        "final/zeros": sparsity["zeros_in_file"],
-        "final/prunable": sparsity["prunable"],
-        "final/parameters": sparsity["parameters"],
-        "final/steps": result["steps"],
-        "final/seconds": result["seconds"]["total"],
-        "final/steps_per_second": result["steps_per_second"],
-        "final/peak_memory_bytes": result["peak_memory_bytes"],
-        "final/file_bytes": sum(result["files"].values()),
+        "primary_metric": result.primary_metric,
+        METRIC: result.metric,
+        "best_at_target": None if best is None else best.metric,
+        "teacher_metric": result.teacher_metric,
+        **{f"final/{name}": value for name, value in result.metrics.items()},
+        "final/sparsity": sparsity.measured,
+        "final/sparsity_of_model": sparsity.of_model,
+        "final/zeros": sparsity.zeros_in_file,
+        "final/prunable": sparsity.prunable,
+        "final/parameters": sparsity.parameters,
+        "final/steps": result.steps,
+        "final/seconds": result.seconds.total,
+        "final/steps_per_second": result.steps_per_second,
+        "final/peak_memory_bytes": result.peak_memory_bytes,
+        "final/file_bytes": sum(result.files.values()),
     }
 
 
-def layer_table(result: Mapping[str, Any]) -> Table:
+def layer_table(result: Result) -> Table:
     """What was pruned of each matrix."""
     return Table(
         ("layer", "shape", "weights", "zeros", "sparsity"),
         [
-            (layer["name"], "x".join(map(str, layer["shape"])), layer["weights"], layer["zeros"], layer["sparsity"])
-            for layer in result["layers"]
+            (layer.name, "x".join(map(str, layer.shape)), layer.weights, layer.zeros, layer.sparsity)
+            for layer in result.layers
         ],
     )
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from prune_cli.artifacts.history import History
 from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.artifacts.state import standing
 from prune_cli.errors import UserError
 from prune_cli.plain import from_json
 from prune_cli.redaction import redact
@@ -68,9 +69,6 @@ class Synced:
 def filled_in(paths: Iterable[Path]) -> int:
     """Write anew, as offline runs, those that W&B was to follow and had to be left behind in.
 
-    Args:
-        paths: Run folders, or folders of such.
-
     Returns:
         How many were written.
     """
@@ -93,14 +91,13 @@ def filled_in(paths: Iterable[Path]) -> int:
 
 def _written_anew(folder: RunFolder, run: TrackedRun) -> bool:
     """Log a whole run offline, as if it had just been made."""
-    done = folder.unfinished_reason() is None
-    result = folder.read_result() if done else {}
+    result = standing(folder).result
     tracker = Isolated(Wandb(), "wandb", run)
     before = os.environ.get(_MODE)
     os.environ[_MODE] = "offline"
     try:
         started = tracker.start() is not None
-        tracker.finish(run_summary(result, result.get("samples", [])) if done else None)
+        tracker.finish(None if result is None else run_summary(result, result.samples))
     finally:
         if before is None:
             del os.environ[_MODE]

@@ -22,7 +22,6 @@ def make(project: str, entity: str | None, *, report: bool) -> list[tuple[str, s
     """Save the view, and the report, at W&B.
 
     Args:
-        project: W&B project.
         entity: W&B user or team; None for that of the login.
         report: Whether to make the report.
 
@@ -52,12 +51,7 @@ def make(project: str, entity: str | None, *, report: bool) -> list[tuple[str, s
 
 
 def workspace(entity: str, project: str) -> Workspace:
-    """The view: runs grouped by task, criterion and sparsity; metric against sparsity, and how runs got there.
-
-    Args:
-        entity: W&B user or team.
-        project: W&B project.
-    """
+    """The view: runs grouped by task, criterion and sparsity; metric against sparsity, and how runs got there."""
     from wandb_workspaces import workspaces as ws
     from wandb_workspaces.reports.v2 import interface as wr
 
@@ -78,12 +72,7 @@ def workspace(entity: str, project: str) -> Workspace:
 
 
 def written_report(entity: str, project: str) -> Report:
-    """The report: the same pictures, for people who were not there.
-
-    Args:
-        entity: W&B user or team.
-        project: W&B project.
-    """
+    """The report: the same pictures, for people who were not there."""
     from wandb_workspaces.reports.v2 import interface as wr
 
     runs = wr.Runset(entity=entity, project=project, groupby=[f"config.{key}" for key in GROUPS])

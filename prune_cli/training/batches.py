@@ -23,7 +23,6 @@ def order(lengths: Sequence[int], *, batch_size: int, group_by_length: bool, see
 
     Args:
         lengths: Tokens of each record.
-        batch_size: Records a step.
         group_by_length: Fill batches with records of similar length: less padding.
         seed: Chooses the order, together with the epoch.
         epoch: From 0 on.
@@ -76,11 +75,7 @@ class Batches:
         """Of an epoch."""
 
     def after(self, step: int) -> Iterator[tuple[float, list[Batch]]]:
-        """The batches of each step, without end, and the epochs that are done with it.
-
-        Args:
-            step: Steps that are finished.
-        """
+        """The batches of each step, without end, and the epochs that are done with it."""
         epoch, steps = divmod(step, self.steps)
         done = steps * self._accumulation  # batches of the epoch
         while True:

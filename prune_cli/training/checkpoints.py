@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prune_cli.distillation.teacher import Teacher
     from prune_cli.pruning.pruner import Pruner
     from prune_cli.training.endings import BestWeights
-    from prune_cli.training.loop import Learning, Progress
+    from prune_cli.training.learning import Learning, Progress
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,6 @@ def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
 
     Args:
         folder: Where the run's checkpoints lie.
-        run_id: Identity of the run.
 
     Returns:
         The checkpoint, None where there is none.
@@ -130,10 +129,7 @@ class Checkpoints:
 
         Args:
             folder: Where the checkpoints lie, each a folder "checkpoint-<step>".
-            keep: How many of the newest stay.
-            run_id: Identity of the run.
             precision: What it is computed in, fp32 or bf16.
-            pruner: Its averages, mask and cutoff are saved.
             teacher: Its weights and best metric are saved; None without one.
             history: Its records are saved, so that a resumed run has them whatever becomes of history.jsonl.
             best: Its weights are saved; None where the last are kept.
@@ -149,12 +145,7 @@ class Checkpoints:
         self.best = best
 
     def write(self, it: Learning, progress: Progress) -> None:
-        """Write a checkpoint.
-
-        Args:
-            it: What learns.
-            progress: Where it is.
-        """
+        """Write a checkpoint."""
         where = {"epoch": progress.epoch, "loss": progress.loss.item(), "logged": progress.logged}
         with self.staging(progress.step, where) as folder:
             _save_tensors(tensors(it.model), folder / _MODEL)
@@ -166,7 +157,6 @@ class Checkpoints:
         """Write a checkpoint: the caller fills the folder given, then all of it appears at once.
 
         Args:
-            step: Steps finished.
             where: The small part of what the caller will want back.
         """
         shutil.rmtree(self.staging_folder, ignore_errors=True)
@@ -215,8 +205,6 @@ class Checkpoints:
 
         Args:
             checkpoint: What `latest_checkpoint` found.
-            it: What learns.
-            progress: Becomes what it was.
         """
         saved = load_file(checkpoint.path / _MODEL)
         for name, tensor in tensors(it.model).items():

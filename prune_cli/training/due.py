@@ -31,8 +31,6 @@ class Due:
         """Prepare.
 
         Args:
-            every: Steps from one to the next.
-            steps: Of the run.
             stop: Asked at every step.
             ends_early: Asked after each evaluation.
         """
@@ -44,7 +42,6 @@ class Due:
         """What is to be done now, in this order.
 
         Args:
-            step: Steps that are finished.
             masked: Whether the weights are.
         """
         self._waiting |= {what for what, steps in self._every.items() if step % steps == 0}

@@ -46,8 +46,6 @@ class BestWeights:
         Args:
             model: The masked model.
             metric: Its primary metric; higher is better.
-            step: Steps finished.
-            records: Records that the metric is of.
         """
         comparable = self.step is None or (records == self._records and metric > self._metric)
         if not (self._pruner.complete and comparable):
@@ -57,11 +55,7 @@ class BestWeights:
 
     @torch.no_grad()
     def put_back(self, model: PreTrainedModel) -> None:
-        """Give a model the weights.
-
-        Args:
-            model: The one that they are of.
-        """
+        """Give a model the weights."""
         for name, tensor in tensors(model).items():
             tensor.copy_(self._weights[name])
 
@@ -92,7 +86,6 @@ class Patience:
         """Remember.
 
         Args:
-            history: Of the run.
             primary_metric: Higher is better.
             evaluations: In a row without a better one, after which it is over, > 0.
         """

@@ -77,7 +77,6 @@ class Evaluator:
 
         Args:
             model: See `score`.
-            examples: The records.
         """
         return examples.predictions(self._outputs(model, examples, predict=True)[0])
 

@@ -28,7 +28,6 @@ class EvaluationSet:
         """Remember.
 
         Args:
-            task: Encodes the records and reads the outputs.
             records: What the task's `examples` made, or records without answers.
             tokenizer: The model's.
         """
@@ -70,7 +69,6 @@ class Evaluation:
 
         Args:
             task: Names the splits, and how many records of each are evaluated during training.
-            records: The records by split.
             tokenizer: The model's.
         """
         self.task = task

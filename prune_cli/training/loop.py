@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.utils import clip_grad_norm_
@@ -25,71 +24,13 @@ from prune_cli.training.hardware import moved
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
 
-    from prune_cli.distillation import Regularization
-    from prune_cli.distillation.teacher import Teacher
-    from prune_cli.heads.base import Batch, Head
+    from prune_cli.heads.base import Batch
     from prune_cli.pruning.pruner import Pruner
-    from prune_cli.training.batches import Batches
     from prune_cli.training.due import Due, What
-    from prune_cli.training.optimizer import LearningRate
+    from prune_cli.training.learning import Learning, Progress
 
 log = logging.getLogger(__name__)
-
-
-@final
-@dataclass(kw_only=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        step: Steps that are finished.
-        epoch: Epochs that are finished, with what is done of the next.
-        loss: Sum of the losses of the steps that are not logged yet; it stays on the device.
-        logged: The last step that was logged.
-        gradient: Norm of the last gradient before it was clipped.
-        rate: Learning rate of the last step.
-    """
-
-    loss: Tensor
-    step: int = 0
-    epoch: float = 0.0
-    logged: int = 0
-    gradient: Tensor | None = None
-    rate: float = 0.0
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Learning:
-    """What learns, from what, and how.
-
-    Attributes:
-        model: The student, on the device.
-        head: The task's.
-        batches: In their order.
-        regularization: Makes the loss.
-        teacher: The teacher that it needs; None where it needs none.
-        pruner: Scores, selects, removes.
-        optimizer: Over the model's parameters.
-        rate: Its learning rate.
-        max_grad_norm: Norm at which a gradient is clipped, > 0.
-        precision: fp32 or bf16.
-        device: Where all of it is.
-    """
-
-    model: PreTrainedModel
-    head: Head[Any]
-    batches: Batches
-    regularization: Regularization
-    teacher: Teacher | None
-    pruner: Pruner
-    optimizer: torch.optim.Optimizer
-    rate: LearningRate
-    max_grad_norm: float
-    precision: str
-    device: torch.device
 
 
 def learn(
@@ -102,10 +43,8 @@ def learn(
     """Train from where a run is up to its last step, or until it is to stop.
 
     Args:
-        it: What learns.
         progress: Where the run is; it goes on with it.
         due: Tells what is to be done after each step.
-        acts: Does it.
         each: Told of every finished step.
     """
     first = progress.step
@@ -122,12 +61,12 @@ def learn(
         progress.rate = it.rate.at(progress.step)
         for group in it.optimizer.param_groups:
             group["lr"] = progress.rate
-        with told():
+        with engine_errors():
             it.pruner.score(progress.step, progress.rate)
         if progress.step == first:
             warn_of_idle(it.pruner)
         it.optimizer.step()
-        with told():
+        with engine_errors():
             it.pruner.select(progress.step)
         it.optimizer.zero_grad()
         if it.teacher is not None:
@@ -144,7 +83,6 @@ def objective(it: Learning, batch: Batch, decisions: int, rows: int) -> Tensor:
     """A batch's part of the loss of a step: that of the regularization, or of the labels until there is the teacher it needs.
 
     Args:
-        it: What learns.
         batch: On the device.
         decisions: Of the whole step, over which the loss is a mean.
         rows: Of the whole step, over which a loss of states is a mean.
@@ -175,7 +113,7 @@ def warn_of_idle(pruner: Pruner) -> None:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def engine_errors() -> Iterator[None]:
     """The engine, which knows torch alone, raises errors of its own; the user can mend these."""
     try:
         yield

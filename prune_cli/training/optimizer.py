@@ -22,7 +22,6 @@ def adamw(model: nn.Module, *, weight_decay: float) -> torch.optim.AdamW:
     """AdamW over what a model learns; biases and norms do not decay. The learning rate is set before each step.
 
     Args:
-        model: Its parameters, frozen ones left out.
         weight_decay: Of the others, decoupled, >= 0.
     """
     undecayed = {*_undecayed(model)}

@@ -35,7 +35,6 @@ class TrainingProgress:
 
         Args:
             console: Where to show.
-            total_steps: Optimizer steps of the whole run.
             primary_metric: Name of the metric to show, without prefix.
         """
         self.primary_metric = primary_metric

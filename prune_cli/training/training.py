@@ -15,7 +15,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from prune_cli.errors import Diverged
 from prune_cli.training import heap
 from prune_cli.training.due import Due, What
-from prune_cli.training.loop import Learning, Progress, learn
+from prune_cli.training.learning import Learning, Progress
+from prune_cli.training.loop import learn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,16 +58,10 @@ class Training:
         """Prepare.
 
         Args:
-            it: What learns.
-            task: Names the primary metric.
             evaluation: What is evaluated.
-            evaluator: Evaluates while training.
             final_precision: Of the last evaluation, fp32 or bf16.
-            steps: Of the run.
             every: Steps from one log, evaluation or checkpoint to the next.
-            seed: Of dropout.
             stop: Asked at every step.
-            checkpoints: Where checkpoints go.
             checkpoint: The one to go on from; None to begin.
             sinks: Called with each record: history, trackers, screen.
             patience: Ends the run before its last step; None to take all.

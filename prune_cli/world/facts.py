@@ -191,7 +191,6 @@ def draw_world(seed: str, people: int = 300, places: int = 80, works: int = 150,
     """Draw a world; the same arguments give the same one on every machine.
 
     Args:
-        seed: Any text.
         people: Number of people, > 1.
         places: Number of places, > 2.
         works: Number of books, at most `people`.

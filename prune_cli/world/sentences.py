@@ -31,7 +31,6 @@ class SentenceMaker:
         """Remember where records come from.
 
         Args:
-            world: What they are about.
             random: What they are drawn with; every record moves it on.
         """
         self._world = world

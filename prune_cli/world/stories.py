@@ -36,7 +36,6 @@ class StoryTeller:
         """Remember where stories come from.
 
         Args:
-            world: What they are about.
             random: What they are drawn with; every story moves it on.
         """
         self._random = random
@@ -67,7 +66,6 @@ class StoryTeller:
         """Put the same facts into different words so many times.
 
         Args:
-            facts: About one subject.
             count: At most 3: there are five ways to say a fact at least.
         """
         made: list[str] = []
@@ -81,7 +79,6 @@ class StoryTeller:
 
         Args:
             text: What `text` made of the facts.
-            facts: Name the things.
 
         Returns:
             Words and marks, and for each thing its first word, the one behind its last, and its kind.

@@ -19,7 +19,7 @@ import prune_cli
 from prune_cli.config.options import GROUPS, names
 from prune_cli.console.interrupts import noting_interrupts, steps
 from prune_cli.paths import CONF
-from tests.made_runs import made_result
+from tests.made_runs import made_values
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def finished(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "config.yaml").write_text("sparsity: 0.5\n# kept [as it is]\n")
     result: dict[str, Any] = {
-        **made_result(folder.name, metric=0.625, primary_metric="accuracy"),
+        **made_values(folder.name, metric=0.625, primary_metric="accuracy"),
         "choices": {"task": "rte", "model": "tiny_bert", "criterion": "pins", "regularization": "self"},
         "promised": {"history.jsonl": {"bytes": 3, "sha256": hashlib.sha256(b"{}\n").hexdigest()}},
     }

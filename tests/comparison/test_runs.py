@@ -55,7 +55,7 @@ def test_a_result_that_a_study_keeps_is_a_run(tmp_path: Path) -> None:
     (tmp_path / "results" / "other.json").write_text('{"format": 1}')
     (tmp_path / "results" / "torn.json").write_text('{"format"')
     (run,) = found([tmp_path / "results"])
-    assert (run.state, run.result["metric"], run.config["seed"]) == ("done", 0.75, 1)
+    assert (run.state, run.result.metric, run.config["seed"]) == ("done", 0.75, 1)
 
 
 HALVES = {

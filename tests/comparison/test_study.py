@@ -79,9 +79,9 @@ def test_a_result_that_is_kept_stays_unless_it_is_made_anew(made: Study, tmp_pat
     here, there = (made_run(tmp_path / place, metric=metric) for place, metric in (("here", 0.8), ("there", 0.7)))
     made.keep(here)
     made.keep(there)
-    assert [result["metric"] for result in made.kept().values()] == [0.8]
+    assert [result.metric for result in made.kept().values()] == [0.8]
     made.keep(there, anew=True)
-    assert [result["metric"] for result in made.kept().values()] == [0.7]
+    assert [result.metric for result in made.kept().values()] == [0.7]
 
 
 def test_a_table_of_unlike_machines_says_so(made: Study, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_table_of_unlike_machines_says_so(made: Study, tmp_path: Path) -> None
 def test_results_of_a_version_that_computed_something_else_are_told(made: Study, tmp_path: Path) -> None:
     made.keep(made_run(tmp_path, seed=1, computation=COMPUTATION))
     assert made.earlier() == []
-    made.keep(made_run(tmp_path, seed=2))
+    made.keep(made_run(tmp_path, seed=2, computation=1))
     made.render()
     assert "These rows mix 1 run on a processor, " in made.readme.read_text()
     assert "(computation 1)" in made.readme.read_text()

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from prune_cli.artifacts.result import best_at_target
+from prune_cli.artifacts.result import Best
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.errors import UserError
 from prune_cli.pruning.pruner import Pruner
+from prune_cli.run.measured import best_at_target
 from prune_cli.run.run import Outcome
 from tests.made_runs import made_run
 from tests.tiers import quick
@@ -61,7 +62,7 @@ def test_a_training_that_has_finished_goes_straight_to_its_end(
     monkeypatch.setattr(Pruner, "score", lambda *_: pytest.fail("it took a step more"))
     resumed = do(tmp_path, *STEPS)
     assert started_from(caplog) == ["checkpoint-40"]
-    assert resumed.result["steps"] == 40
+    assert resumed.result.steps == 40
     assert_same_end(undisturbed, resumed)
 
 
@@ -110,15 +111,16 @@ def test_finished_is_what_has_all_that_it_promises(
 def test_promises_that_cannot_be_read_are_none(promised: object, undisturbed: Outcome, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "copy")
     shutil.copytree(undisturbed.folder, folder.path)
-    folder.result.write_text(json.dumps({**undisturbed.result, "promised": promised}))
-    assert "result.json does not promise what a run leaves" in str(folder.unfinished_reason())
+    folder.result.write_text(json.dumps({**undisturbed.result.plain(), "promised": promised}))
+    said = "does not promise what a run leaves" if promised == {} else "it is not what a run writes: promised"
+    assert said in str(folder.unfinished_reason())
 
 
 def test_what_is_promised_is_told_by_size_and_verified_by_checksum(undisturbed: Outcome, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "copy")
     shutil.copytree(undisturbed.folder, folder.path)
     result = folder.read_result()
-    assert {"model/model.safetensors", "model/config.json", "model/tokenizer.json"} <= result["promised"].keys()
+    assert {"model/model.safetensors", "model/config.json", "model/tokenizer.json"} <= result.promised.keys()
     assert list(folder.broken_promises(result, thorough=True)) == []
     weights = folder.model / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -181,7 +183,7 @@ def test_the_precision_that_a_run_began_with_holds(
     monkeypatch.setattr(capability, lambda device: False)  # the run goes on on another machine
     moved = do(tmp_path / "moved", *STEPS, auto)
     assert "in bf16" in caplog.text
-    assert moved.result["precision"] == "bf16"
+    assert moved.result.precision == "bf16"
     assert_same_end(whole, moved)
 
 
@@ -197,7 +199,7 @@ def test_a_run_that_another_process_has_just_finished_is_not_made_again(
 
     monkeypatch.setattr(RunFolder, "held", late)
     assert do(tmp_path, *STEPS).status == "skipped"
-    assert json.loads((folder / "result.json").read_text()) == undisturbed.result
+    assert RunFolder(folder).read_result() == undisturbed.result
 
 
 def test_what_may_be_meant_but_seldom_is_is_told_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -216,7 +218,7 @@ def test_a_result_of_another_run_in_the_folder_is_not_this_runs(tmp_path: Path) 
     with pytest.raises(UserError, match=r"copied holds the result of another run \(.*, and this one is 0123"):
         RunFolder(other).read_result_of("0123")
     known = json.loads((other / "result.json").read_text())["id"]
-    assert RunFolder(other).read_result_of(known)["id"] == known
+    assert RunFolder(other).read_result_of(known).id == known
 
 
 def test_the_best_is_chosen_among_evaluations_of_the_same_records() -> None:
@@ -226,4 +228,4 @@ def test_the_best_is_chosen_among_evaluations_of_the_same_records() -> None:
         for step, metric, count, target in rows
     ]
     best = best_at_target(history, "f1", 0.9)
-    assert best == {"metric": 0.7, "step": 30, "records": 200, "metrics": {"f1": 0.7}}
+    assert best == Best(metric=0.7, step=30, records=200, metrics={"f1": 0.7})

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-MakeResult = Callable[..., dict[str, Any]]
+from prune_cli.artifacts.result import Layer, Result
+from tests.made_runs import made_values
+
+MakeResult = Callable[..., Result]
 
 MATRICES = {
     "attention.self.query": (4, 4),
@@ -20,7 +24,7 @@ MATRICES = {
 
 
 @pytest.fixture
-def layers() -> list[dict[str, Any]]:
+def layers() -> list[Layer]:
     """Two blocks of a BERT, 192 weights each; half of the first and three quarters of the second are removed."""
     found = []
     for block, part in ((0, 0.5), (1, 0.75)):
@@ -28,12 +32,12 @@ def layers() -> list[dict[str, Any]]:
             weights = rows * columns
             name = f"bert.encoder.layer.{block}.{matrix}.weight"
             zeros = int(weights * part)
-            found.append({"name": name, "shape": [rows, columns], "weights": weights, "zeros": zeros, "sparsity": part})
+            found.append(Layer(name=name, shape=[rows, columns], weights=weights, zeros=zeros, sparsity=part))
     return found
 
 
 @pytest.fixture
-def make_result(layers: list[dict[str, Any]]) -> MakeResult:
+def make_result(layers: list[Layer]) -> MakeResult:
     """Makes the content of a result.json of MiniLM."""
 
     def make(
@@ -49,10 +53,9 @@ def make_result(layers: list[dict[str, Any]]) -> MakeResult:
         prunable: int = 10_616_832,
         seed: int = 42,
         **others: Any,
-    ) -> dict[str, Any]:
+    ) -> Result:
         zeros = round(sparsity * prunable) if zeros is None else zeros
-        return {
-            "format": 1,
+        said = {
             "name": f"{task}-{model}-{criterion}-s{sparsity:g}-1a2b3c4d",
             "id": "1a2b3c4d",
             "auto_class": "AutoModelForSequenceClassification",
@@ -72,7 +75,7 @@ def make_result(layers: list[dict[str, Any]]) -> MakeResult:
             "signatures": {},
             "metric": metric,
             "metrics": {"loss": 0.51239, primary_metric: metric, "accuracy": 0.75741},
-            "best_at_target": {"metric": 0.84744, "step": 1050, "metrics": {primary_metric: 0.84744}},
+            "best_at_target": {"metric": 0.84744, "step": 1050, "records": 408, "metrics": {primary_metric: 0.84744}},
             "teacher_metric": None,
             "sparsity": {
                 "target": sparsity,
@@ -83,7 +86,7 @@ def make_result(layers: list[dict[str, Any]]) -> MakeResult:
                 "parameters": 22_713_986,
                 "of_model": zeros / 22_713_986,
             },
-            "layers": layers,
+            "layers": [asdict(layer) for layer in layers],
             "steps": 1140,
             "epochs": 10.0,
             "seconds": {"total": 1473.2, "train": 1400.0, "evaluate": 73.2},
@@ -95,6 +98,7 @@ def make_result(layers: list[dict[str, Any]]) -> MakeResult:
             "machine": {"system": "Linux", "cores": 2},
             **others,
         }
+        return Result.of({**made_values(), **said})
 
     return make
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from prune_cli.artifacts.result import Layer
 from prune_cli.report import figures
 
 
@@ -61,7 +63,7 @@ def test_a_dense_run_without_a_teacher(history: list[dict[str, Any]]) -> None:
     assert upper.get_legend_handles_labels()[1] == ["model"]
 
 
-def test_layers_as_a_map_of_blocks(layers: list[dict[str, Any]]) -> None:
+def test_layers_as_a_map_of_blocks(layers: list[Layer]) -> None:
     figure = figures.layer_sparsity_figure(layers, "the run")
     axis, scale = figure.axes
     assert figure.get_suptitle() == "the run\n240 of 384 prunable weights removed (62.50%)"
@@ -77,14 +79,14 @@ def test_layers_as_a_map_of_blocks(layers: list[dict[str, Any]]) -> None:
     assert scale.get_ylim() == (50, 75)
 
 
-def test_a_block_may_lack_a_matrix(layers: list[dict[str, Any]]) -> None:
+def test_a_block_may_lack_a_matrix(layers: list[Layer]) -> None:
     axis, _ = figures.layer_sparsity_figure(layers[:-1], "the run").axes
     assert len(texts(axis)) == 11
 
 
-def test_layers_as_bars_where_names_tell_no_blocks(layers: list[dict[str, Any]]) -> None:
-    flat = [{**layer, "name": layer["name"].replace("layer.", "layer_")} for layer in layers]
-    flat[0] |= {"sparsity": 0.99999}
+def test_layers_as_bars_where_names_tell_no_blocks(layers: list[Layer]) -> None:
+    flat = [replace(layer, name=layer.name.replace("layer.", "layer_")) for layer in layers]
+    flat[0] = replace(flat[0], sparsity=0.99999)
     figure = figures.layer_sparsity_figure(flat, "the run")
     (axis,) = figure.axes
     assert axis.get_xlabel() == "Sparsity (% removed)"
@@ -101,7 +103,7 @@ def test_limits_of_the_colours(lowest: float, highest: float, limits: tuple[floa
     assert figures._limits(lowest, highest) == limits
 
 
-def test_files(history: list[dict[str, Any]], layers: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_files(history: list[dict[str, Any]], layers: list[Layer], tmp_path: Path) -> None:
     figures.metric_and_sparsity(history, "f1", tmp_path / "metric.png", "the run")
     figures.layer_sparsity(layers, tmp_path / "layers.png", "the run")
     for path in tmp_path.glob("*.png"):
@@ -116,9 +118,11 @@ def test_no_global_state(tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
+from prune_cli.artifacts.result import Layer
 from prune_cli.report import figures, model_card, tables
 assert "matplotlib" not in sys.modules
-figures.layer_sparsity([dict(name="a", weights=2, zeros=1, sparsity=0.5)], Path({str(tmp_path / "a.png")!r}), "run")
+layer = Layer(name="a", shape=[2, 1], weights=2, zeros=1, sparsity=0.5)
+figures.layer_sparsity([layer], Path({str(tmp_path / "a.png")!r}), "run")
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

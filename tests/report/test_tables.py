@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
+from prune_cli.artifacts.result import Layer, Result
 from prune_cli.report.tables import layer_table, runs_table, summary_table
 
-MakeResult = Callable[..., dict[str, Any]]
+MakeResult = Callable[..., Result]
 
 
 def printed(table: RenderableType, width: int = 80) -> str:
@@ -67,16 +69,16 @@ def test_summary_of_a_large_model_in_a_deep_folder(make_result: MakeResult) -> N
     assert str(folder) in re.sub(r"\s*\n\s+", "", text)
 
 
-def test_layers(layers: list[dict[str, Any]]) -> None:
+def test_layers(layers: list[Layer]) -> None:
     text = printed(layer_table(layers))
     assert re.search(r"^ 1 +intermediate +16 x 4 +64 +48 +75\.00", text, re.MULTILINE)
     assert re.search(r"^ all +384 +240 +62\.50", text, re.MULTILINE)
     assert "(% removed)" in text
 
 
-def test_layers_with_large_counts_and_long_names(layers: list[dict[str, Any]]) -> None:
-    large = {"weights": 16_777_216, "zeros": 15_938_355, "sparsity": 0.95, "shape": [4096, 4096]}
-    flat = [{**layer, **large, "name": layer["name"].replace("layer.", "layer_" * 5)} for layer in layers]
+def test_layers_with_large_counts_and_long_names(layers: list[Layer]) -> None:
+    large: dict[str, Any] = {"weights": 16_777_216, "zeros": 15_938_355, "sparsity": 0.95, "shape": [4096, 4096]}
+    flat = [replace(layer, name=layer.name.replace("layer.", "layer_" * 5), **large) for layer in layers]
     text = printed(layer_table(flat))
     assert len(re.findall(r"4,096 x 4,096 +16,777,216 +15,938,355 +95\.00", text)) == 12
     assert "201,326,592" in text and "191,260,260" in text
@@ -103,7 +105,7 @@ def test_runs_that_differ_in_everything(make_result: MakeResult) -> None:
     for word in ("deberta_v3_base", "sensitivity", "teacher", "pearson_spearman", "bert_large"):
         assert word in text
     for number, run in enumerate(runs, start=1):
-        assert f"  {number} {run['name']}" in text
+        assert f"  {number} {run.name}" in text
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -57,7 +57,7 @@ def test_a_file_of_texts_is_labelled_once_and_learned_from(
     file = written(tmp_path / "texts.jsonl", PAIRS)
     plain = do(tmp_path, *taught_by(teacher))
     more = do(tmp_path, *taught_by(teacher), f"data.extra={file}")
-    assert more.result["records"] == plain.result["records"] and more.folder != plain.folder
+    assert more.result.records == plain.result.records and more.folder != plain.folder
     assert "160 training records" in (plain.folder / "run.log").read_text()
     log = (more.folder / "run.log").read_text()
     assert "40 more records, labelled by the first teacher" in log and "200 training records" in log
@@ -69,7 +69,7 @@ def test_a_file_of_texts_is_labelled_once_and_learned_from(
     names = ["not_equivalent", "equivalent"]
     assert [names[label] for label in labelled["label"]] == [each["label"] for each in said]
     file.unlink()
-    assert evaluate(config, more.folder / "model", Console(quiet=True)).metrics == pytest.approx(more.result["metrics"])
+    assert evaluate(config, more.folder / "model", Console(quiet=True)).metrics == pytest.approx(more.result.metrics)
 
 
 def test_what_is_in_the_file_makes_another_run_and_not_where_it_lies(teacher: Outcome, tmp_path: Path) -> None:

@@ -58,22 +58,23 @@ def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> Non
     zeros = sum(int((t == 0).sum()) for t in pruned)
     assert total == 16_384
     assert zeros == 14_746 == round(0.9 * total)
-    sparsity = finished.result["sparsity"]
-    arithmetic = finished.result["arithmetic"]
-    assert arithmetic["dense"] == total
-    assert 0 < arithmetic["share"] == arithmetic["left"] / total <= 1
-    assert (sparsity["zeros_by_mask"], sparsity["zeros_in_file"], sparsity["prunable"]) == (zeros, zeros, total)
-    assert sparsity["measured"] == zeros / total
-    assert sum(layer["zeros"] for layer in finished.result["layers"]) == zeros
+    sparsity = finished.result.sparsity
+    arithmetic = finished.result.arithmetic
+    assert arithmetic is not None
+    assert arithmetic.dense == total
+    assert 0 < arithmetic.share == arithmetic.left / total <= 1
+    assert (sparsity.zeros_by_mask, sparsity.zeros_in_file, sparsity.prunable) == (zeros, zeros, total)
+    assert sparsity.measured == zeros / total
+    assert sum(layer.zeros for layer in finished.result.layers) == zeros
 
 
 def test_the_result_says_what_was_run_and_on_what(finished: Outcome, precision: str) -> None:
     """It alone is what runs are compared by, and what a study keeps."""
     (run,) = found([finished.folder])
-    assert (run.state, run.config) == ("done", finished.result["config"])
+    assert (run.state, run.config) == ("done", finished.result.config)
     assert run.config == OmegaConf.to_container(OmegaConf.load(finished.folder / "config.yaml"))
-    assert run.result["records"].startswith("sha256:") and run.result["teacher"] is None
-    assert datetime.fromisoformat(run.result["finished"]) <= datetime.now(UTC)
+    assert run.result.records.startswith("sha256:") and run.result.teacher is None
+    assert datetime.fromisoformat(run.result.finished) <= datetime.now(UTC)
     (command,) = commands([run.config])
     assert command.startswith("prune run task=mrpc model=tiny_bert data=synthetic ") and precision in command
 
@@ -98,7 +99,7 @@ def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -
     metrics = evaluate(
         config_of(finished.folder.parent, precision), finished.folder / "model", Console(quiet=True)
     ).metrics
-    assert metrics == pytest.approx(finished.result["metrics"])
+    assert metrics == pytest.approx(finished.result.metrics)
 
 
 @pytest.mark.parametrize(("trained", "last"), [("fp32", "bf16"), ("bf16", "fp32")])
@@ -110,7 +111,7 @@ def test_the_last_evaluation_is_in_the_precision_asked_for(trained: str, last: s
         config = config_of(tmp_path, *short, f"trainer.eval_precision={precision}")
         losses[precision] = evaluate(config, run.folder / "model", Console(quiet=True)).metrics["loss"]
     assert losses["fp32"] != pytest.approx(losses["bf16"], rel=1e-6)
-    assert run.result["metrics"]["loss"] == pytest.approx(losses[last], rel=1e-7)
+    assert run.result.metrics["loss"] == pytest.approx(losses[last], rel=1e-7)
 
 
 def test_history(finished: Outcome) -> None:
@@ -127,8 +128,9 @@ def test_history(finished: Outcome) -> None:
     )
     assert evaluated[-1]["sparsity"] == 14_746 / 16_384
     assert len(evaluated[-1]["layer_sparsity"]) == 12
-    assert finished.result["metric"] == evaluated[-1]["eval_f1"]
-    assert finished.result["best_at_target"]["metric"] == max(r["eval_f1"] for r in evaluated if r["step"] >= 40)
+    assert finished.result.metric == evaluated[-1]["eval_f1"]
+    assert finished.result.best_at_target is not None
+    assert finished.result.best_at_target.metric == max(r["eval_f1"] for r in evaluated if r["step"] >= 40)
 
 
 def test_the_same_run_again_says_it_is_finished_and_overwrite_redoes_it(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_the_same_run_again_says_it_is_finished_and_overwrite_redoes_it(tmp_path
     written = (first.folder / "result.json").stat().st_mtime_ns
     again = do(tmp_path, "trainer.max_steps=20")
     assert again.status == "skipped"
-    assert again.result == json.loads((first.folder / "result.json").read_text())
+    assert again.result == RunFolder(first.folder).read_result()
     assert (first.folder / "result.json").stat().st_mtime_ns == written
     redone = do(tmp_path, "trainer.max_steps=20", "overwrite=true")
     assert (redone.status, redone.folder) == ("done", first.folder)
@@ -150,7 +152,7 @@ def test_auto_works_on_every_processor(in_hardware: bool, tmp_path: Path, monkey
     precision = "bf16" if in_hardware else "fp32"
     steps = ["trainer.max_steps=20", "trainer.eval_steps=10"]
     auto = do(tmp_path / "auto", *steps, "trainer.precision=auto")
-    assert auto.result["precision"] == precision
+    assert auto.result.precision == precision
     assert_same_end(auto, do(tmp_path / "said", *steps, f"trainer.precision={precision}"))
 
 
@@ -218,15 +220,16 @@ BEST = ("task=stsb", "trainer.keep=best", "trainer.eval_steps=5", "schedule.fina
 def test_the_best_weights_are_kept_with_all_their_zeros(tmp_path: Path) -> None:
     outcome = do(tmp_path / "whole", *BEST)
     result = outcome.result
-    assert result["kept_step"] < result["steps"] == 60
-    assert (result["best_at_target"]["step"], result["metric"]) == (
-        result["kept_step"],
-        result["best_at_target"]["metric"],
+    assert result.kept_step < result.steps == 60
+    assert result.best_at_target is not None
+    assert (result.best_at_target.step, result.metric) == (
+        result.kept_step,
+        result.best_at_target.metric,
     )
     assert sum(int((t == 0).sum()) for n, t in weights_of(outcome).items() if ".layer." in n and t.ndim == 2) == 14_746
-    assert f"those of step {result['kept_step']}" in (outcome.folder / "model" / "README.md").read_text()
+    assert f"those of step {result.kept_step}" in (outcome.folder / "model" / "README.md").read_text()
     last = do(tmp_path / "last", *BEST, "trainer.keep=last")
-    assert last.result["metric"] < result["metric"]
+    assert last.result.metric < result.metric
 
 
 PATIENT = (
@@ -241,7 +244,7 @@ PATIENT = (
 def test_a_dense_run_stops_where_it_gets_no_better(tmp_path: Path) -> None:
     outcome = do(tmp_path, *PATIENT)
     metrics = [record["eval_f1"] for record in history_of(outcome) if "eval_f1" in record]
-    assert outcome.result["steps"] < 200
+    assert outcome.result.steps < 200
     assert max(metrics[:-3]) >= max(metrics[-3:])  # the last is evaluated once more, as every last step is
     with pytest.raises(UserError, match=r"trainer\.patience=2 is for dense runs"):
         config_of(tmp_path, "trainer.patience=2")
@@ -298,8 +301,8 @@ def test_accumulated_batches_equal_a_larger_one(precision: str, tmp_path: Path) 
 )
 def test_other_options(overrides: str, tmp_path: Path) -> None:
     outcome = do(tmp_path, "trainer.max_steps=20", *overrides.split())
-    sparsity = outcome.result["sparsity"]
-    assert sparsity["zeros_by_mask"] == sparsity["zeros_in_file"] == round(sparsity["target"] * 16_384)
+    sparsity = outcome.result.sparsity
+    assert sparsity.zeros_by_mask == sparsity.zeros_in_file == round(sparsity.target * 16_384)
 
 
 def test_first_teacher_with_other_label_order_teaches_the_same(tmp_path: Path) -> None:
@@ -318,7 +321,7 @@ def test_first_teacher_with_other_label_order_teaches_the_same(tmp_path: Path) -
     ]
     assert runs[0].folder != runs[1].folder
     assert_same_end(runs[0], runs[1])
-    assert runs[0].result["teacher_metric"] == dense.result["metric"] == runs[1].result["teacher_metric"]
+    assert runs[0].result.teacher_metric == dense.result.metric == runs[1].result.teacher_metric
 
 
 def test_a_new_regression_begins_at_the_mean_of_its_labels(tmp_path: Path) -> None:
@@ -349,7 +352,7 @@ def test_a_model_that_cannot_compute_in_bf16_is_trained_in_fp32(
     monkeypatch.setattr("prune_cli.training.hardware.bf16_in_hardware", lambda device: True)
     monkeypatch.setattr(Classification, "outputs", strict)
     outcome = do(tmp_path, "trainer.precision=auto", "trainer.max_steps=4", "sparsity=0")
-    assert outcome.result["precision"] == "fp32"
+    assert outcome.result.precision == "fp32"
     assert "cannot compute in bf16 (value cannot be converted" in (outcome.folder / "run.log").read_text()
     with pytest.raises(UserError, match=r"trainer\.precision=bf16: .* Give trainer\.precision=fp32"):
         do(tmp_path, "trainer.precision=bf16", "trainer.max_steps=4", "sparsity=0")
@@ -374,3 +377,14 @@ def test_epochs_too_short_for_the_schedule_are_refused_before_the_model_is_made(
     monkeypatch.setattr("prune_cli.models.random_model", lambda *args, **kwargs: pytest.fail("the model was made"))
     with pytest.raises(UserError, match="the run has 5 steps"):
         do(tmp_path, "trainer.max_steps=null", "trainer.epochs=0.25")
+
+
+@exhaustive
+@pytest.mark.filterwarnings("ignore")  # of PyTorch's compiler about itself
+def test_a_compiled_run_ends_exact_and_close_to_the_plain_one(tmp_path: Path) -> None:
+    plain, compiled = (
+        do(tmp_path / name, "trainer.max_steps=20", "trainer.precision=fp32", f"trainer.compile={name}").result
+        for name in ("false", "true")
+    )
+    assert compiled.sparsity.zeros_in_file == plain.sparsity.zeros_in_file == round(0.9 * plain.sparsity.prunable)
+    assert compiled.metrics["loss"] == pytest.approx(plain.metrics["loss"], abs=0.05)

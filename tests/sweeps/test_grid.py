@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hydra.types import RunMode
 
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.compose import HYDRA_VERSION, register_schema
+from prune_cli.config.identity import identity
 from prune_cli.paths import CONF
 from prune_cli.sweeps import grid
 from prune_cli.sweeps.grid import Jobs, combinations
@@ -35,7 +37,9 @@ def finishes(job: Job, sweep: Sweep) -> None:
     folder.history.write_text("")
     folder.model.mkdir(exist_ok=True)
     folder.predictions.write_text("")
-    folder.finish({**made_result(folder.path.name), "promised": folder.promises()})
+    folder.finish(
+        replace(made_result(folder.path.name, id=folder.path.name.rpartition("-")[2]), promised=folder.promises())
+    )
     moved(job, "done", result={"metric": 0.5, "primary_metric": "f1"}).save(sweep.folder)
 
 
@@ -62,6 +66,7 @@ class PretendedLauncher:
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A grid in a folder of its own, without waiting."""
     monkeypatch.setattr(grid, "POLL", 0.01)
+    monkeypatch.setattr(grid, "identity", lambda *run: identity(*run)[:8])  # as much as the folder's name tells
     register_schema()
     number = 0
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
+from prune_cli.artifacts.result import Result
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.run_config import RunConfig
 from prune_cli.errors import Held, Stopped, UserError
@@ -25,7 +26,7 @@ from tests.made_runs import made_result
 class Outcome:
     folder: Path
     status: Literal["done", "skipped"]
-    result: dict[str, Any]
+    result: Result
 
 
 @dataclass
@@ -54,8 +55,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> PretendedRuns:
     pretended = PretendedRuns()
     tables = SimpleNamespace(
         samples_table=lambda samples: f"{len(samples)} samples",
-        summary_table=lambda result, folder: f"summary of {result['name']} in {folder}",
-        runs_table=lambda results: "comparison of " + " ".join(result["name"] for result in results),
+        summary_table=lambda result, folder: f"summary of {result.name} in {folder}",
+        runs_table=lambda results: "comparison of " + " ".join(result.name for result in results),
     )
     monkeypatch.setitem(sys.modules, "prune_cli.run.run", SimpleNamespace(run=pretended.run))
     monkeypatch.setitem(sys.modules, "prune_cli.report.tables", tables)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def finished(path: Path) -> None:
     folder = begun(path)
     folder.model.mkdir()
     folder.predictions.write_text("")
-    folder.finish({**made_result(), "promised": folder.promises()})
+    folder.finish(replace(made_result(), promised=folder.promises()))
 
 
 @pytest.fixture

@@ -147,13 +147,13 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
     config = config_of(tmp_path, f"task={file.stem}", f"model={model}")
     outcome = run(config, Console(quiet=True))
     result = outcome.result
-    assert result["primary_metric"] in result["metrics"]
-    sparsity = result["sparsity"]
-    assert sparsity["zeros_by_mask"] == sparsity["zeros_in_file"] == round(0.5 * sparsity["prunable"])
+    assert result.primary_metric in result.metrics
+    sparsity = result.sparsity
+    assert sparsity.zeros_by_mask == sparsity.zeros_in_file == round(0.5 * sparsity.prunable)
 
     folder = outcome.folder / "model"
     # a correlation of nearly constant predictions shows the last bits of their floating-point numbers
-    assert evaluate(config, folder, Console(quiet=True)).metrics == pytest.approx(result["metrics"], abs=5e-4)
+    assert evaluate(config, folder, Console(quiet=True)).metrics == pytest.approx(result.metrics, abs=5e-4)
 
     lines = [json.loads(line) for line in (outcome.folder / "predictions.jsonl").read_text("utf-8").splitlines()]
     first = [line for line in lines if line["split"] == config.task.evaluation_splits[0]]
@@ -165,12 +165,12 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
     for alone, together in zip(one_by_one, again, strict=False):
         assert_alike(alone, together)
     assert (outcome.folder / "samples.md").read_text("utf-8").count("**prediction**") == min(10, len(lines))
-    assert len(result["samples"]) == min(10, len(lines))
+    assert len(result.samples) == min(10, len(lines))
     right = sum(line["right"] for line in lines)
-    assert sum(sample["right"] for sample in result["samples"]) == min(right, max(5, 10 - (len(lines) - right)))
-    assert all(set(sample) == {*config.task.inputs, "expected", "predicted", "right"} for sample in result["samples"])
-    auto = getattr(transformers, result["auto_class"])
-    assert f"import {result['auto_class']}, AutoTokenizer" in (folder / "README.md").read_text("utf-8")
+    assert sum(sample["right"] for sample in result.samples) == min(right, max(5, 10 - (len(lines) - right)))
+    assert all(set(sample) == {*config.task.inputs, "expected", "predicted", "right"} for sample in result.samples)
+    auto = getattr(transformers, result.auto_class)
+    assert f"import {result.auto_class}, AutoTokenizer" in (folder / "README.md").read_text("utf-8")
     assert (
         type(auto.from_pretrained(folder)).__name__
         == json.loads((folder / "config.json").read_text())["architectures"][0]
@@ -188,11 +188,12 @@ def test_a_run_need_not_generate(model: str, tmp_path: Path, monkeypatch: pytest
         "++task.evaluation_records=4",
     )  # fmt: skip
     outcome = run(config, Console(quiet=True))
-    metrics = outcome.result["metrics"]
+    metrics = outcome.result.metrics
     assert set(metrics) == {"loss", "likelihood"}
-    assert 0 < outcome.result["metric"] == pytest.approx(math.exp(-metrics["loss"]))
-    assert outcome.result["samples"] == []
-    assert outcome.result["signatures"] == {}
+    assert metrics["loss"] is not None
+    assert 0 < outcome.result.metric == pytest.approx(math.exp(-metrics["loss"]))
+    assert outcome.result.samples == []
+    assert outcome.result.signatures == {}
     history = [json.loads(line) for line in (outcome.folder / "history.jsonl").read_text("utf-8").splitlines()]
     counts = [(line["evaluation_records"], line["evaluation_records_of"]) for line in history if "eval_loss" in line]
     assert set(counts[:-1]) == {(4, 10)}

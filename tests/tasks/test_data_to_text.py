@@ -16,7 +16,6 @@ from transformers import PreTrainedTokenizerFast
 from prune_cli.config.build import construct
 from prune_cli.errors import UserError
 from prune_cli.heads.text import Text
-from prune_cli.tasks import data_to_text
 from prune_cli.tasks.data_to_text import Dart, DataToText, E2eNlg, WebNlg
 from prune_cli.tasks.linearization import attributes_in_line, triples_in_line
 from tests.tiers import exhaustive
@@ -494,7 +493,9 @@ def test_a_prompt_may_have_special_tokens(tokenizers: Tokenizers, monkeypatch: p
     tokenizer = tokenizers["llama"]
     task = made(prompt="{source}<end><begin>")
     begin, end = (tokenizer.convert_tokens_to_ids(token) for token in ("<begin>", "<end>"))
-    monkeypatch.setattr(data_to_text, "ENCODED_AT_ONCE", 1)  # the second sources come after the first targets
+    monkeypatch.setattr(
+        "prune_cli.tasks.data_to_text.DataToText.encoded_at_once", 1
+    )  # the second sources come after the first targets
     for row in task.encode(dataset((ADA, TEXTS[:1]), (ADA, TEXTS[:1])), tokenizer, training=True).to_list():
         assert row["source_ids"][-2:] == [end, begin]
 
@@ -551,7 +552,7 @@ def test_encode_by_parts_and_by_threads_is_the_same(tokenizers: Tokenizers, monk
     before = tokenizers["t5"].backend_tokenizer.to_str()
     whole = WEB.encode(records, tokenizers["t5"], training=True).to_list()
     assert len(whole) == 73
-    monkeypatch.setattr(data_to_text, "ENCODED_AT_ONCE", 7)
+    monkeypatch.setattr("prune_cli.tasks.data_to_text.DataToText.encoded_at_once", 7)
     with ThreadPoolExecutor(4) as pool:
         for encoded in pool.map(lambda _: WEB.encode(records, tokenizers["t5"], training=True), range(8)):
             assert encoded.to_list() == whole

@@ -40,9 +40,9 @@ def lines_of(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def test_entities_are_learned(learned: Outcome) -> None:
-    assert learned.result["metric"] > 0.5
-    assert {"f1_PER", "precision_PER", "recall_PER", "f1_LOC"} < set(learned.result["metrics"])
-    right = [sample["right"] for sample in learned.result["samples"]]
+    assert learned.result.metric > 0.5
+    assert {"f1_PER", "precision_PER", "recall_PER", "f1_LOC"} < set(learned.result.metrics)
+    right = [sample["right"] for sample in learned.result.samples]
     assert right.count(True) == right.count(False) == 5
 
 
@@ -103,12 +103,10 @@ def test_killed_and_resumed_ends_the_same(task: str, tmp_path: Path, monkeypatch
             do(tmp_path / "cut", *options)
     assert list((tmp_path / "cut").rglob("checkpoint-*"))
     assert_same_end(whole, do(tmp_path / "cut", *options))
-    sparsity, names = whole.result["sparsity"], {layer["name"] for layer in whole.result["layers"]}
+    sparsity, names = whole.result.sparsity, {layer.name for layer in whole.result.layers}
     saved = load_file(whole.folder / "model" / "model.safetensors")
     assert (
-        sum(int((saved[name] == 0).sum()) for name in names)
-        == round(0.9 * sparsity["prunable"])
-        == sparsity["zeros_in_file"]
+        sum(int((saved[name] == 0).sum()) for name in names) == round(0.9 * sparsity.prunable) == sparsity.zeros_in_file
     )
 
 

@@ -18,7 +18,6 @@ from transformers import PreTrainedTokenizerFast
 from prune_cli.config.build import build
 from prune_cli.data.local import Local
 from prune_cli.errors import UserError
-from prune_cli.tasks import ner
 from prune_cli.tasks.ner import WORDS, TokenTagging
 from tests.tiers import quick
 
@@ -380,7 +379,7 @@ def test_encode_leaves_the_tokenizer_as_it_was(task: TokenTagging, tiny_tokenize
 def test_encode_by_parts_is_the_same(task: TokenTagging, tiny_tokenizer, monkeypatch: pytest.MonkeyPatch):
     tokenizer, many = tiny_tokenizer(["ann"]), Dataset.from_list(ANN.to_list() * 5)
     whole = task.encode(many, tokenizer, training=True).to_dict()
-    monkeypatch.setattr(ner, "ENCODED_AT_ONCE", 3)
+    monkeypatch.setattr("prune_cli.tasks.ner.TokenTagging.encoded_at_once", 3)
     assert task.encode(many, tokenizer, training=True).to_dict() == whole
 
 

@@ -390,7 +390,7 @@ def test_encode_by_parts_and_by_threads_is_the_same(tiny_tokenizer: Any, monkeyp
     tokenizer = tiny_tokenizer(task.texts(records))
     whole = task.encode(records, tokenizer, training=False)
     assert whole.cache_files == []
-    monkeypatch.setattr(squad, "ENCODED_AT_ONCE", 7)
+    monkeypatch.setattr("prune_cli.tasks.squad.SpanExtraction.encoded_at_once", 7)
     with ThreadPoolExecutor(4) as pool:
         for parts in pool.map(lambda _: task.encode(records, tokenizer, training=False), range(8)):
             assert parts.to_dict() == whole.to_dict()

@@ -12,7 +12,6 @@ import pytest
 from datasets import Dataset
 
 from prune_cli.errors import UserError
-from prune_cli.tasks import text_classification
 from prune_cli.tasks.text_classification import TextClassification
 
 Build = Callable[..., TextClassification]
@@ -168,7 +167,7 @@ def test_encode_by_parts_and_by_threads_is_the_same(glue_task: Build, tiny_token
     task, records = glue_task("mrpc"), pairs(*(number % 2 for number in range(50)))
     tokenizer = tiny_tokenizer(task.texts(records))
     whole = task.encode(records, tokenizer, training=True).to_dict()
-    monkeypatch.setattr(text_classification, "ENCODED_AT_ONCE", 7)
+    monkeypatch.setattr("prune_cli.tasks.text_classification.TextClassification.encoded_at_once", 7)
     with ThreadPoolExecutor(4) as pool:
         for encoded in pool.map(lambda _: task.encode(records, tokenizer, training=True), range(8)):
             assert encoded.to_dict() == whole

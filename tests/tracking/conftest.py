@@ -14,17 +14,19 @@ import psutil
 import pytest
 from wandb.proto import wandb_internal_pb2
 
+from prune_cli.artifacts.result import Result
 from prune_cli.tracking.wandb import _end_service
+from tests.made_runs import made_values
 
 
 @pytest.fixture
-def result() -> dict[str, Any]:
-    """What result.json of a small run holds."""
-    return {
+def result() -> Result:
+    """Of a small run."""
+    said = {
         "primary_metric": "f1",
         "metric": 0.75,
         "metrics": {"f1": 0.75, "accuracy": 0.5},
-        "best_at_target": {"metric": 0.8125, "step": 30, "metrics": {"f1": 0.8125, "accuracy": 0.625}},
+        "best_at_target": {"metric": 0.8125, "step": 30, "records": 408, "metrics": {"f1": 0.8125, "accuracy": 0.625}},
         "teacher_metric": None,
         "sparsity": {
             "target": 0.9,
@@ -40,11 +42,12 @@ def result() -> dict[str, Any]:
             {"name": "layer.0.output.weight", "shape": [5, 4], "zeros": 17, "weights": 20, "sparsity": 0.85},
         ],
         "steps": 40,
-        "seconds": {"total": 12.5, "train": 10.0, "evaluate": 2.0},
+        "seconds": {"total": 12.5, "train": 10.0, "evaluate": 2.5},
         "steps_per_second": 4.0,
         "peak_memory_bytes": 1024,
         "files": {"model/model.safetensors": 320, "model/config.json": 80},
     }
+    return Result.of({**made_values(), **said})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from prune_cli.artifacts.run_folder import RunFolder
 from tests.tiers import exhaustive
 from tests.tracking.conftest import read_wandb_run
 
@@ -55,21 +56,21 @@ def read_back(folder: Path) -> dict[str, Any]:
 @exhaustive
 def test_eight_jobs_are_eight_runs(isolated_wandb: pytest.MonkeyPatch, tmp_path: Path) -> None:
     launched(tmp_path / "runs", "sparsity=0.5,0.8", "criterion=pins,magnitude", "seed=1,2")
-    results = {path.parent: json.loads(path.read_text()) for path in tmp_path.glob("runs/*/result.json")}
+    results = {path.parent: RunFolder(path.parent).read_result() for path in tmp_path.glob("runs/*/result.json")}
     assert len(results) == 8
     logged = {folder: read_back(folder) for folder in results}
     assert len({run["id"] for run in logged.values()}) == 8
     for folder, result in results.items():
         run = logged[folder]
-        assert (run["id"], run["name"]) == (result["id"], folder.name)
+        assert (run["id"], run["name"]) == (result.id, folder.name)
         assert (run["group"], run["job_type"]) == ("mrpc-tiny_bert", "prune")
         assert run["tags"] == [
             "mrpc",
             "tiny_bert",
-            result["choices"]["criterion"],
-            f"sparsity-{result['sparsity']['target']:g}",
+            result.choices["criterion"],
+            f"sparsity-{result.sparsity.target:g}",
         ]
-        assert (run["config"]["seed"], run["config"]["sparsity"]) == (result["seed"], result["sparsity"]["target"])
-        assert run["config"]["choices"]["criterion"] == result["choices"]["criterion"]
-        assert run["summary"]["metric"] == result["metric"]
-        assert run["summary"]["final/zeros"] == result["sparsity"]["zeros_in_file"]
+        assert (run["config"]["seed"], run["config"]["sparsity"]) == (result.seed, result.sparsity.target)
+        assert run["config"]["choices"]["criterion"] == result.choices["criterion"]
+        assert run["summary"]["metric"] == result.metric
+        assert run["summary"]["final/zeros"] == result.sparsity.zeros_in_file

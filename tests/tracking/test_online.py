@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from prune_cli.artifacts.result import Result
 from prune_cli.cli.syncing import sync_shown
 from prune_cli.errors import UserError
 from prune_cli.tracking.base import TrackedRun
@@ -28,7 +29,7 @@ def server(isolated_wandb: pytest.MonkeyPatch) -> Iterator[WandbServer]:
         yield taker
 
 
-def follow(folder: Path, result: dict[str, Any], **changes: Any) -> Path:
+def follow(folder: Path, result: Result, **changes: Any) -> Path:
     """Log a run of two evaluations."""
     folder.mkdir(parents=True, exist_ok=True)
     values: dict[str, Any] = {
@@ -64,7 +65,7 @@ def assert_sent(server: WandbServer, run_id: str) -> None:
 
 
 def test_an_online_run_is_sent_as_it_goes(
-    server: WandbServer, tmp_path: Path, result: dict[str, Any], caplog: pytest.LogCaptureFixture
+    server: WandbServer, tmp_path: Path, result: Result, caplog: pytest.LogCaptureFixture
 ) -> None:
     follow(tmp_path / "first", result)
     assert_sent(server, "first-id")
@@ -72,9 +73,7 @@ def test_an_online_run_is_sent_as_it_goes(
 
 
 @exhaustive
-def test_model_and_pictures_are_handed_over_when_asked(
-    server: WandbServer, tmp_path: Path, result: dict[str, Any]
-) -> None:
+def test_model_and_pictures_are_handed_over_when_asked(server: WandbServer, tmp_path: Path, result: Result) -> None:
     for name in ("model", "figures"):
         (tmp_path / "first" / name).mkdir(parents=True)
     (tmp_path / "first" / "model" / "model.safetensors").write_bytes(b"weights")
@@ -87,14 +86,14 @@ def test_model_and_pictures_are_handed_over_when_asked(
 
 
 @exhaustive
-def test_nothing_is_handed_over_unasked(server: WandbServer, tmp_path: Path, result: dict[str, Any]) -> None:
+def test_nothing_is_handed_over_unasked(server: WandbServer, tmp_path: Path, result: Result) -> None:
     follow(tmp_path / "first", result)
     assert {artifact["artifactTypeName"] for artifact in server.artifacts} <= {"run_table"}
 
 
 @exhaustive
 def test_in_a_sweep_the_run_has_the_id_that_the_agent_gave_it(
-    server: WandbServer, isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, result: dict[str, Any]
+    server: WandbServer, isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, result: Result
 ) -> None:
     isolated_wandb.setenv("WANDB_SWEEP_ID", "sweep")
     isolated_wandb.setenv("WANDB_RUN_ID", "of-the-agent")
@@ -104,7 +103,7 @@ def test_in_a_sweep_the_run_has_the_id_that_the_agent_gave_it(
 
 
 @pytest.fixture
-def offline(isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, result: dict[str, Any]) -> Path:
+def offline(isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, result: Result) -> Path:
     """Two runs that were logged offline, the first of them twice, as when it was killed and went on."""
     with isolated_wandb.context() as patch:
         patch.setenv("WANDB_MODE", "offline")

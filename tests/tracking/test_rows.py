@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
+from prune_cli.artifacts.result import Result
 from prune_cli.tracking.rows import history_row, layer_table, summary
 
 
@@ -35,7 +36,7 @@ def test_an_evaluation_line_also_counts_over_the_measured_sparsity() -> None:
     }
 
 
-def test_the_summary(result: dict[str, Any]) -> None:
+def test_the_summary(result: Result) -> None:
     assert summary(result) == {
         "primary_metric": "f1",
         "metric": 0.75,
@@ -54,10 +55,10 @@ def test_the_summary(result: dict[str, Any]) -> None:
         "final/peak_memory_bytes": 1024,
         "final/file_bytes": 400,
     }
-    assert summary({**result, "best_at_target": None})["best_at_target"] is None
+    assert summary(replace(result, best_at_target=None))["best_at_target"] is None
 
 
-def test_a_row_a_layer(result: dict[str, Any]) -> None:
+def test_a_row_a_layer(result: Result) -> None:
     assert layer_table(result).rows == [
         ("layer.0.query.weight", "4x5", 20, 19, 0.95),
         ("layer.0.output.weight", "5x4", 20, 17, 0.85),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from prune_cli.artifacts.result import Result
 from prune_cli.config.build import build
 from prune_cli.paths import CONF
 from prune_cli.tracking.base import TrackedRun
@@ -24,9 +25,7 @@ Track = Callable[..., None]
 
 
 @pytest.fixture
-def track(
-    isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> Track:
+def track(isolated_wandb: pytest.MonkeyPatch, tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch) -> Track:
     """Follow a run from step 10 to its end at step 40."""
     isolated_wandb.setenv("WANDB_MODE", "offline")
     pytest.importorskip("trackio")
@@ -54,7 +53,7 @@ def track(
         tracker = Isolated(build(node, f"tracking.trackers.{name}"), name, run)
         assert tracker.start() is not None
         tracker.log({"step": 20, "eval_f1": value, "sparsity": 0.5, "target_sparsity": 0.5})
-        tracker.finish(run_summary({**result, "steps": 40}, [{"sentence": "so it is", "prediction": {"label": "yes"}}]))
+        tracker.finish(run_summary(result, [{"sentence": "so it is", "prediction": {"label": "yes"}}]))
 
     return follow
 

@@ -17,6 +17,7 @@ import pytest
 import wandb
 from wandb.sdk.lib import import_hooks
 
+from prune_cli.artifacts.result import Result
 from prune_cli.redaction import redact
 from prune_cli.tracking.base import TrackedRun
 from prune_cli.tracking.isolation import Isolated
@@ -81,7 +82,7 @@ def test_an_offline_run_can_be_read_back(
     make_tracker: MakeTracker,
     tmp_path: Path,
     wandb_records: ReadRun,
-    result: dict[str, Any],
+    result: Result,
 ) -> None:
     config = {"sparsity": 0.9, "trainer": {"batch_size": 8}, "hub": {"token": "do-not-tell"}}
     tracker = make_tracker(config=config)
@@ -135,7 +136,7 @@ def test_offline_a_resumed_run_is_given_all_that_came_before(
     make_tracker: MakeTracker,
     tmp_path: Path,
     wandb_records: ReadRun,
-    result: dict[str, Any],
+    result: Result,
 ) -> None:
     isolated_wandb.setenv("WANDB_MODE", "offline")
     tracker = make_tracker(earlier=EARLIER)
@@ -161,7 +162,7 @@ def test_online_a_resumed_run_is_given_what_it_lacks(there: int, sent: list[int]
 def test_a_run_that_is_made_anew_replaces_the_one_at_wandb(
     isolated_wandb: pytest.MonkeyPatch,
     make_tracker: MakeTracker,
-    result: dict[str, Any],
+    result: Result,
     anew: bool,
     resume: str | None,
 ) -> None:
@@ -217,7 +218,7 @@ def test_runs_of_one_process_stay_apart_and_a_failed_one_is_marked(
     make_tracker: MakeTracker,
     tmp_path: Path,
     wandb_records: ReadRun,
-    result: dict[str, Any],
+    result: Result,
 ) -> None:
     isolated_wandb.setenv("WANDB_MODE", "offline")
     for run, loss, outcome in (("first", 1.0, None), ("second", 2.0, run_summary(result, []))):
@@ -233,7 +234,7 @@ def test_runs_of_one_process_stay_apart_and_a_failed_one_is_marked(
 
 
 def test_a_disabled_wandb_writes_nothing(
-    isolated_wandb: pytest.MonkeyPatch, make_tracker: MakeTracker, tmp_path: Path, result: dict[str, Any]
+    isolated_wandb: pytest.MonkeyPatch, make_tracker: MakeTracker, tmp_path: Path, result: Result
 ) -> None:
     isolated_wandb.setenv("WANDB_MODE", "disabled")
     tracker = make_tracker()
@@ -248,7 +249,7 @@ def test_an_unreachable_server_means_offline(
     make_tracker: MakeTracker,
     tmp_path: Path,
     wandb_records: ReadRun,
-    result: dict[str, Any],
+    result: Result,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     isolated_wandb.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
@@ -267,7 +268,7 @@ def test_an_unreachable_server_means_offline(
 def test_a_start_that_fails_is_told_once(
     isolated_wandb: pytest.MonkeyPatch,
     make_tracker: MakeTracker,
-    result: dict[str, Any],
+    result: Result,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(**_: object) -> None:
@@ -286,7 +287,7 @@ def test_a_start_that_fails_is_told_once(
 def test_a_start_that_hangs_is_left_behind(
     isolated_wandb: pytest.MonkeyPatch,
     make_tracker: MakeTracker,
-    result: dict[str, Any],
+    result: Result,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     woken = threading.Event()
@@ -338,7 +339,7 @@ def test_a_record_that_cannot_be_logged_ends_the_tracking_only(
     make_tracker: MakeTracker,
     tmp_path: Path,
     wandb_records: ReadRun,
-    result: dict[str, Any],
+    result: Result,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tracker = make_tracker()
@@ -357,7 +358,7 @@ def test_a_service_that_hangs_holds_nothing_up(
     make_tracker: MakeTracker,
     tmp_path: Path,
     wandb_records: ReadRun,
-    result: dict[str, Any],
+    result: Result,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tracker = make_tracker(timeout=30.0)

@@ -13,7 +13,7 @@ from prune_cli.pruning.selection import Divergence, InvalidScores
 from prune_cli.training import heap
 from prune_cli.training.due import Due, What
 from prune_cli.training.heap import Trimmer
-from prune_cli.training.loop import told, warn_of_idle
+from prune_cli.training.loop import engine_errors, warn_of_idle
 
 
 class StopStandIn:
@@ -73,7 +73,7 @@ def test_a_run_that_gets_no_better_ends_after_an_evaluation() -> None:
 
 @pytest.mark.parametrize(("raised", "meant"), [(InvalidScores, UserError), (Divergence, Diverged)])
 def test_what_the_engine_refuses_is_told_as_the_users(raised: type[Exception], meant: type[Exception]) -> None:
-    with pytest.raises(meant, match="mend the criterion"), told():
+    with pytest.raises(meant, match="mend the criterion"), engine_errors():
         raise raised("mend the criterion")
 
 

@@ -56,17 +56,20 @@ def test_every_option_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.Monke
     def seen(*learning: Any, **options: Any) -> None:
         raise Seen(*learning, options)
 
+    compiled: list[dict[str, Any]] = []
     monkeypatch.setattr("prune_cli.run.assembly.Training", seen)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled.append(how))
     given = (
         "batch_size=4 eval_batch_size=8 gradient_accumulation=3 learning_rate=1e-4 warmup=0.2 weight_decay=0.5"
         " max_grad_norm=2.0 activation_checkpointing=true max_steps=20 learning_rate_schedule=cosine precision=bf16"
-        " eval_steps=5 log_steps=3 save_steps=7"
+        " eval_steps=5 log_steps=3 save_steps=7 compile=true"
     )
     with pytest.raises(Seen) as raised:
         do(tmp_path, "seed=9", *(f"trainer.{option}" for option in given.split()))
     it, options = raised.value.args
     assert it.rate == LearningRate(peak=1e-4, warmup=0.2, shape="cosine", total_steps=20)
     assert (it.max_grad_norm, it.precision, it.model.is_activation_checkpointing) == (2.0, "bf16", True)
+    assert compiled == [{"dynamic": True}]
     assert [group["weight_decay"] for group in it.optimizer.param_groups] == [0.5, 0.0]
     _, parts = next(it.batches.after(0))
     assert [len(part["labels"]) for part in parts] == [4, 4, 4]

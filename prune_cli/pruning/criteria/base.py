@@ -105,7 +105,6 @@ class Criterion(ABC):
         """Begin to score a matrix.
 
         Args:
-            matrix: The matrix.
             delta_t: Steps of a window, from one selection to the next.
         """
 
@@ -146,12 +145,6 @@ def gradient(at: WeightRows) -> Float[Tensor, "rows inner"]:
 
 def shaped(score: Tensor, at: WeightRows, criterion: Criterion, name: str) -> Float[Tensor, "rows inner"]:
     """A score, if it is one for each weight.
-
-    Args:
-        score: What a criterion gave.
-        at: For these weights.
-        criterion: The criterion, for the message.
-        name: Their matrix, for the message.
 
     Raises:
         InvalidScores: If it is not.

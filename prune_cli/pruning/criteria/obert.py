@@ -165,7 +165,6 @@ def curvature_losses(
     """Loss of each weight if it alone is removed and the others of its block make up for it.
 
     Args:
-        weight: The weights.
         grads: Gradients of m mini-batches.
         damp: The damping lambda, one number.
     """
@@ -185,7 +184,6 @@ def compensation(
     """By how much the kept weights of a block move when others are removed; zero for these.
 
     Args:
-        weight: The weights.
         removed: Which of them are.
         grads: Gradients of m mini-batches.
         damp: The damping lambda, one number.

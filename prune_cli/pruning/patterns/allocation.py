@@ -66,7 +66,6 @@ def rounded(shares: Sequence[float], sizes: Sequence[int], total: int) -> list[i
     Args:
         shares: Of each size, in [0, 1].
         sizes: The most of each.
-        total: What they add up to but for rounding.
 
     >>> rounded([0.5, 0.5, 0.5], [3, 3, 3], 4)
     [2, 1, 1]

@@ -65,7 +65,6 @@ def best(values: Float[Tensor, "rows inner"], n: int, m: int) -> Bool[Tensor, "r
 
     Args:
         values: Any numbers; m divides the length of a row.
-        n: How many.
         m: Of how many.
 
     >>> best(torch.tensor([[1.0, 2.0, 2.0, 2.0]]), 2, 4)

@@ -42,7 +42,6 @@ class Ranking(Pattern):
 
         Args:
             rows: Some rows.
-            name: Their matrix, for messages.
         """
         return Scores(self.competitors(rows), rows.start // self.size, name)
 

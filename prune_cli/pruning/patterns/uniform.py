@@ -64,7 +64,6 @@ class Uniform(Pattern):
         """Weights to remove of each matrix, all together as many as `count` says.
 
         Args:
-            layout: The matrices.
             sparsity: The share to remove now; those of `sparsities` are in proportion.
             target: The share to remove in the end.
         """
@@ -91,8 +90,6 @@ def cutoff_within(importance: Importance, matrix: int, name: str, remove: int) -
 
     Args:
         importance: Of all weights.
-        matrix: Number of the matrix.
-        name: Its name.
         remove: How many, from 0 to its size.
     """
 

@@ -57,11 +57,7 @@ class Schedule(ABC):
         return iter(())
 
     def with_epochs_of(self, epoch: int) -> Schedule:
-        """The same schedule with every length that is given in epochs told in steps.
-
-        Args:
-            epoch: Steps of an epoch.
-        """
+        """The same schedule with every length that is given in epochs told in steps."""
         told = {name: in_steps(cast("Length", getattr(self, name)), epoch) for name in self.lengths}
         return dataclasses.replace(self, **told)
 
@@ -71,12 +67,7 @@ class Schedule(ABC):
         return any(isinstance(getattr(self, name), str) for name in self.lengths)
 
     def steps(self, name: str, total_steps: int) -> int:
-        """Steps of a length, which is not given in epochs.
-
-        Args:
-            name: Its field.
-            total_steps: Optimizer steps of the run.
-        """
+        """Steps of a length, which is not given in epochs."""
         return steps_of(float(getattr(self, name)), total_steps)
 
     def span(self, total_steps: int) -> tuple[int, int]:

@@ -18,7 +18,6 @@ def cubic_sparsity(step: int, start: int, end: int, initial: float, target: floa
 
     Args:
         step: Steps finished before this one, t.
-        start: Step at which the ramp begins.
         end: Step from which the target holds, > start.
         initial: Sparsity up to `start`, in [0, 1].
         target: Sparsity from `end` on, in [0, 1].

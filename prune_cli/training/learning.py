@@ -1,0 +1,73 @@
+"""What learns, from what, and how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from prune_cli.distillation import Regularization
+    from prune_cli.distillation.teacher import Teacher
+    from prune_cli.heads.base import Head
+    from prune_cli.pruning.pruner import Pruner
+    from prune_cli.training.batches import Batches
+    from prune_cli.training.optimizer import LearningRate
+
+
+@final
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: Steps that are finished.
+        epoch: Epochs that are finished, with what is done of the next.
+        loss: Sum of the losses of the steps that are not logged yet; it stays on the device.
+        logged: The last step that was logged.
+        gradient: Norm of the last gradient before it was clipped.
+        rate: Learning rate of the last step.
+    """
+
+    loss: Tensor
+    step: int = 0
+    epoch: float = 0.0
+    logged: int = 0
+    gradient: Tensor | None = None
+    rate: float = 0.0
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """What learns, from what, and how.
+
+    Attributes:
+        model: The student, on the device.
+        head: The task's.
+        batches: In their order.
+        regularization: Makes the loss.
+        teacher: The teacher that it needs; None where it needs none.
+        pruner: Scores, selects, removes.
+        optimizer: Over the model's parameters.
+        rate: Its learning rate.
+        max_grad_norm: Norm at which a gradient is clipped, > 0.
+        precision: fp32 or bf16.
+        device: Where all of it is.
+    """
+
+    model: PreTrainedModel
+    head: Head[Any]
+    batches: Batches
+    regularization: Regularization
+    teacher: Teacher | None
+    pruner: Pruner
+    optimizer: torch.optim.Optimizer
+    rate: LearningRate
+    max_grad_norm: float
+    precision: str
+    device: torch.device
