@@ -80,15 +80,15 @@ class Service:
 def checks() -> list[Check]:
     """Look at everything; takes some seconds, most of them to import the core packages."""
     requirements = declared_requirements()
-    found = [Check("Python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}")]
+    checks_made = [Check("Python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}")]
     if not requirements:
-        found.append(
+        checks_made.append(
             Check(DISTRIBUTION, "warning", "runs without being installed: versions unchecked", "pip install -e .")
         )
-    found += [check_core(requirement) for requirement in requirements.get("", [])]
-    if exit_code(found) == 0:  # all of these need the core packages
-        found += [*check_torch(), *check_machine(Path.cwd()), *check_services(services()), check_wandb_login()]
-    return found + [check_extra(extra, wanted) for extra, wanted in requirements.items() if extra]
+    checks_made += [check_core(requirement) for requirement in requirements.get("", [])]
+    if exit_code(checks_made) == 0:  # all of these need the core packages
+        checks_made += [*check_torch(), *check_machine(Path.cwd()), *check_services(services()), check_wandb_login()]
+    return checks_made + [check_extra(extra, wanted) for extra, wanted in requirements.items() if extra]
 
 
 def exit_code(found: Iterable[Check]) -> int:

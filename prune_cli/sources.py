@@ -27,6 +27,6 @@ def class_sources(cls: type, without: Set[str]) -> set[Path]:
     Args:
         without: Top-level packages that do not count, beside the standard library.
     """
-    known = {*sys.stdlib_module_names, *without}
-    owners = [owner for owner in cls.__mro__ if owner.__module__.partition(".")[0] not in known]
+    others = {*sys.stdlib_module_names, *without}
+    owners = [owner for owner in cls.__mro__ if owner.__module__.partition(".")[0] not in others]
     return {Path(path) for owner in owners if (path := inspect.getsourcefile(owner)) is not None}

@@ -129,8 +129,8 @@ class RunFolder:
             path = self.path / name
             if not path.is_file():
                 yield f"{path} is gone, which {self.result.name} promises: {_AGAIN}"
-            elif (found := path.stat().st_size) != expected.bytes:
-                yield f"{path} has {found:,} bytes, and {self.result.name} promises {expected.bytes:,}: {_AGAIN}"
+            elif (size := path.stat().st_size) != expected.bytes:
+                yield f"{path} has {size:,} bytes, and {self.result.name} promises {expected.bytes:,}: {_AGAIN}"
             elif thorough and Promise(**checksum(path)) != expected:
                 yield f"{path} has other content than {self.result.name} promises: {_AGAIN}"
 

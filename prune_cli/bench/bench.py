@@ -163,19 +163,19 @@ def verdict(ways: Sequence[Way], front: Sequence[bool]) -> list[str]:
         front: Of each way whether no other is faster at one record and at least as good, or better and at least as fast.
     """
     best = [way for way, there in zip(ways, front, strict=True) if there]
-    said = ["no other way beats: " + "; ".join(_told(way) for way in sorted(best, key=latency))]
+    sentences = ["no other way beats: " + "; ".join(_told(way) for way in sorted(best, key=latency))]
     dense = [way for way in ways if way["sparsity"] < _DENSE and "int8" in way["runtime"]]
     pruned = [way for way in ways if way["sparsity"] >= _DENSE]
     if pruned and not dense:
-        said.append("whether dense int8 alone would do is open: give a dense run too, and a runtime with int8")
+        sentences.append("whether dense int8 alone would do is open: give a dense run too, and a runtime with int8")
     elif pruned:
         chosen = min(dense, key=lambda way: (-_metric(way), latency(way)))
         better = [way for way in pruned if latency(way) < latency(chosen) or _metric(way) > _metric(chosen)]
         if better:
             quickest = min(pruned, key=latency)
-            said.append(f"dense int8 alone: {_told(chosen)}; the fastest pruned way: {_told(quickest)}")
+            sentences.append(f"dense int8 alone: {_told(chosen)}; the fastest pruned way: {_told(quickest)}")
         else:
-            said.append(
+            sentences.append(
                 f"dense int8 alone is the better choice: {_told(chosen)}; no pruned way is faster, none is better"
             )
     for way in ways:
@@ -191,11 +191,11 @@ def verdict(ways: Sequence[Way], front: Sequence[bool]) -> list[str]:
             if whole is None:
                 continue
             before, after = whole["times"][-1], way["times"][-1]
-            said.append(
+            sentences.append(
                 f"{way['run']}, {way['runtime']}: compact is {before['median'] / after['median']:.2f} times as fast as saved, at"
                 f" {after['batch']} records of at most {after['length']} tokens"
             )
-    return said
+    return sentences
 
 
 def _told(way: Way) -> str:

@@ -70,12 +70,12 @@ def loads(source: Source, places: Sequence[tuple[int, float]], most: int) -> lis
         places: Size of each batch, and its place: 0 for the shortest records to 1 for the longest.
     """
     singles = sorted(source.inputs(most, 1), key=lambda inputs: inputs["input_ids"].shape[1])
-    found: list[Load] = []
+    loads_found: list[Load] = []
     for batch, share in places:
         end = min(len(singles), max(batch, round(share * len(singles))))
         joined = _joined(singles[max(0, end - batch) : end])
-        found.append(Load(min(batch, len(singles)), joined["input_ids"].shape[1], joined))
-    return found
+        loads_found.append(Load(min(batch, len(singles)), joined["input_ids"].shape[1], joined))
+    return loads_found
 
 
 def _joined(parts: Sequence[Mapping[str, Tensor]]) -> Arrays:
@@ -123,8 +123,8 @@ class _Module(nn.Module):
         self.run = run
 
     def forward(self, **inputs: Tensor) -> ModelOutput:
-        made = self.run({name: value.numpy() for name, value in inputs.items()})
-        return ModelOutput({name: torch.from_numpy(np.asarray(value)) for name, value in made.items()})
+        outputs = self.run({name: value.numpy() for name, value in inputs.items()})
+        return ModelOutput({name: torch.from_numpy(np.asarray(value)) for name, value in outputs.items()})
 
 
 def metric_of(run: Run, source: Source, batch_size: int = 32) -> float | None:

@@ -39,7 +39,7 @@ def peak_memory(runtime: Runtime, candidate: Candidate, inputs: Arrays) -> int:
     process.start()
     sender.close()
     try:
-        told = receiver.recv()
+        received = receiver.recv()
     except EOFError as error:
         raise UserError(
             "the process that looked at a model's memory was killed, most likely for want of it: --runtime NAME,... loads fewer"
@@ -47,9 +47,9 @@ def peak_memory(runtime: Runtime, candidate: Candidate, inputs: Arrays) -> int:
     finally:
         process.kill()
         process.join()
-    if isinstance(told, Exception):
-        raise told
-    return told
+    if isinstance(received, Exception):
+        raise received
+    return received
 
 
 @contextmanager
@@ -67,11 +67,11 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 def _tell(sender: Connection, runtime: Runtime, candidate: Candidate, inputs: Arrays) -> None:
     try:
-        told: int | Exception = _grown(runtime, candidate, inputs)
+        outcome: int | Exception = _grown(runtime, candidate, inputs)
     except Exception as error:  # noqa: BLE001, whatever it is, it is raised where it is waited for
-        told = error
+        outcome = error
     with suppress(BrokenPipeError):  # nobody waits for it any more
-        sender.send(told)
+        sender.send(outcome)
 
 
 def _grown(runtime: Runtime, candidate: Candidate, inputs: Arrays) -> int:

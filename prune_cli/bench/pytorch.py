@@ -54,9 +54,9 @@ class PyTorch(Runtime):
         def run(inputs: Arrays) -> Arrays:
             given = {name: torch.from_numpy(value).to(self.device) for name, value in inputs.items()}
             with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=half):
-                made = called(**given)
-            names = [name for name in ("logits", "start_logits", "end_logits") if name in made]
-            return {name: made[name].float().cpu().numpy() for name in names}  # a GPU has answered by then
+                outputs = called(**given)
+            names = [name for name in ("logits", "start_logits", "end_logits") if name in outputs]
+            return {name: outputs[name].float().cpu().numpy() for name in names}  # a GPU has answered by then
 
         size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         return run, size

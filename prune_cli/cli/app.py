@@ -32,8 +32,8 @@ class _Commands(TyperGroup):
             except (KeyboardInterrupt, Exception) as error:
                 if not interrupted(error):
                     raise
-                told = getattr(error, "__notes__", ["The same command begins again."])  # what there is to go on from
-                printer(stderr=True).print(f"Stopped. {told[-1]}", soft_wrap=True)
+                notes = getattr(error, "__notes__", ["The same command begins again."])  # what there is to go on from
+                printer(stderr=True).print(f"Stopped. {notes[-1]}", soft_wrap=True)
                 raise typer.Exit(INTERRUPTED) from None
 
 
@@ -496,9 +496,9 @@ def doctor_() -> None:
     """Check versions, devices, hub, W&B and extras, and say how to mend what is wrong."""
     from prune_cli import doctor
 
-    found = doctor.checks()
-    printer().print(doctor.table(found))
-    raise typer.Exit(doctor.exit_code(found))
+    checks = doctor.checks()
+    printer().print(doctor.table(checks))
+    raise typer.Exit(doctor.exit_code(checks))
 
 
 def _show_version(wanted: bool) -> None:

@@ -46,13 +46,13 @@ def runtimes(chosen: Sequence[str], config_dir: str | None) -> dict[str, Runtime
         raise UserError(
             f"--runtime {unknown[0]}: there is none{did_you_mean(unknown[0], there)} (one of {', '.join(there)})"
         )
-    found: dict[str, Runtime] = {}
+    runtimes: dict[str, Runtime] = {}
     for name in chosen or there:
         path = next(path for root in folders(config_dir) if (path := root / GROUP / f"{name}.yaml").is_file())
-        found[name] = build(
+        runtimes[name] = build(
             yaml.safe_load(path.read_text(encoding="utf-8")), f"{GROUP}.{name}", "prune_cli.bench.base.Runtime"
         )
-    return found
+    return runtimes
 
 
 def show_bench(
@@ -156,5 +156,5 @@ def table(result: Mapping[str, Any]) -> Group:
     )
     about.append(f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads")
     about += [f"not used: {name}, {why}" for name, why in result["lacking"].items()]
-    said = verdict([{**way, "run": numbers[way["run"]]} for way in ways], [way["front"] for way in ways])
-    return Group(shown, *(Text(line, style="dim") for line in about), *map(Text, said))
+    sentences = verdict([{**way, "run": numbers[way["run"]]} for way in ways], [way["front"] for way in ways])
+    return Group(shown, *(Text(line, style="dim") for line in about), *map(Text, sentences))

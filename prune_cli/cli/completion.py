@@ -24,14 +24,14 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
     """
     config_folders = folders(ctx.params.get("config_dir"))
     args: Sequence[str] = ["", *(ctx.params.get("overrides") or ())]
-    known = (*GROUPS, *_keys(config_folders))
-    if args[-1] == "=" or args[-1] in known:  # where nothing follows the sign, it is not among the words
+    candidates = (*GROUPS, *_keys(config_folders))
+    if args[-1] == "=" or args[-1] in candidates:  # where nothing follows the sign, it is not among the words
         key = args[-2] if args[-1] == "=" else args[-1]
         return [name for name in _options(key, config_folders) if name.startswith(incomplete)]
     key, sign, begun = incomplete.partition("=")
     if sign:
         return [f"{key}={name}" for name in _options(key, config_folders) if name.startswith(begun)]
-    keys = [each for each in known if each.startswith(incomplete)]
+    keys = [each for each in candidates if each.startswith(incomplete)]
     if len(keys) == 1:  # behind the only thing that a shell can offer it puts a blank: offer what begins with it
         (key,) = keys
         return [f"{key}={name}" for name in _options(key, config_folders)] or [f"{key}=", f"{key}=..."]
@@ -60,12 +60,12 @@ def _keys(config_folders: Sequence[Path]) -> Iterator[str]:
 
     yield from GENERAL
     for group in GROUPS:
-        found: dict[str, None] = {}
+        keys: dict[str, None] = {}
         if group in USUAL:
-            found |= dict.fromkeys(USUAL[group].__dataclass_fields__)
+            keys |= dict.fromkeys(USUAL[group].__dataclass_fields__)
         elif group not in _NO_KEYS:
             for folder in config_folders:
                 for path in sorted((folder / group).glob("*.yaml")):
                     text = path.read_text(encoding="utf-8", errors="replace")
-                    found |= dict.fromkeys((_INNER if "# @package _global_" in text else _KEY).findall(text))
-        yield from (f"{group}.{name}" for name in found if not name.startswith("_"))
+                    keys |= dict.fromkeys((_INNER if "# @package _global_" in text else _KEY).findall(text))
+        yield from (f"{group}.{name}" for name in keys if not name.startswith("_"))

@@ -31,8 +31,8 @@ def show_differences(one: Path, other: Path, console: Console, *, as_json: bool)
     runs = [only(found([path]), path) for path in (one, other)]
     lines = differences(*runs)
     if as_json:
-        told = [{"part": line.part, "name": line.name, "one": line.one, "other": line.other} for line in lines]
-        console.out(json.dumps(told, indent=2, default=str), highlight=False)
+        rows = [{"part": line.part, "name": line.name, "one": line.one, "other": line.other} for line in lines]
+        console.out(json.dumps(rows, indent=2, default=str), highlight=False)
         return
     names = [Text.assemble((letter, "bold"), f"  {run.path}") for letter, run in zip("AB", runs, strict=True)]
     if not lines:

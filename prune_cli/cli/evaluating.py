@@ -51,24 +51,24 @@ def show_evaluation(
         from prune_cli.run.saved import evaluate
 
     with results_alone():
-        found = evaluate(config, model, printer(stderr=True))
-    counted = {split: len(records) for split, records in found.records.items()}
+        evaluated = evaluate(config, model, printer(stderr=True))
+    counted = {split: len(records) for split, records in evaluated.records.items()}
     if predictions is not None:
         outputs.write(
             "--predictions",
             predictions,
             "".join(
                 json.dumps(row, ensure_ascii=False) + "\n"
-                for split, answers in found.predictions.items()
-                for row in rows(found.task, split, found.records[split].to_list(), answers)
+                for split, answers in evaluated.predictions.items()
+                for row in rows(evaluated.task, split, evaluated.records[split].to_list(), answers)
             ),
         )
     if as_json:
-        typer.echo(json.dumps({"model": str(model), "metrics": found.metrics, "records": counted}))
+        typer.echo(json.dumps({"model": str(model), "metrics": evaluated.metrics, "records": counted}))
         return
     console = printer()
-    for split, records in found.records.items():
+    for split, records in evaluated.records.items():
         console.print(f"{len(records):,} records of {source_of(records)} ({split})", soft_wrap=True, highlight=False)
-    console.print(metrics_table(found.metrics, found.task.primary_metric))
+    console.print(metrics_table(evaluated.metrics, evaluated.task.primary_metric))
     if predictions is not None:
         printer(stderr=True).print(f"predictions in {predictions}", soft_wrap=True)

@@ -65,8 +65,8 @@ def show_export(
     output = output or (run if (run / "model").is_dir() else Path()) / "exports" / name
     source = source_of(run, overrides, config_dir)
     with steps("loading") as step:
-        made = export(source, wanted, output, step)
-    console.print(exported_table(made))
+        exported = export(source, wanted, output, step)
+    console.print(exported_table(exported))
 
 
 def exported_table(made: Exported) -> Table:
@@ -126,7 +126,12 @@ def _same_run(source: RunFolder, folder: Path) -> bool:
     if not any(folder.iterdir()):
         return True
     try:
-        made = from_json((folder / source.result.name).read_text(encoding="utf-8"))
+        earlier = from_json((folder / source.result.name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(made, dict) and "id" in made and "promised" not in made and made["id"] == source.read_result().id
+    return (
+        isinstance(earlier, dict)
+        and "id" in earlier
+        and "promised" not in earlier
+        and earlier["id"] == source.read_result().id
+    )

@@ -25,11 +25,11 @@ def fetch_shown(name: str | None, config_dir: str | None) -> None:
     """
     models = fetchable(config_dir)
     if name not in models:
-        known = ", ".join(models)
+        fetchable_models = ", ".join(models)
         raise UserError(
-            f"which model? One of {known}"
+            f"which model? One of {fetchable_models}"
             if name is None
-            else f"`prune fetch` does not know {name}{did_you_mean(name, models)} (one of {known})"
+            else f"`prune fetch` does not know {name}{did_you_mean(name, models)} (one of {fetchable_models})"
         )
     model = models[name]
     assert model.sha256 is not None
@@ -62,10 +62,10 @@ def fetchable(config_dir: str | None = None) -> dict[str, ModelConfig]:
     Args:
         config_dir: A user's own folder of groups.
     """
-    found: dict[str, ModelConfig] = {}
+    options_found: dict[str, ModelConfig] = {}
     for option in options("model", folders(config_dir)):
-        said = yaml.safe_load(option.path.read_text(encoding="utf-8"))
-        said = said.get("model", said) if isinstance(said, dict) else {}
-        if said.get("wheels"):
-            found[option.name] = construct(ModelConfig, said, f"model={option.name}")
-    return found
+        values = yaml.safe_load(option.path.read_text(encoding="utf-8"))
+        values = values.get("model", values) if isinstance(values, dict) else {}
+        if values.get("wheels"):
+            options_found[option.name] = construct(ModelConfig, values, f"model={option.name}")
+    return options_found

@@ -37,8 +37,8 @@ def listing(group: str | None, config_dir: str | None) -> str:
         )
     by_either_name = {**{plural: name for name, plural in _LISTED.items()}, **{name: name for name in _LISTED}}
     if group not in by_either_name:
-        known = ", ".join(_LISTED.values())
-        raise UserError(f"there is no group {group}{did_you_mean(group, by_either_name)} (one of {known})")
+        groups = ", ".join(_LISTED.values())
+        raise UserError(f"there is no group {group}{did_you_mean(group, by_either_name)} (one of {groups})")
     return _lines(by_either_name[group], folders(config_dir))
 
 

@@ -64,7 +64,7 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
     with importing():
         from prune_cli.run.saved import predict
 
-    made: list[Prediction] = []
+    collected: list[Prediction] = []
     with (
         results_alone(),
         Progress(
@@ -73,10 +73,12 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
     ):
         shown = bar.add_task("predicting", total=len(rows))
         for part in predict(config, model, [row for _, row in rows], [place for place, _ in rows]):
-            asked = rows[len(made) : len(made) + len(part)]
-            made += [{ID: row[ID], **said} if ID in row else said for (_, row), said in zip(asked, part, strict=True)]
-            bar.update(shown, completed=len(made))
-    return made
+            asked = rows[len(collected) : len(collected) + len(part)]
+            collected += [
+                {ID: row[ID], **said} if ID in row else said for (_, row), said in zip(asked, part, strict=True)
+            ]
+            bar.update(shown, completed=len(collected))
+    return collected
 
 
 def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Path | None = None) -> None:

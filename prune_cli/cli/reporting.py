@@ -35,6 +35,6 @@ def write_report(paths: Sequence[Path], output: Path, title: str | None, config_
     comparison = compare(connect(rows), rows)
     repeated = commands([run.config for run in runs], config_dir, lenient=True)
     heading = title or f"Pruning runs in {', '.join(path.resolve().name for path in paths)}"
-    made = f"Made by prune-lm {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M}."
-    outputs.write("--output", output, text := page(payload(runs, comparison, repeated), heading, made))
+    footer = f"Made by prune-lm {__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M}."
+    outputs.write("--output", output, text := page(payload(runs, comparison, repeated), heading, footer))
     outputs.say(output, f"{counted(len(runs), 'run')} in {output} ({size(len(text.encode()))}): open it in a browser")

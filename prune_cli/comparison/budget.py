@@ -112,29 +112,29 @@ class Answer:
                 f"Not even {percent(beyond.sparsity)}% is within {self.max_drop:g} {self.metric} of dense: it costs"
                 f" {_told(beyond)}. Give a grid=[...] with lower sparsities, or a larger max_drop."
             ]
-        said = [
+        words = [
             f"{percent(best.sparsity)}% is the highest sparsity within {self.max_drop:g} {self.metric} of dense:"
             f" it costs {_told(best)}."
         ]
         if beyond is None:
-            said.append("The grid ends there: a grid=[...] with higher sparsities may find more.")
+            words.append("The grid ends there: a grid=[...] with higher sparsities may find more.")
         else:
-            said.append(f"{percent(beyond.sparsity)}% costs {_told(beyond)}, which is too much.")
-        return [*said, *self._doubts(best, beyond)]
+            words.append(f"{percent(beyond.sparsity)}% costs {_told(beyond)}, which is too much.")
+        return [*words, *self._doubts(best, beyond)]
 
     def _no_skill(self) -> list[str]:
         if not self.alike:
             return []
-        told = ", ".join(f"{percent(sparsity)}%" if sparsity else "dense" for sparsity in self.alike)
+        sparsities = ", ".join(f"{percent(sparsity)}%" if sparsity else "dense" for sparsity in self.alike)
         return [
-            f"At {told} a model says the same of all records, so that its metric is that of no skill, and what it costs means"
-            " nothing: train longer, with another learning rate or more records."
+            f"At {sparsities} a model says the same of all records, so that its metric is that of no skill, and what it costs"
+            " means nothing: train longer, with another learning rate or more records."
         ]
 
     def _doubts(self, best: Point, beyond: Point | None) -> list[str]:
         if best.interval is None:
             return ["One seed says nothing of its noise: seed=1,2,3 tells how sure this is."]
-        said = [
+        words = [
             f"Whether {percent(point.sparsity)}% is within the budget is a matter of noise with {len(point.drops)} seeds:"
             " more would tell."
             for point in (best, beyond)
@@ -142,12 +142,12 @@ class Answer:
             and point.interval is not None
             and point.interval[0] <= self.max_drop < point.interval[1]
         ]
-        said += [
+        words += [
             f"{percent(point.sparsity)}% costs {_told(point)}, more than that: noise below, or luck above."
             for point in self.points
             if point.sparsity < best.sparsity and point.drop > self.max_drop
         ]
-        return said
+        return words
 
     def _at(self, position: int) -> Point | None:
         return next((point for point in self.points if self.grid.index(point.sparsity) == position), None)

@@ -121,12 +121,12 @@ class Comparison:
     def best(self) -> set[int]:
         """Positions of the best groups of each panel, equal ones by what is shown; none where all are equal."""
         at = {id(group): number for number, group in enumerate(self.groups)}
-        found: set[int] = set()
+        places: set[int] = set()
         for panel in self.panels():
             shown = {id(group): round(group.mean, SHOWN) for group in panel}
             leading = {at[which] for which, mean in shown.items() if mean == max(shown.values())}
-            found |= leading if len(leading) < len(panel) else set()
-        return found
+            places |= leading if len(leading) < len(panel) else set()
+        return places
 
 
 def compare(
@@ -203,23 +203,23 @@ def differing(rows: Sequence[Row]) -> tuple[str, ...]:
     by_content = ("records", "weights")
     keys = [*_FIRST[:3], *PRUNING, "regularization", "data", *by_content]
     keys += [key for key in dict.fromkeys(key for row in rows for key in row) if "." in key and _counts(key)]
-    found = []
+    differing = []
     for key in dict.fromkeys(keys):
         asked = [row for row in rows if row["sparsity"] != 0] if key.partition(".")[0] in PRUNING else rows
         asked = [row for row in asked if key in row]  # other options do not say it
         values = [said(row, key) for row in asked]
         unknown = key in by_content and None in values
         if not unknown and len(set(values)) > 1 and not _follows(key, values, asked):
-            found.append(key)
-    return tuple(found)
+            differing.append(key)
+    return tuple(differing)
 
 
 def grouped(groups: Iterable[Group], key: Callable[[Group], Any]) -> list[list[Group]]:
     """Collect groups of equal key, in their order."""
-    found: dict[Any, list[Group]] = {}
+    by_key: dict[Any, list[Group]] = {}
     for group in groups:
-        found.setdefault(key(group), []).append(group)
-    return list(found.values())
+        by_key.setdefault(key(group), []).append(group)
+    return list(by_key.values())
 
 
 def _counts(key: str) -> bool:
@@ -259,12 +259,12 @@ def _follows(key: str, values: Sequence[Any], rows: Sequence[Row]) -> bool:
 
 
 def _by_values(rows: Sequence[Row], keys: Sequence[str]) -> Iterable[tuple[tuple[Any, ...], list[Row]]]:
-    found: dict[tuple[Any, ...], list[Row]] = {}
+    by_values: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         # Of another metric, or dense and pruned ones: never one number.
         apart = (row["task"], row["primary_metric"], row["sparsity"] == 0)
-        found.setdefault((*(said(row, key) for key in keys), *apart), []).append(row)
-    return [(values[: len(keys)], members) for values, members in found.items()]
+        by_values.setdefault((*(said(row, key) for key in keys), *apart), []).append(row)
+    return [(values[: len(keys)], members) for values, members in by_values.items()]
 
 
 def _setting(group: Group) -> tuple[Any, ...]:

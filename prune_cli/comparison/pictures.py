@@ -237,9 +237,9 @@ def _percent(position: float) -> str:
 
 def _said(group: Group) -> str:
     """What tells a group from the others of a picture."""
-    said = [way_of(group, [key for key in group.values if key not in ("task", "model", "sparsity")])]
-    said += [f"{100 * group.runs[0]['sparsity']:g}%"] if "sparsity" in group.values and group.pruned else []
-    return ", ".join([*(str(group.values[key]) for key in ("task", "model") if key in group.values), *said])
+    words = [way_of(group, [key for key in group.values if key not in ("task", "model", "sparsity")])]
+    words += [f"{100 * group.runs[0]['sparsity']:g}%"] if "sparsity" in group.values and group.pruned else []
+    return ", ".join([*(str(group.values[key]) for key in ("task", "model") if key in group.values), *words])
 
 
 def _cells(group: Group, runs: Mapping[str, Run]) -> dict[tuple[str, str], float]:

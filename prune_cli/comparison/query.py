@@ -52,7 +52,7 @@ def row(run: Run) -> dict[str, Any]:
     """
     result, config = run.outcome, run.config
     choices = config.get("choices") if result is None else result.choices
-    said: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "name": run.name,
         "path": str(run.path),
         "state": run.state,
@@ -63,10 +63,10 @@ def row(run: Run) -> dict[str, Any]:
         **{name: None if result is None else part(result) for name, part in _OF_RESULTS.items()},
     }
     if result is not None:
-        said |= {"sparsity": result.sparsity.target, "seed": result.seed}
-        said |= {METRICS + name: value for name, value in result.metrics.items()}
+        columns |= {"sparsity": result.sparsity.target, "seed": result.seed}
+        columns |= {METRICS + name: value for name, value in result.metrics.items()}
     whole = flat({key: value for key, value in config.items() if key != "choices"})
-    return {**said, **{key: value for key, value in whole.items() if key not in said}}
+    return {**columns, **{key: value for key, value in whole.items() if key not in columns}}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -75,13 +75,13 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     >>> flat({"trainer": {"epochs": 3}, "seed": 1})
     {'trainer.epochs': 3, 'seed': 1}
     """
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
+            flattened |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            flattened[f"{prefix}{key}"] = value
+    return flattened
 
 
 def connect(rows: Sequence[Mapping[str, Any]]) -> DuckDBPyConnection:

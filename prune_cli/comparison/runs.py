@@ -72,8 +72,8 @@ def found(paths: Iterable[Path]) -> list[Run]:
         if (run := read(place)) is not None
     ]
     if not runs:
-        told = ", ".join(map(str, paths))
-        raise UserError(f"{told} holds no run: give run folders, or the output_dir of runs, `runs` by default")
+        searched = ", ".join(map(str, paths))
+        raise UserError(f"{searched} holds no run: give run folders, or the output_dir of runs, `runs` by default")
     done: dict[str, Path] = {}
     return [run for run in runs if run.state != "done" or done.setdefault(str(run.result.id), run.path) == run.path]
 
@@ -86,10 +86,10 @@ def done(runs: Sequence[Run]) -> list[Run]:
     """
     finished = [run for run in runs if run.state == "done"]
     if not finished:
-        told = "; ".join(
+        reasons = "; ".join(
             f"{run.name} is {run.state}" + (f" ({run.problem})" if run.problem else "") for run in runs[:3]
         )
-        raise UserError(f"none of {len(runs)} runs has finished: {told}" + ("; ..." if len(runs) > 3 else ""))
+        raise UserError(f"none of {len(runs)} runs has finished: {reasons}" + ("; ..." if len(runs) > 3 else ""))
     return finished
 
 
@@ -164,8 +164,8 @@ def _beneath(path: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 
 
 def _inode(path: Path) -> tuple[int, int]:
-    told = path.stat()
-    return told.st_dev, told.st_ino
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _of_sweep(file: Path) -> Iterator[Path]:

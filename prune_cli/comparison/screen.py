@@ -87,10 +87,10 @@ def _joined(comparison: Comparison, columns: Sequence[Column]) -> list[Column]:
     bare = ("task", "model", "criterion")  # clear without their names
 
     def told(group: Group) -> str:
-        said = [
+        lines = [
             (column.header, column.key, column.text(group)) for column in keys if group.values[column.key] is not None
         ]
-        return " ".join(text if key in bare else f"{header}={text}" for header, key, text in said)
+        return " ".join(text if key in bare else f"{header}={text}" for header, key, text in lines)
 
     joined = Column(key="", header="what differs", value=told, words=True)
     return [joined, *(column for column in columns if column not in keys)] if keys else [*columns]
@@ -98,22 +98,22 @@ def _joined(comparison: Comparison, columns: Sequence[Column]) -> list[Column]:
 
 def _legend(comparison: Comparison, columns: Sequence[Column], left_out: Sequence[Column]) -> list[str]:
     keys = {column.key for column in columns}
-    said = []
+    lines = []
     if "deviation" in keys:
-        said.append("sd: sample standard deviation over runs")
+        lines.append("sd: sample standard deviation over runs")
     if "drop" in keys:
-        said.append("drop: from the best dense runs of the same task, model and records; below 0 where pruning helped")
+        lines.append("drop: from the best dense runs of the same task, model and records; below 0 where pruning helped")
     if "removed" in keys:
-        said.append("% removed: of the prunable weights, counted in the saved file")
+        lines.append("% removed: of the prunable weights, counted in the saved file")
     if "arithmetic" in keys:
-        said.append(
+        lines.append(
             "% arith: multiply-adds of the matrices that are left when what is empty is cut out (`prune export`)"
         )
     if comparison.best():
-        said.append("green: best of its task, model and sparsity")
+        lines.append("green: best of its task, model and sparsity")
     if left_out:
-        said.append(f"too narrow for: {', '.join(column.header for column in left_out)}")
-    return ["; ".join(said)] if said else []
+        lines.append(f"too narrow for: {', '.join(column.header for column in left_out)}")
+    return ["; ".join(lines)] if lines else []
 
 
 def _unfinished(runs: Sequence[Run]) -> list[Text]:
@@ -122,8 +122,8 @@ def _unfinished(runs: Sequence[Run]) -> list[Text]:
     verb = "run is" if len(runs) == 1 else "runs are"
     lines = [Text(f"{len(runs)} {verb} not in the table:")]
     for run in runs[:_MOST]:
-        told = f" {run.name}: {run.problem}" if run.problem else f" {run.name}"
-        lines.append(Text.assemble("  ", (run.state, _STYLES.get(run.state, "")), told))
+        line = f" {run.name}: {run.problem}" if run.problem else f" {run.name}"
+        lines.append(Text.assemble("  ", (run.state, _STYLES.get(run.state, "")), line))
     if len(runs) > _MOST:
         query = "SELECT name, state, problem FROM runs WHERE state != 'done'"
         lines.append(Text(f'  and {len(runs) - _MOST} more; all of them: --sql "{query}"'))

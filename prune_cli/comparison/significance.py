@@ -50,11 +50,11 @@ class Difference:
 
 def differences(comparison: Comparison) -> list[Difference]:
     """Compare the best group of each panel with the others; one of too few seeds is the best only of others like it."""
-    found = []
+    pairs = []
     for panel in comparison.panels():
         best, *others = sorted(panel, key=lambda group: (len(group.metric_of_seed) < FEWEST, -group.mean))
-        found += _holm([_difference(best, other) for other in others[:COMPARED]])
-    return found
+        pairs += _holm([_difference(best, other) for other in others[:COMPARED]])
+    return pairs
 
 
 def in_words(comparison: Comparison) -> list[str]:
@@ -63,9 +63,9 @@ def in_words(comparison: Comparison) -> list[str]:
 
 
 def _tested(comparison: Comparison) -> list[str]:
-    found = differences(comparison)
-    enough = [each for each in found if each.seeds >= FEWEST]
-    if found and not enough:
+    differences_found = differences(comparison)
+    enough = [each for each in differences_found if each.seeds >= FEWEST]
+    if differences_found and not enough:
         return [
             f"No two rows of one task and sparsity share {FEWEST} seeds, so nothing says which difference is more than"
             " noise: add seed=1,2,3 to the runs."
@@ -75,16 +75,16 @@ def _tested(comparison: Comparison) -> list[str]:
 
 def saying_the_same(comparison: Comparison) -> list[str]:
     """Name the rows with a model that says the same of all records, whose metric is that of no skill."""
-    told = []
+    sentences = []
     for group in comparison.groups:
         if alike := [run for run in group.runs if run.get("only_prediction") is not None]:
             values = " ".join(f"{key}={group.values[key]}" for key in comparison.by if group.values[key] is not None)
             count = f"{len(alike)} of {len(group.runs)} runs" if len(group.runs) > 1 else "the run"
-            told.append(
+            sentences.append(
                 f"{values or 'All'}: the model of {count} says the same of all records"
                 f" ({shortened(str(alike[0]['only_prediction']), 40)}): its metric is that of no skill."
             )
-    return told
+    return sentences
 
 
 def summed_up(comparison: Comparison) -> list[str]:
@@ -96,11 +96,11 @@ def summed_up(comparison: Comparison) -> list[str]:
     if len(tested) <= FEW:
         return [*_tested(comparison), *alike]
     real = [each for each in tested if each.real]
-    told = [_sentence(each, comparison) for each in real[:FEW]]
+    sentences = [_sentence(each, comparison) for each in real[:FEW]]
     more = [f"So are {len(real) - FEW} more."] if len(real) > FEW else []
     noise = len(tested) - len(real)
     more += [f"{noise} of {len(tested)} differences may well be noise."] if noise else []
-    return [*told, *more, *alike]
+    return [*sentences, *more, *alike]
 
 
 def _difference(best: Group, other: Group) -> Difference:
@@ -163,8 +163,10 @@ def _sentence(each: Difference, comparison: Comparison) -> str:
     else:
         chance = "p < 0.0001" if each.p < 0.0001 else f"p = {each.p:.2g}"
     amount = f"{each.difference:.4f}"
-    told = f"{ours} beats {theirs} by {amount}" if float(amount) else f"{ours} and {theirs} differ by less than 0.0001"
+    sentence = (
+        f"{ours} beats {theirs} by {amount}" if float(amount) else f"{ours} and {theirs} differ by less than 0.0001"
+    )
     return (
-        f"{where}: {told} {metric_label(each.best.metric)}"
+        f"{where}: {sentence} {metric_label(each.best.metric)}"
         f" ({each.seeds} shared seeds, paired t-test, {chance}): {verdict}."
     )

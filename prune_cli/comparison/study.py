@@ -105,11 +105,11 @@ class Study:
             UserError: If a part of a page has no table in study.yaml, or a table cannot be made.
         """
         runs = self._runs()
-        made = {name: self._part(name, runs) for names in self.parts().values() for name in names}
+        parts = {name: self._part(name, runs) for names in self.parts().values() for name in names}
         return {
             page: _PART.sub(
                 lambda match, page=page: (
-                    f"{match['begin']}{made.get(self._named(page, match), match['body'])}{match['end']}"
+                    f"{match['begin']}{parts.get(self._named(page, match), match['body'])}{match['end']}"
                 ),
                 page.read_text(encoding="utf-8"),
             )
@@ -209,19 +209,19 @@ def study(name: str, folders: Sequence[Path]) -> Study:
     places = [Path(name).expanduser(), *(folder / name for folder in folders)]
     folder = next((place for place in places if (place / FILE).is_file()), None)
     if folder is None:
-        known = names(folders)
-        others = f"one of {', '.join(known)}, or a folder with {FILE}"
-        raise UserError(f"there is no study {name}{did_you_mean(name, known)} ({others})")
+        studies = names(folders)
+        others = f"one of {', '.join(studies)}, or a folder with {FILE}"
+        raise UserError(f"there is no study {name}{did_you_mean(name, studies)} ({others})")
     path = folder / FILE
     try:
-        said = from_yaml(path.read_text(encoding="utf-8"))
+        values = from_yaml(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is no YAML: {error}") from None
-    if problems := list(_problems(said)):
+    if problems := list(_problems(values)):
         raise UserError(*(f"{path}: {problem}" for problem in problems))
     if not (folder / "README.md").is_file():
         raise UserError(f"{folder} has no README.md: write the question, and <!-- NAME --> <!-- end --> for each table")
-    return Study(folder=folder, **said)
+    return Study(folder=folder, **values)
 
 
 def _teacher_run(run: Run) -> str | None:
@@ -229,8 +229,8 @@ def _teacher_run(run: Run) -> str | None:
     folder = (run.config.get("regularization") or {}).get("first_teacher")
     return (
         None
-        if folder is None or (made := read(Path(folder).parent)) is None or made.outcome is None
-        else made.outcome.id
+        if folder is None or (teacher_run := read(Path(folder).parent)) is None or teacher_run.outcome is None
+        else teacher_run.outcome.id
     )
 
 
@@ -246,14 +246,14 @@ def names(folders: Iterable[Path]) -> list[str]:
 def _mixed(runs: Sequence[Run]) -> str:
     """That the rows of a table were not all made alike, a line; nothing where they were."""
     several = len({_computation(run) for run in runs}) > 1
-    made = Counter(
+    machines = Counter(
         f"{_machine(run.result)}, {_versions(run.result)}{f' (computation {_computation(run)})' if several else ''}"
         for run in runs
     )
-    if len(made) < 2:
+    if len(machines) < 2:
         return ""
-    told = "; ".join(f"{counted(number, 'run')} on {where}" for where, number in made.most_common())
-    return f"\nThese rows mix {told}.\n"
+    mixture = "; ".join(f"{counted(number, 'run')} on {where}" for where, number in machines.most_common())
+    return f"\nThese rows mix {mixture}.\n"
 
 
 def measured(runs: Sequence[Run]) -> str:

@@ -56,7 +56,7 @@ def panels(comparison: Comparison) -> list[Panel]:
         settings.setdefault((*(group.runs[0].get(name) for name in SETTING), group.metric), []).append(group)
     styles: dict[str, int] = {}
     titles = [_title(groups) for groups in settings.values()]
-    found = []
+    groups_found = []
     for title, groups in zip(titles, settings.values(), strict=True):
         lines: dict[str, list[Group]] = {}
         here = [group for group in groups if group.pruned]
@@ -67,7 +67,7 @@ def panels(comparison: Comparison) -> list[Panel]:
         if not lines and dense is not None:
             lines = {"dense": [dense]}
         records = groups[0].runs[0].get("records")
-        found.append(
+        groups_found.append(
             Panel(
                 title=title if titles.count(title) == 1 else f"{title}, records {records}",
                 metric=metric_label(groups[0].metric),
@@ -83,7 +83,7 @@ def panels(comparison: Comparison) -> list[Panel]:
                 deviation=None if dense is None else dense.deviation,
             )
         )
-    return found
+    return groups_found
 
 
 def _title(groups: Sequence[Group]) -> str:
@@ -98,9 +98,9 @@ def way_of(group: Group, keys: Sequence[str]) -> str:
         keys: That say how it was pruned.
     """
     named = {"criterion": "{}", "regularization": "regularization {}"}
-    said = [
+    words = [
         named.get(key, f"{key.removeprefix('trainer.')} {{}}").format(group.values[key])
         for key in keys
         if group.values[key] is not None
     ]
-    return ", ".join(said) or (str(group.runs[0].get("criterion") or "pruned") if group.pruned else "dense")
+    return ", ".join(words) or (str(group.runs[0].get("criterion") or "pruned") if group.pruned else "dense")

@@ -27,12 +27,12 @@ def place_of(group: str, path: Path) -> str:
     if group not in ("model", "task"):
         return ""
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return ""
-    if not isinstance(said, dict):
+    if not isinstance(values, dict):
         return ""
-    option = said.get(group, said)
+    option = values.get(group, values)
     if _model_is_here(option) if group == "model" else _records_are_here(option):
         return HERE
     return FETCH if option.get("wheels") else HUB

@@ -94,11 +94,11 @@ def construct(cls: type, values: Mapping[str, Any], key: str = "") -> Any:
             lacking = lacking or not has_default
     if lacking:
         raise UserError(*problems)
-    made = cls(**found)  # with the default of what is unusable, so that what else is wrong is told as well
-    problems += [placed(told, fields, key) for told in made.problems() if _first_word(told) not in unusable]
+    built = cls(**found)  # with the default of what is unusable, so that what else is wrong is told as well
+    problems += [placed(told, fields, key) for told in built.problems() if _first_word(told) not in unusable]
     if problems:
         raise UserError(*problems)
-    return made
+    return built
 
 
 def placed(problem: str, fields: Collection[str], key: str) -> str:

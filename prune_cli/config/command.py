@@ -35,19 +35,19 @@ def commands(
     Raises:
         UserError: If a run chose an option that is not here, or has no whole configuration.
     """
-    known = folders(config_dir)
+    config_folders = folders(config_dir)
     tail = [] if config_dir is None else [f"--config-dir {shlex.quote(config_dir)}"]
-    told = []
+    lines = []
     with composer(config_dir) as compose:
-        made = _Commands(compose, {group: names(group, known) for group in GROUPS})
+        composed = _Commands(compose, {group: names(group, config_folders) for group in GROUPS})
         for config in configs:
             try:
-                told.append(" ".join(["prune run", *map(shlex.quote, made.overrides(config)), *tail]))
+                lines.append(" ".join(["prune run", *map(shlex.quote, composed.overrides(config)), *tail]))
             except UserError as error:
                 if not lenient:
                     raise
-                told.append(f"# {error}")
-    return told
+                lines.append(f"# {error}")
+    return lines
 
 
 class _Commands:
@@ -97,8 +97,10 @@ def _resolved(compose: Composer, overrides: Sequence[str]) -> tuple[DictConfig, 
 def _defaults(cls: Any) -> dict[str, Any]:
     fields = dataclasses.fields(cls)
     given = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-    made = {field.name: field.default_factory() for field in fields if field.default_factory is not dataclasses.MISSING}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**given, **made}.items()}
+    defaults = {
+        field.name: field.default_factory() for field in fields if field.default_factory is not dataclasses.MISSING
+    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**given, **defaults}.items()}
 
 
 def _short(compose: Composer, chosen: Sequence[str]) -> list[str]:

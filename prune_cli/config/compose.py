@@ -88,8 +88,8 @@ def _name_in_option(hydra: HydraConf, option: str, otherwise: str) -> str | None
     for source in hydra.runtime.config_sources:
         path = Path(source.path) / "model" / f"{option}.yaml"
         if source.schema == "file" and path.is_file():
-            made = OmegaConf.load(path)
-            return OmegaConf.select(made, "model.name") or OmegaConf.select(
-                made, "name"
+            loaded = OmegaConf.load(path)
+            return OmegaConf.select(loaded, "model.name") or OmegaConf.select(
+                loaded, "name"
             )  # with other groups' options, or not
     return otherwise

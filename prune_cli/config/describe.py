@@ -40,9 +40,9 @@ def _strings_beneath(cls: type) -> dict[str, str]:
     except (OSError, TypeError):  # no source at hand, as in an interactive session
         return {}
     assert isinstance(body, ast.ClassDef)
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for field, below in itertools.pairwise(body.body):
         match field, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[name] = " ".join(text.split())
-    return found
+                descriptions[name] = " ".join(text.split())
+    return descriptions

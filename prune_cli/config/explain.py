@@ -34,22 +34,24 @@ def explain_choice(setting: Setting, folders: Sequence[Path]) -> str:
         setting: An override that `is_group`.
     """
     group = setting.key
-    known = names(group, folders)
+    options = names(group, folders)
     if group not in GROUPS:  # Hydra's own, to which plugins and we add
-        known = sorted({*known, *GlobalHydra.instance().config_loader().get_group_options(group)})
+        options = sorted({*options, *GlobalHydra.instance().config_loader().get_group_options(group)})
     if not setting.change and group in GROUPS:
         return f"{setting.text}: {group} is part of every run, leave out the plus sign: {setting.text.lstrip('+')}"
-    if not known and group in GROUPS:
+    if not options and group in GROUPS:
         return f"{setting.text} is not known: there are no {GROUPS[group]} to choose"
-    if not known:
+    if not options:
         return f"{group} is no group{did_you_mean(group, GROUPS)}: see `prune list`"
     chosen = setting.parsed.value()
     for option in chosen if isinstance(chosen, list) else [chosen]:
-        if option not in known and group == "hydra/launcher" and (extra := _EXTRAS.get(str(option))) is not None:
+        if option not in options and group == "hydra/launcher" and (extra := _EXTRAS.get(str(option))) is not None:
             return f"{setting.text} comes with an extra: pip install 'prune-lm[{extra}]'"
-        if option not in known:
+        if option not in options:
             plugin = "; others come with plugins of Hydra" if group.startswith("hydra/") else ""
-            return f"{setting.text} is not known{did_you_mean(str(option), known)} (one of {', '.join(known)}{plugin})"
+            return (
+                f"{setting.text} is not known{did_you_mean(str(option), options)} (one of {', '.join(options)}{plugin})"
+            )
     return ""
 
 
@@ -64,24 +66,24 @@ def explain_value(setting: Setting, cfg: DictConfig, error: Exception) -> str:
     hydra = values.pop("hydra")
     if setting.key.startswith("hydra."):
         values = {"hydra": hydra}
-    known = set(_keys(values))
-    if setting.change and setting.key not in known:
+    keys = set(_keys(values))
+    if setting.change and setting.key not in keys:
         fields = set(_fields_outside_yaml(values))
         if setting.key in fields:
             return f"{setting.key} stands in no YAML, so it is added rather than changed: did you mean +{setting.text}?"
-        return f"{setting.key} is not known{_remedy(setting.key, known | fields)}"
+        return f"{setting.key} is not known{_remedy(setting.key, keys | fields)}"
     return f"{setting.text}: {explain_failure(error)}"
 
 
 def explain_failure(error: Exception) -> str:
     """What Hydra says, without the lines that name its own concepts; for where nothing better is known."""
-    told = error if str(error) or error.__cause__ is None else error.__cause__
-    if isinstance(told, UnicodeDecodeError):
-        return f"a YAML file of a group is not UTF-8 ({told.reason} at byte {told.start + 1}): save it in UTF-8"
+    cause = error if str(error) or error.__cause__ is None else error.__cause__
+    if isinstance(cause, UnicodeDecodeError):
+        return f"a YAML file of a group is not UTF-8 ({cause.reason} at byte {cause.start + 1}): save it in UTF-8"
     concepts = ("full_key", "reference_type", "object_type")
-    lines = [line.strip() for line in str(told).splitlines()]
+    lines = [line.strip() for line in str(cause).splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(concepts))
-    return text or type(told).__name__
+    return text or type(cause).__name__
 
 
 def _remedy(key: str, known: set[str]) -> str:

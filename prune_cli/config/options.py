@@ -55,12 +55,12 @@ def options(group: str, config_folders: Sequence[Path]) -> list[Option]:
     Returns:
         The options by name, each once, in alphabetical order.
     """
-    found: dict[str, Option] = {}
+    options: dict[str, Option] = {}
     for folder in config_folders:
         for path in (folder / group).rglob("*.yaml"):
             name = path.relative_to(folder / group).with_suffix("").as_posix()
-            found.setdefault(name, Option(name, _about(path), path))
-    return [found[name] for name in sorted(found)]
+            options.setdefault(name, Option(name, _about(path), path))
+    return [options[name] for name in sorted(options)]
 
 
 def names(group: str, config_folders: Sequence[Path]) -> list[str]:

@@ -133,8 +133,8 @@ class RunConfig:
 
 def not_chosen(group: str) -> str:
     """The problem of a group without an option."""
-    known = ", ".join(names(group, [CONF]))
-    return f"no {group} is chosen: give {group}=..., one of {known} (see `prune list {GROUPS[group]}`)"
+    options = ", ".join(names(group, [CONF]))
+    return f"no {group} is chosen: give {group}=..., one of {options} (see `prune list {GROUPS[group]}`)"
 
 
 def _resolve(cfg: DictConfig) -> dict[str, Any]:
@@ -151,8 +151,8 @@ def _resolve(cfg: DictConfig) -> dict[str, Any]:
 
 def _unknown_keys(values: Mapping[str, Any]) -> list[str]:
     """Keys that were added at the top."""
-    known = f"(a run has {', '.join(KEYS)})"
-    return [f"{key} is not known{did_you_mean(key, KEYS)} {known}" for key in values if key not in KEYS]
+    keys = f"(a run has {', '.join(KEYS)})"
+    return [f"{key} is not known{did_you_mean(key, KEYS)} {keys}" for key in values if key not in KEYS]
 
 
 def _add(found: dict[str, Any], key: str, make: Callable[[], Any], problems: list[str]) -> None:
@@ -166,8 +166,8 @@ def _add(found: dict[str, Any], key: str, make: Callable[[], Any], problems: lis
 def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: bool) -> Iterator[str]:
     """What is wrong with options that are right alone; those that could not be built are left out."""
     pruned = {"trainer", "schedule", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0
-    known = pruned and not parts["schedule"].in_epochs  # what an epoch is, only the records tell
-    if known and (steps := parts["trainer"].max_steps) is not None:
+    steps_known = pruned and not parts["schedule"].in_epochs  # what an epoch is, only the records tell
+    if steps_known and (steps := parts["trainer"].max_steps) is not None:
         yield from parts["schedule"].incompatibilities(steps)
     if {"trainer", _BESIDE} <= parts.keys() and parts["trainer"].patience is not None and parts[_BESIDE].sparsity > 0:
         yield (

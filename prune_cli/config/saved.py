@@ -58,16 +58,16 @@ def saved_run(
     saved = _read(written)
     kept = [group for group in _KEPT if group in saved and group not in given]
     for group in kept:
-        known = names(group, folders(config_dir))
+        options = names(group, folders(config_dir))
         chosen = saved.choices.get(group)
-        if chosen in known:
+        if chosen in options:
             overrides.append(f"{group}={chosen}")
         elif group == "task":  # of the user's own, folder not given: any will do, for the saved one replaces it
-            overrides.append(f"task={known[0]}")
+            overrides.append(f"task={options[0]}")
     tracking = found if isinstance(found := saved.get("tracking"), Mapping) else {}
     if isinstance(trackers := tracking.get("trackers"), Mapping) and "tracking" not in given:
-        known = names("tracking", folders(config_dir))
-        overrides.append(f"tracking=[{','.join(name for name in trackers if name in known)}]")
+        options = names("tracking", folders(config_dir))
+        overrides.append(f"tracking=[{','.join(name for name in trackers if name in options)}]")
     cfg = diagnose(overrides, config_dir, values=False)
     values = OmegaConf.to_container(without_hydra(cfg))
     assert isinstance(values, dict)

@@ -105,5 +105,5 @@ def own(group: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _defaults(cls: type) -> dict[str, Any]:
     """What the fields of a class are where nobody says otherwise; none of ours goes without."""
-    made = cls()
-    return {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+    defaults = cls()
+    return {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}

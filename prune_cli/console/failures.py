@@ -90,15 +90,15 @@ def _failure_of(error: BaseException) -> Failure:
     if isinstance(error, UserError):
         return Failure(error.problems, DIVERGED if isinstance(error, Diverged) else USER)
     for cause in _chain(error):
-        told = None
+        message = None
         if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
             return Failure((f"{cause.strerror} ({shortened(str(cause.filename))}): give shorter names",), USER)
         if isinstance(cause, OSError) and cause.errno in _DISK:
-            told = f"{cause.strerror} ({cause.filename})" if cause.filename else cause.strerror
+            message = f"{cause.strerror} ({cause.filename})" if cause.filename else cause.strerror
         elif any(words in str(cause) for words in _FULL_DISK):
-            told = f"A file could not be written, most likely for want of space ({cause})"
-        if told:
-            return Failure((f"{told}: {_ELSEWHERE}",), USER)
+            message = f"A file could not be written, most likely for want of space ({cause})"
+        if message:
+            return Failure((f"{message}: {_ELSEWHERE}",), USER)
     last_line = (str(error).strip().splitlines() or [""])[-1]
     notes = getattr(error, "__notes__", [])
     unforeseen = f"{type(error).__name__}: {last_line}" if last_line else type(error).__name__

@@ -64,28 +64,28 @@ def asked_rows(task: Task, rows: Iterable[Placed]) -> list[Mapping[str, Any]]:
     Raises:
         UserError: If some cannot be used; it names the first few.
     """
-    found: list[Mapping[str, Any]] = []
+    records: list[Mapping[str, Any]] = []
     wrong: list[tuple[str, str]] = []
     for where, row in rows:
         record = asked(task, row)
         if isinstance(record, Unreadable):
             wrong.append((where, record.reason))
         else:
-            found.append(record)
+            records.append(record)
     if wrong:
         raise UserError(*told(wrong, "the records"))
-    return found
+    return records
 
 
 def _split(task: Task, file: Path) -> Split:
     path, ending = file.expanduser(), file.suffix.lower()
     if file == STDIN:
         return _lines("standard input", sys.stdin.buffer.read(), plain=False)
-    known = {name: kind for name, kind in task.columns.items() if name in task.inputs}
+    columns = {name: kind for name, kind in task.columns.items() if name in task.inputs}
     if ending in task.formats and not (ending == PLAIN and not _tagged(path)):
-        return read(task.formats[ending], path, known)
+        return read(task.formats[ending], path, columns)
     if ending in ("", PLAIN):
-        return read(lambda path, _: _lines(str(file), path.read_bytes(), plain=ending == PLAIN), path, known)
+        return read(lambda path, _: _lines(str(file), path.read_bytes(), plain=ending == PLAIN), path, columns)
     endings = ", ".join(dict.fromkeys([*task.formats, PLAIN]))
     raise UserError(f"{file} is no file of records for task {task.name}: give one that ends in {endings}")
 

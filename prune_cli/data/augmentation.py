@@ -46,10 +46,10 @@ class Replacer:
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """The texts with some words replaced; the same call on the same texts gives others, as it draws on."""
-        made: list[str] = []
+        texts_made: list[str] = []
         for start in range(0, len(texts), AT_ONCE):
-            made += self._some(texts[start : start + AT_ONCE])
-        return made
+            texts_made += self._some(texts[start : start + AT_ONCE])
+        return texts_made
 
     @torch.no_grad()
     def _some(self, texts: Sequence[str]) -> list[str]:
@@ -68,7 +68,7 @@ class Replacer:
         chances = logits.masked_fill(logits < best, -torch.inf).softmax(-1)
         drawn = torch.multinomial(chances, 1, generator=self.random).squeeze(1) if len(chances) else tokens.new_empty(0)
         words = iter(self.tokenizer.batch_decode(drawn.unsqueeze(1)))
-        made: list[str] = []
+        words_made: list[str] = []
         for text, places in zip(
             texts, [spans[there] for spans, there in zip(offsets, chosen, strict=True)], strict=True
         ):
@@ -79,8 +79,8 @@ class Replacer:
                 )  # some tokens begin with the blank before them
                 parts += [text[behind:first], next(words).strip()]
                 behind = end
-            made.append("".join([*parts, text[behind:]]))
-        return made
+            words_made.append("".join([*parts, text[behind:]]))
+        return words_made
 
     def _lone_words(self, batch: Any) -> Tensor:
         """Which tokens are whole words, [texts, tokens]."""

@@ -102,8 +102,8 @@ def _counts(numbers: Sequence[str]) -> bool:
     >>> _counts(["1", "2", "3"]), _counts(["0", "1"]), _counts(["7", "8"]), _counts([])
     (True, True, False, False)
     """
-    found = [int(number) for number in numbers]
-    return bool(found) and found[0] in (0, 1) and found == [*range(found[0], found[0] + len(found))]
+    values = [int(number) for number in numbers]
+    return bool(values) and values[0] in (0, 1) and values == [*range(values[0], values[0] + len(values))]
 
 
 def _sentences(file: Path) -> list[list[Line]]:

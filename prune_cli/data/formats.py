@@ -91,10 +91,10 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: If a name is there twice.
     """
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    row = dict(pairs)
+    if len(row) < len(pairs):
         raise _Repeated(f"{_repeated([name for name, _ in pairs])} more than once in one object")
-    return made
+    return row
 
 
 def _repeated(names: Sequence[str]) -> str:

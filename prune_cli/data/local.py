@@ -120,8 +120,8 @@ class Local(Extra):
         labels = _read_labels(self._labels) if self._labels.is_file() else None
         if not self._path.is_file():
             files = {split: self._files(task, split)[0] for split in splits_of(task, training=training)}
-            found = {split: self._read(task, file) for split, file in files.items()}
-            return checked(task, found, labels or _named_in(next(iter(found.values())), task))
+            splits = {split: self._read(task, file) for split, file in files.items()}
+            return checked(task, splits, labels or _named_in(next(iter(splits.values())), task))
         whole, evaluated = self._read(task, self._path), task.evaluation_splits[0]
         labels = labels or _named_in(whole, task)
         held_out, rest = _parted(whole, self.holdout, task if training else None)
@@ -149,8 +149,8 @@ class Local(Extra):
 
 def _named_in(split: Split, task: Task) -> Sequence[str] | None:
     """Names of classes that a file tells itself; of several columns with such, that of the task."""
-    known = split.classes
-    return next((known[column] for column in known if column in task.columns or len(known) == 1), None)
+    classes = split.classes
+    return next((classes[column] for column in classes if column in task.columns or len(classes) == 1), None)
 
 
 def _parted(whole: Split, share: float, learns: Task | None) -> tuple[Split, Split]:

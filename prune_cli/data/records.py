@@ -159,8 +159,8 @@ def _build(task: Task, split: Split) -> tuple[Dataset, list[tuple[str, str]]]:
     dataset.info.description = split.origin
     if sound:
         reasons |= {numbers[position]: reason for position, reason in task.check(dataset)}
-    found = [(split.where(number), reasons[number]) for number in sorted(reasons)]
-    return dataset, found if split.rows else [(split.origin, "no records")]
+    problems = [(split.where(number), reasons[number]) for number in sorted(reasons)]
+    return dataset, problems if split.rows else [(split.origin, "no records")]
 
 
 def _repeated(key: str | None, rows: Sequence[Any]) -> Iterator[tuple[int, int]]:

@@ -140,8 +140,8 @@ def _modules(model: nn.Module, kind: Kind) -> dict[str, nn.Module]:
 
 def _attentions(block: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The attention of a block, known by the name that transformers gives its class, with its output projection."""
-    found: list[str] = []
+    attentions: list[str] = []
     for name, module in cast("Iterator[tuple[str, nn.Module]]", block.named_modules()):
-        if name and "Attention" in type(module).__name__ and not name.startswith(tuple(found)):
-            found.append(f"{name}.")
+        if name and "Attention" in type(module).__name__ and not name.startswith(tuple(attentions)):
+            attentions.append(f"{name}.")
             yield name, module

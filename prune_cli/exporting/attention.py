@@ -65,7 +65,7 @@ def _attention(
     batch, heads, tokens, _size = query.shape
     side_by_side = [part.transpose(1, 2).flatten(2) for part in (query, key, value)]
     added = [each for each in (attention_mask, position_bias) if each is not None]
-    made = torch.onnx.ops.symbolic(
+    node = torch.onnx.ops.symbolic(
         "Attention",
         [*side_by_side, *([sum(added[1:], added[0])] if added else [])],
         attrs={"q_num_heads": heads, "kv_num_heads": key.shape[1], "scale": scaling},
@@ -73,7 +73,7 @@ def _attention(
         shape=(batch, tokens, heads * value.shape[-1]),
         version=OPSET,
     )
-    return made.view(batch, tokens, heads, -1), None
+    return node.view(batch, tokens, heads, -1), None
 
 
 AttentionInterface.register(_NAME, _attention)

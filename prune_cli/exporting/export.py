@@ -129,10 +129,10 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
                 f"--output {output} is the folder of the model itself, or one around it or in it: give another folder"
             )
         with filled(output) as temporary:
-            made = _filled(source, wanted, temporary, note)
+            exported = _filled(source, wanted, temporary, note)
             known_about = {
                 **asdict(wanted),
-                **{key: value for key, value in asdict(made).items() if key != "folder"},
+                **{key: value for key, value in asdict(exported).items() if key != "folder"},
                 "version": __version__,
             }
             write_text(temporary / NOTE, json.dumps(known_about, indent=2) + "\n")
@@ -143,7 +143,7 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
             f"--output {output} cannot be written" if "os error" in str(error) else f"{source.folder} cannot be read"
         )
         raise UserError(f"{where}: {first_line(error)}") from error
-    return Exported(**{**made.__dict__, "folder": output})
+    return Exported(**{**exported.__dict__, "folder": output})
 
 
 def _filled(source: Source, wanted: Wanted, folder: Path, note: Callable[[str], None]) -> Exported:
@@ -167,10 +167,10 @@ def _filled(source: Source, wanted: Wanted, folder: Path, note: Callable[[str], 
             model.save_pretrained(folder)
             written = load_compact(folder)  # what is written counts, not what it was written from
             cast("torch.nn.Module", written).to(torch.float32)
-            found = [outputs_of(written, batch) for batch in inputs]
+            outputs = [outputs_of(written, batch) for batch in inputs]
         else:
-            found = _graphs(source, model, inputs, folder, wanted, note)
-        difference = max(_difference(a, b, batch) for a, b, batch in zip(expected, found, inputs, strict=True))
+            outputs = _graphs(source, model, inputs, folder, wanted, note)
+        difference = max(_difference(a, b, batch) for a, b, batch in zip(expected, outputs, inputs, strict=True))
         largest = max(float(value.abs().max()) for each in expected for value in each.values())
         exact = not wanted.int8 and wanted.dtype == "fp32"
         if exact and not difference <= _TOO_FAR[wanted.format] * max(1.0, largest):
@@ -208,8 +208,8 @@ def _checked_on(source: Source) -> tuple[list[Inputs], str]:
 def outputs_of(model: PreTrainedModel, inputs: Inputs) -> dict[str, torch.Tensor]:
     """The logits of a model, by name; of a vocabulary some words."""
     with torch.no_grad():
-        found = model(**inputs)
-    return {name: _some(found[name]) for name in ("logits", "start_logits", "end_logits") if name in found}
+        outputs = model(**inputs)
+    return {name: _some(outputs[name]) for name in ("logits", "start_logits", "end_logits") if name in outputs}
 
 
 def _some(logits: torch.Tensor) -> torch.Tensor:
@@ -273,10 +273,10 @@ def _graphs(
     note("comparing it with the saved model")
     runner = OnnxModel(folder) if wanted.format == "onnx" else OpenVinoModel(folder)
     try:
-        found = [runner(**{key: each.numpy() for key, each in batch.items()}) for batch in inputs]
+        outputs = [runner(**{key: each.numpy() for key, each in batch.items()}) for batch in inputs]
     except UserError as error:
         raise UserError(
             f"{type(model).__name__} was written for {wanted.format} in vain: {error}. --format sparse works with every"
             " architecture"
         ) from error
-    return [{name: _some(torch.from_numpy(cast("Any", each))) for name, each in batch.items()} for batch in found]
+    return [{name: _some(torch.from_numpy(cast("Any", each))) for name, each in batch.items()} for batch in outputs]

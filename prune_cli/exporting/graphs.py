@@ -98,8 +98,8 @@ class _Whole(Part):
         self.options = {"use_cache": False} if cached else {}  # a decoder's cache would be more outputs
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        found = self.model(**dict(zip(self.inputs, inputs, strict=True)), **self.options)
-        return tuple(found[name] for name in self.outputs)
+        outputs = self.model(**dict(zip(self.inputs, inputs, strict=True)), **self.options)
+        return tuple(outputs[name] for name in self.outputs)
 
 
 class _Encoder(Part):
@@ -112,5 +112,5 @@ class _Decoder(Part):
     def forward(self, *inputs: Tensor) -> tuple[Tensor]:
         ids, hidden, mask = inputs
         given = BaseModelOutput(last_hidden_state=cast("torch.FloatTensor", hidden))
-        made = self.model(encoder_outputs=given, attention_mask=mask, decoder_input_ids=ids, use_cache=False)
-        return (made.logits,)
+        outputs = self.model(encoder_outputs=given, attention_mask=mask, decoder_input_ids=ids, use_cache=False)
+        return (outputs.logits,)

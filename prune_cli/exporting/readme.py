@@ -98,9 +98,9 @@ print(tokenizer.decode(made, skip_special_tokens=True))
 
 def _forced(source: Source) -> str:
     """What a model's own configuration puts into every text."""
-    said = source.generation
-    first = "" if said.forced_bos_token_id is None else f", first={said.forced_bos_token_id}"
-    return first + (", forced_end=True" if said.forced_eos_token_id is not None else "")
+    settings = source.generation
+    first = "" if settings.forced_bos_token_id is None else f", first={settings.forced_bos_token_id}"
+    return first + (", forced_end=True" if settings.forced_eos_token_id is not None else "")
 
 
 def _alone(source: Source) -> str:

@@ -141,10 +141,10 @@ class Source:
         random = torch.Generator().manual_seed(0)
         words = self.model_config.vocab_size
         texts = [torch.randint(min(5, words - 1), words, (length,), generator=random) for length in lengths]
-        made = _padded(texts, cast("int", self.tokenizer.pad_token_id))
+        batch = _padded(texts, cast("int", self.tokenizer.pad_token_id))
         if self.model_config.is_encoder_decoder:
-            made["decoder_input_ids"] = made["input_ids"][:, :5].clone()
-        return made
+            batch["decoder_input_ids"] = batch["input_ids"][:, :5].clone()
+        return batch
 
 
 def _padded(texts: Sequence[Tensor], padding: int) -> Inputs:

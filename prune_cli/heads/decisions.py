@@ -96,11 +96,11 @@ def in_pieces(loss: Callable[[Choice, Choice | None], Tensor], student: Choice, 
 
     def part(hidden: Tensor, taught: Tensor | None, labels: Tensor) -> Tensor:
         assert student.layer is not None
-        made = None
+        teacher_choice = None
         if teacher is not None and taught is not None:
             assert teacher.layer is not None
-            made = Choice(teacher.layer(taught), labels)
-        return loss(Choice(student.layer(hidden), labels), made)
+            teacher_choice = Choice(teacher.layer(taught), labels)
+        return loss(Choice(student.layer(hidden), labels), teacher_choice)
 
     count = max(1, LOGITS_AT_ONCE // student.layer.classes)
     hiddens = student.logits.split(count)

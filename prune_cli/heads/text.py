@@ -58,8 +58,8 @@ class Vocabulary(NamedTuple):
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """The logits, [tokens, vocabulary], of hidden states, [tokens, width]."""
-        made = linear(pad(hidden, (0, 0, 0, _rounded(len(hidden)) - len(hidden))), self.weight)[: len(hidden)]
-        return made if self.bias is None else made + self.bias
+        product = linear(pad(hidden, (0, 0, 0, _rounded(len(hidden)) - len(hidden))), self.weight)[: len(hidden)]
+        return product if self.bias is None else product + self.bias
 
 
 class TextOutputs(NamedTuple):
@@ -172,12 +172,12 @@ class Text(Head[TextOutputs]):
             bos_token_id=tokenizer.bos_token_id,
             decoder_start_token_id=bare.config.to_dict().get("decoder_start_token_id"),
         )
-        made: Tensor = cast("Any", bare).generate(
+        tokens: Tensor = cast("Any", bare).generate(
             input_ids=batch["source"], attention_mask=batch["source_mask"], generation_config=asked
         )
-        made = made[:, 1:] if bare.config.is_encoder_decoder else made[:, batch["source"].shape[1] :]
-        ended = made.eq(cast("int", tokenizer.eos_token_id)).cumsum(1) > 0
-        return (made.masked_fill(ended, IGNORED),)
+        tokens = tokens[:, 1:] if bare.config.is_encoder_decoder else tokens[:, batch["source"].shape[1] :]
+        ended = tokens.eq(cast("int", tokenizer.eos_token_id)).cumsum(1) > 0
+        return (tokens.masked_fill(ended, IGNORED),)
 
     @torch.no_grad()
     def problem(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str | None:
@@ -238,14 +238,14 @@ def shifted(labels: Tensor, model: PreTrainedModel) -> Tensor:
     own = getattr(model, "prepare_decoder_input_ids_from_labels", None)
     if own is not None:
         return own(labels=labels)
-    told = model.config.to_dict()
-    start = told.get("decoder_start_token_id")
+    settings = model.config.to_dict()
+    start = settings.get("decoder_start_token_id")
     if start is None:
         raise UserError(
             f"{type(model).__name__} does not tell how its texts begin: set decoder_start_token_id in its config.json"
         )
     moved = pad(labels[:, :-1], (1, 0), value=start)
-    return moved.masked_fill(moved == IGNORED, told.get("pad_token_id") or 0)
+    return moved.masked_fill(moved == IGNORED, settings.get("pad_token_id") or 0)
 
 
 def _joined(source: Tensor, source_mask: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

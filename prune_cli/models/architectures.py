@@ -50,9 +50,9 @@ def readable(what: str, remedy: str) -> Iterator[None]:
             raise UserError(
                 f"{what} cannot be loaded: weights and config.json are of different sizes. {remedy}"
             ) from error
-        told = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        named = "" if isinstance(error, OSError | ValueError) and told else f"{type(error).__name__}: "
-        raise UserError(f"{what} cannot be loaded: {named}{shortened(told.rstrip('.'), 300)}. {remedy}") from error
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        named = "" if isinstance(error, OSError | ValueError) and first else f"{type(error).__name__}: "
+        raise UserError(f"{what} cannot be loaded: {named}{shortened(first.rstrip('.'), 300)}. {remedy}") from error
 
 
 def check_layers(config: PretrainedConfig, what: str) -> None:

@@ -109,10 +109,10 @@ def _download(requirement: str, sha256: str, packages: Path, arrived: Callable[[
             stopped.add_note("The same command goes on after the packages that are here.")
             raise
     if pip.returncode:
-        told = said.read_text(encoding="utf-8", errors="replace")
-        if (full := os.strerror(errno.ENOSPC)) in told:
+        output = said.read_text(encoding="utf-8", errors="replace")
+        if (full := os.strerror(errno.ENOSPC)) in output:
             raise OSError(errno.ENOSPC, full, str(packages))
-        raise UserError(f"{requirement} cannot be had: {_reason(told)}")
+        raise UserError(f"{requirement} cannot be had: {_reason(output)}")
     shutil.rmtree(under_way, ignore_errors=True)
 
 

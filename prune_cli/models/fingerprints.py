@@ -49,11 +49,11 @@ def _hashed(path: Path) -> str:
     # The time of the last change of any kind, which no copying sets back
     key, seen = str(path.resolve()), [status.st_size, status.st_ctime_ns, status.st_ino]
     memory = _memory()
-    known = _remembered(memory)
-    if known.get(key, [None])[:-1] != seen:
-        known[key] = [*seen, checksum(path)["sha256"]]
-        _remember(memory, known)
-    return known[key][-1]
+    remembered = _remembered(memory)
+    if remembered.get(key, [None])[:-1] != seen:
+        remembered[key] = [*seen, checksum(path)["sha256"]]
+        _remember(memory, remembered)
+    return remembered[key][-1]
 
 
 def _memory() -> Path:
@@ -62,10 +62,10 @@ def _memory() -> Path:
 
 def _remembered(memory: Path) -> dict[str, list]:
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
+        remembered = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none yet, or torn: hashing again is all that is lost
         return {}
-    return known if isinstance(known, dict) else {}
+    return remembered if isinstance(remembered, dict) else {}
 
 
 def _remember(memory: Path, known: dict[str, list]) -> None:

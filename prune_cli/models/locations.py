@@ -169,10 +169,10 @@ def folder_problems(name: str) -> Iterator[str]:
 
 def quantized(values: Mapping[str, Any]) -> str | None:
     """Why weights that were quantized cannot be pruned; None for plain ones."""
-    said = values.get("quantization_config")
-    if not said:
+    quantization = values.get("quantization_config")
+    if not quantization:
         return None
-    method = said.get("quant_method") if isinstance(said, dict) else None
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else None
     return (
         f"its weights are quantized ({method or 'quantization_config'}): give the plain weights that they were made of"
     )

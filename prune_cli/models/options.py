@@ -147,8 +147,8 @@ class ModelConfig:
         Raises:
             UserError: If it is no language model.
         """
-        told = self.location().architecture() if self.random is None else told_architecture(self.random)
-        return told or cast("Architecture | None", self.architecture)
+        architecture = self.location().architecture() if self.random is None else told_architecture(self.random)
+        return architecture or cast("Architecture | None", self.architecture)
 
 
 def _looks_like_folder(name: str) -> bool:

@@ -192,8 +192,8 @@ def _refuse_other_weights(
 
 def _layer(key: str) -> int | None:
     """The number of the layer that a weight is in; None outside of them."""
-    found = re.search(r"\.(\d+)\.", key)
-    return None if found is None else int(found[1])
+    match = re.search(r"\.(\d+)\.", key)
+    return None if match is None else int(match[1])
 
 
 def blank_copy(model: PreTrainedModel) -> PreTrainedModel:
@@ -205,8 +205,8 @@ def blank_copy(model: PreTrainedModel) -> PreTrainedModel:
     import torch
 
     with torch.random.fork_rng():
-        made = type(model)(copy.deepcopy(model.config))
-    return cast("PreTrainedModel", cast("nn.Module", made).to(model.device))
+        copied = type(model)(copy.deepcopy(model.config))
+    return cast("PreTrainedModel", cast("nn.Module", copied).to(model.device))
 
 
 def _source(name: str | Path, revision: str | None, trust_remote_code: bool, gguf_file: str | None) -> dict[str, Any]:

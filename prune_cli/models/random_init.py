@@ -34,13 +34,15 @@ def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrai
     Raises:
         UserError: If it is no language model's.
     """
-    made = _config(config)
-    if made.vocab_size < _FEWEST_WORDS:
+    built = _config(config)
+    if built.vocab_size < _FEWEST_WORDS:
         raise UserError(
-            f"model.random.vocab_size is {made.vocab_size}: give at least {_FEWEST_WORDS}, for special tokens too"
+            f"model.random.vocab_size is {built.vocab_size}: give at least {_FEWEST_WORDS}, for special tokens too"
         )
-    positions: int | None = getattr(made, "max_position_embeddings", None)  # T5 counts from token to token, without end
-    return trained_tokenizer(texts, made.vocab_size, positions, architecture_of(made))
+    positions: int | None = getattr(
+        built, "max_position_embeddings", None
+    )  # T5 counts from token to token, without end
+    return trained_tokenizer(texts, built.vocab_size, positions, architecture_of(built))
 
 
 def random_model(
@@ -66,10 +68,10 @@ def random_model(
         # A text begins after padding, as T5's do; none is made to end, as BART's would be by another token's number.
         special |= {"decoder_start_token_id": tokenizer.pad_token_id, "forced_eos_token_id": None}
     auto = auto_class(head, architecture, f"model.random.model_type={config['model_type']}")
-    made = _config({**special, **config, **head.options(labels)})
+    built = _config({**special, **config, **head.options(labels)})
     with readable(_WHERE, _REMEDY):
-        _refuse_too_large(auto, made)
-        return auto.from_config(made)
+        _refuse_too_large(auto, built)
+        return auto.from_config(built)
 
 
 def _config(values: Mapping[str, Any]) -> PretrainedConfig:
@@ -81,9 +83,9 @@ def _config(values: Mapping[str, Any]) -> PretrainedConfig:
     if wrong := [name for name, size in values.items() if isinstance(size, int) and size < 0]:
         raise UserError(f"model.random.{wrong[0]} is {values[wrong[0]]}: give no number below 0")
     with readable(_WHERE, _REMEDY):
-        made = AutoConfig.for_model(**values)
-        check_layers(made, _WHERE)
-        return made
+        built = AutoConfig.for_model(**values)
+        check_layers(built, _WHERE)
+        return built
 
 
 def _refuse_too_large(auto: Any, config: PretrainedConfig) -> None:

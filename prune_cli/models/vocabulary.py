@@ -35,6 +35,6 @@ def other_token(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) ->
     Returns:
         The first by number; None where all have the same.
     """
-    known = other.get_vocab()
-    different = {token: number for token, number in one.get_vocab().items() if known.get(token) != number}
+    vocabulary = other.get_vocab()
+    different = {token: number for token, number in one.get_vocab().items() if vocabulary.get(token) != number}
     return min(different, key=different.__getitem__) if different else None

@@ -72,15 +72,15 @@ def block_and_matrix(names: Sequence[str]) -> list[tuple[str, str]] | None:
     [('encoder 0', 'q'), ('decoder 0', 'q')]
     """
     matches = [_BLOCK.match(name) for name in names]
-    found = [match for match in matches if match is not None]
-    if len(found) < len(names):
+    matched = [match for match in matches if match is not None]
+    if len(matched) < len(names):
         return None
-    stacks = {match["stack"] for match in found}
-    blocks = [_block(match["stack"], match["block"], several_stacks=len(stacks) > 1) for match in found]
-    short = list(zip(blocks, [_without_fillers(match["matrix"]) for match in found], strict=True))
+    stacks = {match["stack"] for match in matched}
+    blocks = [_block(match["stack"], match["block"], several_stacks=len(stacks) > 1) for match in matched]
+    short = list(zip(blocks, [_without_fillers(match["matrix"]) for match in matched], strict=True))
     if len(set(short)) == len(names):
         return short
-    return list(zip(blocks, [match["matrix"] for match in found], strict=True))
+    return list(zip(blocks, [match["matrix"] for match in matched], strict=True))
 
 
 def _block(stack: str, block: str, *, several_stacks: bool) -> str:

@@ -35,9 +35,11 @@ def summary_table(result: Result, folder: Path) -> Table:
     of = f", of {result.teacher_records:,} records"
     table.add_row("dense teacher", "none" if teacher is None else f"{metric} {teacher:.4f}{of}")
     if (taught := result.taught_steps) is not None:  # a plain run has none
-        told = f"{taught:,} of {result.steps:,} steps had a teacher"
+        words = f"{taught:,} of {result.steps:,} steps had a teacher"
         table.add_row(
-            "taught", told if taught else f"{told}: trainer.eval_steps is too large", style=None if taught else "yellow"
+            "taught",
+            words if taught else f"{words}: trainer.eval_steps is too large",
+            style=None if taught else "yellow",
         )
     for name, value in primary_first(result.metrics, result.primary_metric).items():
         primary = name == result.primary_metric
@@ -97,10 +99,10 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("predicted", overflow="fold", ratio=2)
     for sample in samples:
         asked = [f"{name}: {value}" for name, value in sample.items() if name not in ("expected", "predicted", "right")]
-        said = [one_line(text, SHOWN_LENGTH) for text in (sample["expected"], sample["predicted"])]
+        texts = [one_line(text, SHOWN_LENGTH) for text in (sample["expected"], sample["predicted"])]
         record = Text("\n".join(one_line(text, SHOWN_LENGTH) for text in asked))
         mark = Text("✓", style="green") if sample["right"] else Text("≠", style="yellow")
-        table.add_row(mark, record, *map(Text, said))
+        table.add_row(mark, record, *map(Text, texts))
     return table
 
 

@@ -68,7 +68,7 @@ def finish(
     only = only_prediction(task, final[first], cast("Iterable[Row]", examples)) if final[first] else None
     if only is not None:
         log.warning("THE MODEL SAYS THE SAME OF ALL RECORDS (%s): it tells nothing apart.", samples.one_line(only))
-    told = cast("models.Architecture | None", config.model.architecture)
+    architecture = cast("models.Architecture | None", config.model.architecture)
     with filled(folder.model) as saved:
         model.save_pretrained(saved)
         tokenizer.save_pretrained(saved)
@@ -91,7 +91,7 @@ def finish(
             config=json.loads(json.dumps(redact(config.resolved), default=str)),
             **asdict(found),
             seed=config.seed,
-            auto_class=task.head.auto_classes[models.architecture_of(model.config, told)],
+            auto_class=task.head.auto_classes[models.architecture_of(model.config, architecture)],
             primary_metric=task.primary_metric,
             metric=last[f"eval_{task.primary_metric}"],
             metrics=measured.metrics_of(last),

@@ -53,12 +53,12 @@ def with_extra(
     if not isinstance(source, Extra) or source.extra is None:
         return records
     versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
-    said = [repr(task), sources(task), *vars(found).values(), config.trainer.precision, *versions]
-    key = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-    made = remembered("extra", key, lambda: _labelled(config, task, _rows(config, task, records), tokenizer))
-    log.info("%d more records, labelled by the first teacher", len(made))
-    records = records.select_columns(made.column_names)  # none of these has an id
-    whole = concatenate_datasets([records.cast(made.features), made])
+    parts = [repr(task), sources(task), *vars(found).values(), config.trainer.precision, *versions]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    labelled = remembered("extra", key, lambda: _labelled(config, task, _rows(config, task, records), tokenizer))
+    log.info("%d more records, labelled by the first teacher", len(labelled))
+    records = records.select_columns(labelled.column_names)  # none of these has an id
+    whole = concatenate_datasets([records.cast(labelled.features), labelled])
     whole.info.description = source_of(records)
     return whole
 
@@ -71,12 +71,12 @@ def _rows(config: RunConfig, task: Task, records: Dataset) -> list[Mapping[str, 
     model, tokenizer = _masked_model(config)
     replace = Replacer(model, tokenizer, replaced=source.replaced, seed=_SEED)
     rows = [{name: row[name] for name in task.inputs} for row in cast("list[dict[str, Any]]", records.to_list())]
-    made: list[Mapping[str, Any]] = []
+    rows_made: list[Mapping[str, Any]] = []
     for number in range(source.copies):
         log.info("replacing words of %d records, %d of %d", len(rows), number + 1, source.copies)
         columns = {name: replace([row[name] for row in rows]) for name in task.replaceable}
-        made += [{**row, **{name: texts[at] for name, texts in columns.items()}} for at, row in enumerate(rows)]
-    return made
+        rows_made += [{**row, **{name: texts[at] for name, texts in columns.items()}} for at, row in enumerate(rows)]
+    return rows_made
 
 
 def _masked_model(config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -116,8 +116,8 @@ def _labelled(
     evaluator = config.trainer.evaluator(resolved_precision(config.trainer.precision, config.trainer.device))
     cast("nn.Module", teacher).to(evaluator.device)
     log.info("the first teacher labels %d records", len(rows))
-    said = evaluator.predicted(teacher, EvaluationSet(task, asked, tokenizer))
-    answered = [task.answered(row, prediction) for row, prediction in zip(rows, said, strict=True)]
+    predictions = evaluator.predicted(teacher, EvaluationSet(task, asked, tokenizer))
+    answered = [task.answered(row, prediction) for row, prediction in zip(rows, predictions, strict=True)]
     sound = [row for row in answered if row is not None]
     if not sound:
         raise UserError(

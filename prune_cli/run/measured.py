@@ -99,10 +99,10 @@ def best_at_target(history: Sequence[Mapping[str, Any]], primary_metric: str, ta
         target: Fraction removed at the end, as the records give it.
     """
     key = f"eval_{primary_metric}"
-    known = evaluations(history, primary_metric)
-    count: int = known[-1]["evaluation_records"] if known else 0
+    evaluated = evaluations(history, primary_metric)
+    count: int = evaluated[-1]["evaluation_records"] if evaluated else 0
     comparable = [
-        record for record in known if record["target_sparsity"] == target and record["evaluation_records"] == count
+        record for record in evaluated if record["target_sparsity"] == target and record["evaluation_records"] == count
     ]
     if not comparable:
         return None

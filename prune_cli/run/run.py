@@ -66,8 +66,8 @@ def run(config: RunConfig, console: Console) -> Outcome:
         UserError: If a record, the model, or something else of the user's cannot be used.
         Stopped: If a signal asked the run to stop; its folder can be resumed.
     """
-    found = contents(config)
-    run_id = identity(config, found)
+    run_contents = contents(config)
+    run_id = identity(config, run_contents)
     folder = RunFolder(config.output_dir / run_name(config, run_id))
     folder.check()
     if not config.overwrite and folder.unfinished_reason() is None:
@@ -84,7 +84,7 @@ def run(config: RunConfig, console: Console) -> Outcome:
             with folder.logged(console):
                 if broken is not None:
                     log.warning("%s", broken)
-                return _run(config, found, run_id, folder, stop, console, anew=finished)
+                return _run(config, run_contents, run_id, folder, stop, console, anew=finished)
         except UserError:
             if new and not folder.history.exists():  # nothing has begun that could be gone on with
                 folder.remove()

@@ -70,17 +70,17 @@ class Graphs(ABC):
         Raises:
             UserError: If another is missing.
         """
-        found: Arrays = {}
+        arrays: Arrays = {}
         for name in names:
             if name in inputs:
-                found[name] = inputs[name]
+                arrays[name] = inputs[name]
             elif name == "token_type_ids" and "input_ids" in inputs:
-                found[name] = np.zeros_like(inputs["input_ids"])
+                arrays[name] = np.zeros_like(inputs["input_ids"])
             else:
                 raise UserError(
                     f"the model of {self.folder} reads {name}, which is not given: it was {', '.join(inputs)}"
                 )
-        return found
+        return arrays
 
     @abstractmethod
     def computed(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
@@ -102,8 +102,8 @@ class Graphs(ABC):
             raise
         except Exception as error:  # libraries raise kinds of their own
             shapes = ", ".join(f"{key} {list(value.shape)}" for key, value in inputs.items())
-            said = shortened(" ".join(str(error).split()), 200)
-            raise UserError(f"{name}{self.ending} cannot be run on {shapes}: {said}") from error
+            reason = shortened(" ".join(str(error).split()), 200)
+            raise UserError(f"{name}{self.ending} cannot be run on {shapes}: {reason}") from error
 
     def __call__(self, **inputs: npt.NDArray[Any]) -> Arrays:
         """Run the model on what its forward takes in transformers, as numpy arrays.
@@ -152,11 +152,11 @@ class Graphs(ABC):
                 continue
             if self.names == ["model"]:
                 whole = np.asarray([[*source, *written]], dtype=np.int64)
-                made = self.run("model", {"input_ids": whole, "attention_mask": np.ones_like(whole)})
+                outputs = self.run("model", {"input_ids": whole, "attention_mask": np.ones_like(whole)})
             else:
                 begun = np.asarray([[start, *written]], dtype=np.int64)
-                made = self.run("decoder_model", {**inputs, "decoder_input_ids": begun})
-            token = int(made["logits"][0, -1].argmax())
+                outputs = self.run("decoder_model", {**inputs, "decoder_input_ids": begun})
+            token = int(outputs["logits"][0, -1].argmax())
             if token == end:
                 break
             written.append(token)

@@ -44,5 +44,5 @@ class OpenVinoModel(Graphs):
     def computed(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """See `Graphs`."""
         graph = self.compiled[name]
-        made = graph(self.given([each.any_name for each in graph.inputs], inputs))
-        return {each.any_name: made[each.any_name] for each in graph.outputs}
+        outputs = graph(self.given([each.any_name for each in graph.inputs], inputs))
+        return {each.any_name: outputs[each.any_name] for each in graph.outputs}

@@ -60,8 +60,8 @@ def write_sparse(
             size["sparse"] += sum(part.numel() * part.element_size() for part in parts.values())
         else:
             stored[name] = _narrowed(values, dtype, name) if values.dtype == torch.float32 else values
-    known = json.dumps(matrices, sort_keys=True)
-    _save(stored, path, {"format": FORMAT, "version": VERSION, "matrices": known})
+    matrix_list = json.dumps(matrices, sort_keys=True)
+    _save(stored, path, {"format": FORMAT, "version": VERSION, "matrices": matrix_list})
     return size
 
 
@@ -88,7 +88,7 @@ def _save(stored: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> No
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = file.read(length)
-        found = crc32(metadata["matrices"], file.read())
+        checksum = crc32(metadata["matrices"], file.read())
         place = header.index(b'"crc32":"00000000"')
         file.seek(8 + place + len(b'"crc32":"'))
-        file.write(found.encode())
+        file.write(checksum.encode())

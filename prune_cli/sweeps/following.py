@@ -96,5 +96,5 @@ def _lines(sweep: Sweep, screen: Console, over: Callable[[float], bool]) -> None
 def _line(job: Job, jobs: list[Job], seconds: float) -> str:
     metric = f"{job.result['primary_metric']} {job.result['metric']:.4f}" if job.result else ""
     problem = job.problems[0].partition("\n")[0] if job.problems else ""
-    said = [f"job {job.number} of {len(jobs)}: {job.status}", metric, problem, time_left(jobs, seconds)]
-    return " · ".join(part for part in said if part)
+    parts = [f"job {job.number} of {len(jobs)}: {job.status}", metric, problem, time_left(jobs, seconds)]
+    return " · ".join(part for part in parts if part)

@@ -68,16 +68,16 @@ def run_frontier(
         return [[*each, f"{_SPARSITY}={sparsity!r}"] for each in given]
 
     # What has finished before costs nothing, and narrows the search down.
-    known = [sparsity for sparsity in sparsities if all(jobs.finished(each) is not None for each in at(sparsity))]
-    jobs.add([each for sparsity in (0.0, *known) for each in at(sparsity)])
+    measured = [sparsity for sparsity in sparsities if all(jobs.finished(each) is not None for each in at(sparsity))]
+    jobs.add([each for sparsity in (0.0, *measured) for each in at(sparsity)])
     jobs.carry_out()
     while _whole(jobs.all):  # a failed or interrupted run leaves the question open
         answer = answer_of(jobs.all, max_drop, sparsities)
         position = next_position(answer.near, len(sparsities))
         if position is None:
             best = None if answer.best is None else answer.best.sparsity
-            told = {**asdict(answer), "answer": best, "said": answer.in_words()}
-            write_text(jobs.folder / ANSWER, json.dumps(told, indent=2) + "\n")
+            values = {**asdict(answer), "answer": best, "said": answer.in_words()}
+            write_text(jobs.folder / ANSWER, json.dumps(values, indent=2) + "\n")
             break
         printer(stderr=True).print(_so_far(answer, sparsities[position]))
         jobs.add(at(sparsities[position]))
@@ -182,18 +182,18 @@ def _whole(jobs: Sequence[Job]) -> bool:
 
 
 def _so_far(answer: Answer, following: float) -> str:
-    told = [f"{percent(point.sparsity)}% costs {point.drop:.4f}" for point in answer.points]
-    return f"{'; '.join(told) or 'dense is known'}: next {percent(following)}%"
+    points = [f"{percent(point.sparsity)}% costs {point.drop:.4f}" for point in answer.points]
+    return f"{'; '.join(points) or 'dense is known'}: next {percent(following)}%"
 
 
 def _read(file: Path) -> Answer:
-    said = from_json(file.read_text(encoding="utf-8"))
+    values = from_json(file.read_text(encoding="utf-8"))
     points = [
         Point(point["sparsity"], {int(seed): drop for seed, drop in point["drops"].items()}, point.get("arithmetic"))
-        for point in said["points"]
+        for point in values["points"]
     ]
     return Answer(
-        max_drop=said["max_drop"], metric=said["metric"], grid=said["grid"], points=points, alike=said["alike"]
+        max_drop=values["max_drop"], metric=values["metric"], grid=values["grid"], points=points, alike=values["alike"]
     )
 
 

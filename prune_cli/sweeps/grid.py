@@ -123,8 +123,8 @@ class Jobs:
         cfg = self._config_loader.load_sweep_config(self._config, [*overrides])
         HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in a user's configuration
         config = RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg), ask_source=False)
-        found = contents(config)
-        return config, found, (config.output_dir / run_name(config, identity(config, found))).absolute()
+        run_contents = contents(config)
+        return config, run_contents, (config.output_dir / run_name(config, identity(config, run_contents))).absolute()
 
     def add(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
         """Plan jobs.
@@ -142,13 +142,13 @@ class Jobs:
     def carry_out(self) -> None:
         """Launch what is left, and again what another process was at or what died, until nothing is left."""
         tries: Counter[int] = Counter()
-        told = 0
+        shown = 0
         while left := self._left():
             batch = [job for job in left if job.status != "held" or not RunFolder(Path(job.folder)).busy()]
             if not batch:
-                if len(left) != told:
-                    told = len(left)
-                    printer(stderr=True).print(f"waiting for {told} of these runs, which another process is at")
+                if len(left) != shown:
+                    shown = len(left)
+                    printer(stderr=True).print(f"waiting for {shown} of these runs, which another process is at")
                 time.sleep(POLL)
                 continue
             problem = self._launch(batch)
@@ -157,9 +157,9 @@ class Jobs:
             if problem is not None and len(lost) == len(batch) and all(job.status == "waiting" for job in lost):
                 raise problem  # the launcher itself cannot work
             if problem is not None:
-                said = failure_of(problem).problems[0].partition("\n")[0]
+                reason = failure_of(problem).problems[0].partition("\n")[0]
                 printer(stderr=True).print(
-                    f"the launcher stopped, and goes on with what is left: {said}", soft_wrap=True
+                    f"the launcher stopped, and goes on with what is left: {reason}", soft_wrap=True
                 )
             for job in lost:
                 tries[job.number] += job.status == "running" or problem is None
@@ -170,9 +170,9 @@ class Jobs:
 
     def _launch(self, batch: Sequence[Job]) -> Exception | None:
         """Let the launcher run some jobs; a process that died is its exception."""
-        told = contextlib.nullcontext() if in_this_process(self._config.hydra) else following(self._sweep)
+        display = contextlib.nullcontext() if in_this_process(self._config.hydra) else following(self._sweep)
         try:
-            with told:
+            with display:
                 given = [
                     self._given.get(job.number, job.overrides) for job in batch
                 ]  # of an earlier launch, as written

@@ -91,8 +91,8 @@ class Sweep:
     def plan(self, jobs: Sequence[Job]) -> None:
         """Write down which jobs there are, and how far."""
         listed = [redact(asdict(job)) for job in jobs]
-        said = {"format": FORMAT, "begun": self.begun() or time.time(), "jobs": listed, "seeds": over_seeds(jobs)}
-        write_text(self.folder / SWEEP, json.dumps(said, indent=2) + "\n")
+        content = {"format": FORMAT, "begun": self.begun() or time.time(), "jobs": listed, "seeds": over_seeds(jobs)}
+        write_text(self.folder / SWEEP, json.dumps(content, indent=2) + "\n")
 
     def begun(self) -> float | None:
         """When the jobs were written down first, in seconds since 1970; None before."""
@@ -103,11 +103,11 @@ class Sweep:
         """All jobs, in their order, as far as they are now."""
         file = self.folder / SWEEP
         planned = from_json(file.read_text(encoding="utf-8"))["jobs"] if file.is_file() else []
-        known = {job["number"]: Job(**job) for job in planned}
+        jobs_planned = {job["number"]: Job(**job) for job in planned}
         for path in self.folder.glob("[0-9]*.json"):
             job = Job(**from_json(path.read_text(encoding="utf-8")))
-            known[job.number] = job
-        return [known[number] for number in sorted(known)]
+            jobs_planned[job.number] = job
+        return [jobs_planned[number] for number in sorted(jobs_planned)]
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -177,8 +177,8 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
     first: dict[str, int] = {}
     for job, differing in zip(jobs, differences([job.overrides for job in jobs]), strict=True):
         more = f" (and {len(job.problems) - 1} more)" if len(job.problems) > 1 else ""
-        told = job.problems[0].partition("\n")[0] + more if job.problems else ""
-        where = "\n".join(part for part in (told, job.folder and _nearest(job.folder)) if part)
+        problem = job.problems[0].partition("\n")[0] + more if job.problems else ""
+        where = "\n".join(part for part in (problem, job.folder and _nearest(job.folder)) if part)
         twin = first.setdefault(job.folder, job.number) if job.folder else job.number
         word = _WORDS.get(job.status, job.status) if twin == job.number else f"as job {twin}"
         outcome = Text(word, style=_STYLES.get(job.status, ""))
@@ -196,8 +196,8 @@ def seeds_table(groups: Sequence[Mapping[str, Any]]) -> Table:
     for name in ("seeds", "mean", "deviation"):
         table.add_column(name, justify="right", no_wrap=True)
     for group, differing in zip(groups, differences([group["overrides"] for group in groups]), strict=True):
-        told = " ".join([*(differing if len(groups) > 1 else []), group["metric"]])
-        table.add_row(Text(told), str(group["seeds"]), f"{group['mean']:.4f}", f"{group['deviation']:.4f}")
+        heading = " ".join([*(differing if len(groups) > 1 else []), group["metric"]])
+        table.add_row(Text(heading), str(group["seeds"]), f"{group['mean']:.4f}", f"{group['deviation']:.4f}")
     return table
 
 

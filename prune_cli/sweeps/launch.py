@@ -128,8 +128,8 @@ def _launch(
     except Carried as failed:
         raise failed.error from None
     except KeyboardInterrupt as stop:
-        told = getattr(stop, "__notes__", ["The same command begins again."])  # what the run has to go on from
-        printer(stderr=True).print(f"Stopped. {told[-1]}", soft_wrap=True)
+        notes = getattr(stop, "__notes__", ["The same command begins again."])  # what the run has to go on from
+        printer(stderr=True).print(f"Stopped. {notes[-1]}", soft_wrap=True)
         return Launched(stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED, [], sweep_dir)
     return Launched(0, [], sweep_dir)
 

@@ -160,8 +160,8 @@ def best_table(study: Study, objectives: Sequence[str]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("with", overflow="fold")
     for trial in best:
-        told = " ".join(_as_overrides(trial.params))
-        table.add_row(f"trial {trial.number}", *(f"{value:.4f}" for value in trial.values), Text(told))
+        parameters = " ".join(_as_overrides(trial.params))
+        table.add_row(f"trial {trial.number}", *(f"{value:.4f}" for value in trial.values), Text(parameters))
     return table
 
 

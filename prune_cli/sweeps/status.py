@@ -55,15 +55,15 @@ def statuses(path: Path) -> list[RunStatus]:
         folders = [folder for folder in path.iterdir() if folder.is_dir()]
         sweeps = sorted(path.glob(f"{_SWEEPS}/*/"))
     runs = [status for folder in sorted(set(folders)) if (status := run_status(folder)) is not None]
-    found = [*runs, *_without_run(sweeps)]
-    if not found:
+    statuses_found = [*runs, *_without_run(sweeps)]
+    if not statuses_found:
         raise UserError(f"{path} holds no run: give the output_dir of runs, `runs` by default")
-    return found
+    return statuses_found
 
 
 def _without_run(sweeps: Sequence[Path]) -> list[RunStatus]:
     """Jobs of multiruns that have made no run folder: not yet, or because no run can come of them."""
-    found: dict[str, RunStatus] = {}
+    by_name: dict[str, RunStatus] = {}
     for folder in sweeps:
         sweep = Sweep(folder)
         alive = sweep.busy()
@@ -71,11 +71,11 @@ def _without_run(sweeps: Sequence[Path]) -> list[RunStatus]:
         for job in sweep.jobs():
             if job.status == "failed" and not job.folder and last:
                 name = " ".join(job.overrides)
-                found[name] = RunStatus(name=name, folder="", state="failed", problems=tuple(job.problems))
+                by_name[name] = RunStatus(name=name, folder="", state="failed", problems=tuple(job.problems))
             elif job.folder and not RunFolder(Path(job.folder)).config.is_file():
                 name, state = Path(job.folder).name, "waiting" if alive else "not begun"
-                found[name] = RunStatus(name=name, folder=job.folder, state=state)
-    return list(found.values())
+                by_name[name] = RunStatus(name=name, folder=job.folder, state=state)
+    return list(by_name.values())
 
 
 def status_table(runs: Sequence[RunStatus]) -> RenderableType:
@@ -96,14 +96,14 @@ def status_table(runs: Sequence[RunStatus]) -> RenderableType:
             "" if run.seconds_left is None else duration(run.seconds_left),
         )
     states = Counter(run.state for run in runs)
-    told = [Text(", ".join(f"{count} {state}" for state, count in states.items()), style="bold")]
+    lines = [Text(", ".join(f"{count} {state}" for state, count in states.items()), style="bold")]
     failures = [
         Text.assemble((run.name, "bold red"), ": ", "\n".join(run.problems), f"\n  {_log(run)}" if run.folder else "")
         for run in runs
         if run.state == "failed"
     ]
     remedies = [Text(remedy, style="dim") for state, remedy in _REMEDIES.items() if states[state]]
-    return Group(table, *failures, *told, *remedies)
+    return Group(table, *failures, *lines, *remedies)
 
 
 def show_status(path: Path, *, watch: bool, as_json: bool, console: Console) -> None:

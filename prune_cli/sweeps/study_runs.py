@@ -111,8 +111,10 @@ class Plan:
             key, _, values = text.partition("=")
             wanted.append((key, [_written(value) for value in values.split(",")]))
             if key not in keys:
-                known = ", ".join(sorted(keys))
-                problems.append(f"--where {text}: no sweep gives {key}{did_you_mean(key, keys)} (they give {known})")
+                keys_known = ", ".join(sorted(keys))
+                problems.append(
+                    f"--where {text}: no sweep gives {key}{did_you_mean(key, keys)} (they give {keys_known})"
+                )
         if problems:
             raise UserError(*problems)
         part = [
@@ -140,13 +142,13 @@ class Plan:
         """The run of a sweep that has the same values as another of all that differs within the sweep."""
         candidates = self._of[name]
         differing = {key for key in candidates[0].values if len({each.values[key] for each in candidates}) > 1}
-        found = [each for each in candidates if all(each.values[key] == run.values.get(key) for key in differing)]
-        if len(found) != 1:
+        teachers = [each for each in candidates if all(each.values[key] == run.values.get(key) for key in differing)]
+        if len(teachers) != 1:
             told = f" of the same {', '.join(sorted(differing))}" if differing else ""
             raise UserError(
-                f"sweeps.{run.sweep}: {{{name}}} stands for the one run of {name}{told}, and there are {len(found)}"
+                f"sweeps.{run.sweep}: {{{name}}} stands for the one run of {name}{told}, and there are {len(teachers)}"
             )
-        return found[0]
+        return teachers[0]
 
 
 def run_study(

@@ -59,12 +59,12 @@ def remembered(kind: str, key: str, make: Callable[[], Dataset]) -> Dataset:
 
     place = cache_folder() / kind / key
     try:
-        known = Dataset.load_from_disk(str(place))
+        dataset = Dataset.load_from_disk(str(place))
         place.touch()  # the last used are kept
     except (OSError, ValueError):  # none yet, or torn: making it again is all that is lost
-        known = make()
-        _keep(known, place)
-    return known
+        dataset = make()
+        _keep(dataset, place)
+    return dataset
 
 
 def _keep(made: Dataset, place: Path) -> None:
@@ -99,11 +99,11 @@ def _key(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *, tr
     import pyarrow
 
     digest = hashlib.sha256()
-    said = [repr(task), training, type(tokenizer).__name__, tokenizer.model_max_length, tokenizer.padding_side]
-    said += [importlib.metadata.version(name) for name in ("transformers", "tokenizers", "datasets")]
-    said += [sources(task)]
+    parts = [repr(task), training, type(tokenizer).__name__, tokenizer.model_max_length, tokenizer.padding_side]
+    parts += [importlib.metadata.version(name) for name in ("transformers", "tokenizers", "datasets")]
+    parts += [sources(task)]
     fast: Any = tokenizer
-    digest.update(repr([*said, fast.backend_tokenizer.to_str()]).encode())
+    digest.update(repr([*parts, fast.backend_tokenizer.to_str()]).encode())
     table: Any = records.with_format("arrow")[:]
     with pyarrow.ipc.new_stream(pyarrow.PythonFile(_Hashing(digest), mode="w"), table.schema) as stream:
         stream.write_table(table)

@@ -398,7 +398,7 @@ def _tags_of(row: Row) -> Any:
 
 def _labels_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """The label set of tags that are names; empty where there are no tags."""
-    tags = [tag for row in rows if isinstance(found := _tags_of(row), list) for tag in found]
+    tags = [tag for row in rows if isinstance(row_tags := _tags_of(row), list) for tag in row_tags]
     if any(type(tag) is int for tag in tags):
         raise UserError(
             f"`{TAGS}` of the training records are numbers, and nothing names them: put the names in label order into "
@@ -420,9 +420,9 @@ def _begun_inside(tags: Sequence[str]) -> int:
     >>> _begun_inside(["I-PER", "I-PER", "O", "B-LOC", "I-PER", "L-PER"])
     2
     """
-    known = [plain(tag) for tag in tags]
-    before = [OUTSIDE, *known]
-    return sum(tag[:2] == "I-" and previous[2:] != tag[2:] for previous, tag in zip(before, known, strict=False))
+    tag_names = [plain(tag) for tag in tags]
+    before = [OUTSIDE, *tag_names]
+    return sum(tag[:2] == "I-" and previous[2:] != tag[2:] for previous, tag in zip(before, tag_names, strict=False))
 
 
 def _word_starts(word_ids: Sequence[Sequence[int | None]], owners: Sequence[int], shared: int) -> list[dict[int, int]]:

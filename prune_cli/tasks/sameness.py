@@ -24,14 +24,14 @@ def only_answer(task: Task, records: Iterable[Row]) -> str | None:
 
 def only_prediction(task: Task, predictions: Sequence[Prediction], records: Iterable[Row]) -> str | None:
     """What a model says of every record, in a few words, where records differ in what is right; else None."""
-    said = _only(task, predictions)
-    return None if said is None or only_answer(task, records) is not None else said
+    prediction = _only(task, predictions)
+    return None if prediction is None or only_answer(task, records) is not None else prediction
 
 
 def _only(task: Task, predictions: Iterable[Prediction]) -> str | None:
-    said = map(task.headline, predictions)
-    first, second = next(said, None), next(said, None)
-    return first if first is not None and first == second and all(other == first for other in said) else None
+    headlines = map(task.headline, predictions)
+    first, second = next(headlines, None), next(headlines, None)
+    return first if first is not None and first == second and all(other == first for other in headlines) else None
 
 
 def _asked(task: Task, records: Dataset) -> Iterable[tuple[Any, ...]]:

@@ -161,11 +161,11 @@ class SpanExtraction(Task):
         """
         windows = super().encode(records, tokenizer, training=training)
         if training and (lost := _lost_answers(windows, records)):
-            told = [
+            problems = [
                 f"{source_of(records)}: record {n + 1}, {records[n][QUESTION]!r}: {WINDOWLESS}." for n in lost[:SHOWN]
             ]
             more = [f"{len(lost) - SHOWN} more answers are in no window."] if len(lost) > SHOWN else []
-            raise UserError(*told, *more)
+            raise UserError(*problems, *more)
         return windows
 
     def model_inputs(
@@ -271,14 +271,14 @@ class SpanExtraction(Task):
         null_scores = start[rows, null] + end[rows, null]
         bounds = np.searchsorted(encoded["record"][:], np.arange(len(records) + 1))
 
-        made = []
+        predictions = []
         for context, first, behind in zip(records[CONTEXT][:], bounds[:-1], bounds[1:], strict=True):
             window = first + scores[first:behind, 0].argmax()
             null_score = null_scores[first:behind].min() if self.null_answers else None
             first_token, last_token = best[window]
             span = (int(offsets[window, first_token, 0]), int(offsets[window, last_token, 1]))
-            made.append(self._prediction(context, span, scores[first:behind], null_score))
-        return made
+            predictions.append(self._prediction(context, span, scores[first:behind], null_score))
+        return predictions
 
     def _prediction(
         self, context: str, span: tuple[int, int], scores: np.ndarray, null_score: float | None

@@ -79,10 +79,10 @@ def answer_scores(
 def _best(answer: str, references: Sequence[str], null_answers: bool, unit: Unit) -> tuple[float, float]:
     """Best exact match and best F1 over the references."""
     words = _parts(answer, unit)
-    known = [_parts(reference, unit) for reference in references]
+    parts = [_parts(reference, unit) for reference in references]
     if null_answers:
-        known = [reference for reference in known if reference] or [[]]
-    return float(words in known), max(_f1(words, reference, float(null_answers)) for reference in known)
+        parts = [reference for reference in parts if reference] or [[]]
+    return float(words in parts), max(_f1(words, reference, float(null_answers)) for reference in parts)
 
 
 def _parts(answer: str, unit: Unit) -> list[str]:

@@ -134,8 +134,8 @@ class TextClassification(Task):
                 f"the data name classes, [{', '.join(labels)}], and task {self.name} learns numbers (task.labels=[]): take the"
                 " names (labels.json) away, or say task=classification"
             )
-        said = [value for row in rows if (value := row.get(self.label_column)) is not None]
-        if self._regression and self.label_range is None and 0 < len(few := _few_integers(said)) <= _FEW:
+        values = [value for row in rows if (value := row.get(self.label_column)) is not None]
+        if self._regression and self.label_range is None and 0 < len(few := _few_integers(values)) <= _FEW:
             raise UserError(
                 f"`{self.label_column}` of the training records is always one of {', '.join(map(str, few))}. If these are"
                 " classes, say task.labels=null and task.metrics=[accuracy] task.primary_metric=accuracy; if they are scores,"
@@ -145,12 +145,12 @@ class TextClassification(Task):
             if labels is not None and not any(map(_is_number, labels)):
                 refuse_other_labels(self, labels)
             return self
-        if labels is None and rows and not said:
+        if labels is None and rows and not values:
             return self  # what is wrong with them is told record by record
-        made = replace(self, labels=tuple(labels) if labels is not None else _classes(said, self.label_column))
-        if problems := list(made.problems()):
+        labelled = replace(self, labels=tuple(labels) if labels is not None else _classes(values, self.label_column))
+        if problems := list(labelled.problems()):
             raise UserError(*(f"task.{problem}" for problem in problems))
-        return made
+        return labelled
 
     def class_of(self, row: Row) -> str | None:
         """The label, whatever names it."""
@@ -178,8 +178,8 @@ class TextClassification(Task):
             return adapted
         if isinstance(label, str) or any(_is_number(name) for name in self.labels):
             if str(label) not in self.labels:
-                known = ", ".join(self.labels[:_SHOWN]) + (", ..." if len(self.labels) > _SHOWN else "")
-                raise ValueError(f"`{self.label_column}` is {shortened(repr(label))}, and the labels are {known}")
+                names = ", ".join(self.labels[:_SHOWN]) + (", ..." if len(self.labels) > _SHOWN else "")
+                raise ValueError(f"`{self.label_column}` is {shortened(repr(label))}, and the labels are {names}")
             adapted[self.label_column] = self.labels.index(str(label))
         return adapted
 

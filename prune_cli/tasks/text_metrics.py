@@ -129,11 +129,15 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules
 
     lacking: Any = "" if rules.empty_references else None  # which sacrebleu takes for no reference
     streams = [*zip_longest(*([rules.read(text) for text in known] for known in references), fillvalue=lacking)]
-    found = BLEU(tokenize=rules.tokens, force=True).corpus_score([rules.read(text) for text in texts], streams)
-    if rules.short_texts and found.totals[0] and not found.totals[-1]:
-        there = [math.log(share / 100) for share, total in zip(found.precisions, found.totals, strict=True) if total]
-        return 100 * found.bp * math.exp(sum(there) / len(found.totals))
-    return found.score
+    bleu_score = BLEU(tokenize=rules.tokens, force=True).corpus_score([rules.read(text) for text in texts], streams)
+    if rules.short_texts and bleu_score.totals[0] and not bleu_score.totals[-1]:
+        there = [
+            math.log(share / 100)
+            for share, total in zip(bleu_score.precisions, bleu_score.totals, strict=True)
+            if total
+        ]
+        return 100 * bleu_score.bp * math.exp(sum(there) / len(bleu_score.totals))
+    return bleu_score.score
 
 
 def signatures(references: Sequence[Sequence[str]], rules: Rules) -> dict[str, str]:

@@ -77,9 +77,9 @@ def filled_in(paths: Iterable[Path]) -> int:
         for note in path.rglob(LEFT_BEHIND) if path.is_dir() else ():
             folder = RunFolder(note.parent.parent)
             try:
-                told = from_json(note.read_text(encoding="utf-8"))
-                told["timeout"] = max(told["timeout"], _PATIENCE)
-                run = TrackedRun(**told, folder=folder.path, anew=True, earlier=History.read(folder.history))
+                values = from_json(note.read_text(encoding="utf-8"))
+                values["timeout"] = max(values["timeout"], _PATIENCE)
+                run = TrackedRun(**values, folder=folder.path, anew=True, earlier=History.read(folder.history))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise UserError(
                     f"{note} cannot be read ({error}): remove it, and W&B stays without this run"
@@ -115,15 +115,15 @@ def offline_runs(paths: Iterable[Path]) -> list[OfflineRun]:
     Raises:
         UserError: If a path is no folder.
     """
-    found: dict[Path, OfflineRun] = {}
+    by_run: dict[Path, OfflineRun] = {}
     for path in paths:
         if not path.is_dir():
             raise UserError(f"{path}: there is no such folder")
         for folder in [path, *path.rglob(_OFFLINE)]:
             if (match := _FOLDER.fullmatch(folder.name)) and any(folder.glob("*.wandb")):
-                found[folder.resolve()] = OfflineRun(folder, match["id"], match["time"])
+                by_run[folder.resolve()] = OfflineRun(folder, match["id"], match["time"])
     last: dict[tuple[Path, str], OfflineRun] = {}
-    for place, run in sorted(found.items(), key=lambda item: item[1].time):
+    for place, run in sorted(by_run.items(), key=lambda item: item[1].time):
         last[place.parent, run.run_id] = run
     return list(last.values())
 

@@ -149,10 +149,10 @@ class Wandb:
         run = self._tracked
         if run is None or not (run.folder / HISTORY).is_file():
             return
-        known = {name: value for name, value in vars(run).items() if name not in ("folder", "earlier", "anew")}
+        values = {name: value for name, value in vars(run).items() if name not in ("folder", "earlier", "anew")}
         with contextlib.suppress(OSError):  # a full disk, most likely, of which the run itself tells
             self._left_behind.parent.mkdir(exist_ok=True)
-            write_text(self._left_behind, json.dumps(known, default=str))
+            write_text(self._left_behind, json.dumps(values, default=str))
 
     def _open(self, run: TrackedRun) -> Run | None:
         import wandb

@@ -40,14 +40,14 @@ def make(project: str, entity: str | None, *, report: bool) -> list[tuple[str, s
             raise UserError("W&B names no user or team for this login: give --entity")
         view = workspace(owner, project)
         view.save()
-        made = [("view", view.url)]
+        links = [("view", view.url)]
         if report:
             told = written_report(owner, project)
             told.save()
-            made.append(("report", told.url))
+            links.append(("report", told.url))
     except (wandb.Error, ValueError) as error:  # nobody is logged in, or there is no such project
         raise UserError(f"W&B has no view of {project}: {error}. Is somebody logged in (`wandb login`)?") from error
-    return made
+    return links
 
 
 def workspace(entity: str, project: str) -> Workspace:

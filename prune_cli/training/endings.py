@@ -96,8 +96,8 @@ class Patience:
     @property
     def over(self) -> bool:
         """Whether so many evaluations in a row brought nothing better."""
-        found = [record[self._key] for record in self._history.records if self._key in record]
-        metrics = [-math.inf if value is None else value for value in found]
+        values = [record[self._key] for record in self._history.records if self._key in record]
+        metrics = [-math.inf if value is None else value for value in values]
         return len(metrics) > self.evaluations and max(metrics[: -self.evaluations]) >= max(
             metrics[-self.evaluations :]
         )

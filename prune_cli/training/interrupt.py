@@ -106,11 +106,11 @@ class StopRequest:
 
 def _terminals() -> list[int]:
     """Descriptors of what is written to a terminal; one that has been closed would not say so any more."""
-    found: list[int] = []
+    signals: list[int] = []
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None and not stream.closed and stream.isatty():
-            found.append(stream.fileno())
-    return found
+            signals.append(stream.fileno())
+    return signals
 
 
 def _leave(terminals: list[int]) -> None:

@@ -68,11 +68,11 @@ class StoryTeller:
         Args:
             count: At most 3: there are five ways to say a fact at least.
         """
-        made: list[str] = []
-        while len(made) < count:
-            if (text := self.text(facts)) not in made:
-                made.append(text)
-        return made
+        texts: list[str] = []
+        while len(texts) < count:
+            if (text := self.text(facts)) not in texts:
+                texts.append(text)
+        return texts
 
     def tagged(self, text: str, facts: Sequence[Fact]) -> tuple[list[str], list[tuple[int, int, Kind]]]:
         """Split a text into words and find the things in it.
@@ -106,11 +106,11 @@ class StoryTeller:
         about = random.choice([facts for facts in self._about if len(facts) > 1])
         asked, *others = random.sample(about, min(len(about), 3))
         alike = [fact for fact in self._same[asked.relation] if asked.object not in (fact.subject, fact.object)]
-        told = [*others, *random.sample(alike, 2), *([asked] if answered else [])]
-        told = [fact for fact in told if fact == asked or asked.object not in (fact.subject, fact.object)]
-        random.shuffle(told)
+        facts_told = [*others, *random.sample(alike, 2), *([asked] if answered else [])]
+        facts_told = [fact for fact in facts_told if fact == asked or asked.object not in (fact.subject, fact.object)]
+        random.shuffle(facts_told)
         context, start = "", 0
-        for fact in told:
+        for fact in facts_told:
             sentence = self.text([fact])
             if fact == asked:
                 start = len(context) + sentence.index(asked.object)

@@ -107,12 +107,12 @@ class _Surgeon(Scorer):
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         self.gradients[step % len(self.gradients), rows] = gradient(at)
         if step % self._delta_t == 0:
-            known = self.seen == len(self.gradients)  # the damping was chosen from as many gradients as there will be
+            settled = self.seen == len(self.gradients)  # the damping was chosen from as many gradients as there will be
             self.seen.fill_(min(step + 1, len(self.gradients)))
             weight = self._blocks(at.weight[None])[:, 0]
             there = (weight != 0)[:, None]  # what is gone makes up for nothing
             grads = self._blocks(self.gradients[: step + 1, rows]) * there
-            if rows.start == 0 and not known:
+            if rows.start == 0 and not settled:
                 self.damp.fill_(self._chosen(grads, weight))
             losses = curvature_losses(weight, grads, self.damp)
             self.scores[rows] = self._rows(losses, at.weight)

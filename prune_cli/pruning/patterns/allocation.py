@@ -51,12 +51,12 @@ def allocated(
     [0.75, 0.25]
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
-    said = {name: share for name in shapes if (share := _first(given, name)) is not None}
-    others = [name for name in shapes if name not in said]
-    left = sparsity * sum(sizes.values()) - sum(sizes[name] * share for name, share in said.items())
+    given_shares = {name: share for name in shapes if (share := _first(given, name)) is not None}
+    others = [name for name in shapes if name not in given_shares]
+    left = sparsity * sum(sizes.values()) - sum(sizes[name] * share for name, share in given_shares.items())
     rest = left / max(1, sum(sizes[name] for name in others))
     shares = erk_shares([shapes[name] for name in others], rest) if erk else [rest] * len(others)
-    by_name = {**said, **dict(zip(others, shares, strict=True))}
+    by_name = {**given_shares, **dict(zip(others, shares, strict=True))}
     return [by_name[name] for name in shapes]
 
 

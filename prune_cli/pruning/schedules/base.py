@@ -58,8 +58,8 @@ class Schedule(ABC):
 
     def with_epochs_of(self, epoch: int) -> Schedule:
         """The same schedule with every length that is given in epochs told in steps."""
-        told = {name: in_steps(cast("Length", getattr(self, name)), epoch) for name in self.lengths}
-        return dataclasses.replace(self, **told)
+        lengths = {name: in_steps(cast("Length", getattr(self, name)), epoch) for name in self.lengths}
+        return dataclasses.replace(self, **lengths)
 
     @property
     def in_epochs(self) -> bool:
@@ -84,8 +84,8 @@ def enough(total_steps: int, lengths: Sequence[float], fits: Callable[[int], boo
         fits: Whether so many steps would.
     """
     least = max(total_steps, round(sum(length for length in lengths if length >= 1)))
-    found = next((steps for steps in range(least, least + _FARTHER) if fits(steps)), None)
-    return "" if found is None else f"at least {found} steps (trainer.max_steps or trainer.epochs), or "
+    enough_steps = next((steps for steps in range(least, least + _FARTHER) if fits(steps)), None)
+    return "" if enough_steps is None else f"at least {enough_steps} steps (trainer.max_steps or trainer.epochs), or "
 
 
 def _written(value: Length) -> str:
