@@ -36,7 +36,17 @@ def _with(*keys: str) -> AfterValidator:
 
 
 Choices = Annotated[dict[str, str], _with("task", "model", "criterion", "regularization")]
-Sample = Annotated[dict[str, Any], _with("expected", "predicted", "right")]
+
+
+def _is_sample(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Texts and whether they agree, beside whatever the task reads."""
+    texts = all(isinstance(table[name], str) for name in ("expected", "predicted"))
+    if not (texts and isinstance(table["right"], bool)):
+        raise ValueError("a sample has texts that were expected and predicted, and whether that is right")
+    return table
+
+
+Sample = Annotated[dict[str, Any], _with("expected", "predicted", "right"), AfterValidator(_is_sample)]
 
 
 @dataclass(frozen=True, kw_only=True)
