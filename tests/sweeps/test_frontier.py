@@ -66,7 +66,7 @@ def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_n
     sparsities = "sparsity=" + ",".join(map(str, [0.0, *GRID]))
     assert prune("run", "-m", *TINY, sparsities).code == 0
     metrics = {
-        result.sparsity.target: result.metric
+        result["sparsity"]["target"]: result["metric"]
         for path in (tmp_path / "runs").glob("*/result.json")
         for result in [json.loads(path.read_text())]
     }
