@@ -48,10 +48,8 @@ class Check:
     """One thing that was looked at.
 
     Attributes:
-        what: Its name.
         state: ok; warning: works less well; missing: an extra that is not installed; broken: `prune run` cannot work.
         found: What was seen.
-        remedy: What to do; empty where nothing needs doing.
     """
 
     what: str
@@ -65,8 +63,6 @@ class Service:
     """Something on the network.
 
     Attributes:
-        what: Its name.
-        url: Address that is asked.
         remedy: How to work without it.
         switched_off: Why it is not to be asked; empty to ask.
     """
@@ -80,23 +76,23 @@ class Service:
 def checks() -> list[Check]:
     """Look at everything; takes some seconds, most of them to import the core packages."""
     requirements = declared_requirements()
-    checks_made = [Check("Python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}")]
+    result = [Check("Python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}")]
     if not requirements:
-        checks_made.append(
+        result.append(
             Check(DISTRIBUTION, "warning", "runs without being installed: versions unchecked", "pip install -e .")
         )
-    checks_made += [check_core(requirement) for requirement in requirements.get("", [])]
-    if exit_code(checks_made) == 0:  # all of these need the core packages
-        checks_made += [*check_torch(), *check_machine(Path.cwd()), *check_services(services()), check_wandb_login()]
-    return checks_made + [check_extra(extra, wanted) for extra, wanted in requirements.items() if extra]
+    result += [check_core(requirement) for requirement in requirements.get("", [])]
+    if exit_code(result) == 0:  # all of these need the core packages
+        result += [*check_torch(), *check_machine(Path.cwd()), *check_services(services()), check_wandb_login()]
+    return result + [check_extra(extra, wanted) for extra, wanted in requirements.items() if extra]
 
 
-def exit_code(found: Iterable[Check]) -> int:
+def exit_code(checks: Iterable[Check]) -> int:
     """1 where a core package is broken, else 0: a missing extra or an unreachable service is no failure."""
-    return int(any(check.state == "broken" for check in found))
+    return int(any(check.state == "broken" for check in checks))
 
 
-def table(found: Iterable[Check]) -> Table:
+def table(checks: Iterable[Check]) -> Table:
     """The checks as a table for the screen."""
     from rich.table import Table
     from rich.text import Text
@@ -104,7 +100,7 @@ def table(found: Iterable[Check]) -> Table:
     result = Table("what", "state", title="prune doctor", title_justify="left")
     for name in ("found", "remedy"):
         result.add_column(name, max_width=_WIDEST)  # also where nothing else bounds it, in a pipe
-    for check in found:
+    for check in checks:
         result.add_row(check.what, Text(check.state, style=_STYLES[check.state]), Text(check.found), Text(check.remedy))
     return result
 

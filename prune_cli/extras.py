@@ -8,11 +8,7 @@ from prune_cli.errors import UserError
 
 
 def lacking(who: str, extra: str, *packages: str) -> str | None:
-    """What to say where packages of an extra are not installed; None where they are.
-
-    Args:
-        packages: What is imported.
-    """
+    """What to say where packages of an extra are not installed; None where they are."""
     if all(importlib.util.find_spec(package) is not None for package in packages):
         return None
     return f"{who} needs an extra: pip install 'prune-lm[{extra}]'"

@@ -106,12 +106,7 @@ def filled(folder: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; when this returns it is on the disk.
-
-    Args:
-        path: See `written`.
-        text: Its new content, written as UTF-8.
-    """
+    """Write a file whole or not at all; when this returns it is on the disk."""
     with written(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

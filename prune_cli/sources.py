@@ -10,11 +10,7 @@ from pathlib import Path
 
 
 def sources_hash(paths: Iterable[Path]) -> str:
-    """SHA-256 over source files, wherever they lie.
-
-    Args:
-        paths: The files, in any order.
-    """
+    """SHA-256 over source files, wherever they lie."""
     digest = hashlib.sha256()
     for path in sorted(set(paths), key=lambda path: (path.name, path)):
         digest.update(path.read_bytes())

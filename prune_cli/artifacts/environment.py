@@ -27,13 +27,13 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on; one that is not installed is left out."""
-    versions_found = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            versions_found[package] = importlib.metadata.version(package)
+            by_package[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:  # prune-lm itself, when run from a plain checkout
             continue
-    return versions_found
+    return by_package
 
 
 def machine() -> dict[str, Any]:

@@ -23,7 +23,6 @@ class History:
     checkpoint.
 
     Attributes:
-        path: The file.
         records: All records so far, as JSON gives them back.
     """
 

@@ -51,12 +51,7 @@ Sample = Annotated[dict[str, Any], _with("expected", "predicted", "right"), Afte
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
-    """What a file of the run has to be.
-
-    Attributes:
-        bytes: Its size.
-        sha256: Of its content.
-    """
+    """What a file of the run has to be."""
 
     bytes: Whole
     sha256: str
@@ -107,10 +102,8 @@ class Layer:
     """A prunable matrix.
 
     Attributes:
-        name: In the model.
         shape: As it is stored.
         zeros: In the saved file.
-        weights: In all.
         sparsity: The one divided by the other.
     """
 
@@ -158,14 +151,12 @@ class Result:
     Attributes:
         name: Of the run folder.
         id: Identity of the run: what it computes, in 16 hexadecimal digits.
-        choices: Option of each group.
         config: The resolved configuration, without secrets.
         records: Hash of the records, wherever they lie.
         weights: Of the model that it began with.
         teacher: Of the first teacher; None without one.
         extra: Of the extra records; None without any.
         auto_class: Class of transformers that loads the model.
-        primary_metric: Name of the metric that decides; higher is better.
         metric: Its value at the end.
         metrics: All metrics at the end; None where one is no number.
         signatures: How libraries computed metrics, by metric.
@@ -176,7 +167,6 @@ class Result:
         teacher_records: Records that it was evaluated on.
         layers: Of each prunable matrix.
         arithmetic: None where the architecture has no rules.
-        steps: Optimizer steps.
         kept_step: The step whose weights are saved.
         epochs: Passes over the training records.
         precision: Of the training, fp32 or bf16.

@@ -102,9 +102,6 @@ class RunFolder:
     def read_result_of(self, run_id: str) -> Result:
         """What result.json holds, where it is that of a run.
 
-        Args:
-            run_id: The run's identity.
-
         Raises:
             UserError: If it is another run's, as of a folder that was copied or renamed; or see `read_result`.
         """
@@ -184,7 +181,6 @@ class RunFolder:
         """Write down the configuration. What an unfinished run left stays, for this one to go on from.
 
         Args:
-            config_yaml: The resolved configuration, as text.
             anew: Throw away all that is there.
         """
         self.result.unlink(missing_ok=True)  # first: a half-removed run must not look finished

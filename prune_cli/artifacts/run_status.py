@@ -19,12 +19,10 @@ class RunStatus:
     """How far a run is.
 
     Attributes:
-        name: Of the run folder.
         folder: The run folder, which need not exist yet; empty where no run can come of a job.
         state: Waiting or not begun where it is a job of a multirun that still runs, or does not.
         step: Optimizer steps so far, as logged.
         steps: Optimizer steps in all; None where that is not known yet.
-        primary_metric: Name of the metric that decides.
         metric: Its last value.
         best: Its best value.
         sparsity: Fraction of the prunable weights that is removed now.

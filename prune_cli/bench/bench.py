@@ -46,8 +46,6 @@ def bench(sources: Mapping[str, Source], runtimes: Mapping[str, Runtime], *, qui
     Args:
         sources: Runs of one task by name; the sparsity of each is counted.
         runtimes: By name; those that lack something here are left out.
-        quick: Fewer batches and rounds, and no word about memory.
-        note: Told what is being done.
 
     Returns:
         The result, for JSON: the machine, and of every way run, form, runtime, metric, bytes and times.

@@ -30,9 +30,7 @@ class Load:
     """Some real records in one batch.
 
     Attributes:
-        batch: How many.
         length: Tokens of the longest one, to which the others are padded.
-        inputs: What the model takes.
     """
 
     batch: int
@@ -48,7 +46,6 @@ class Times:
         median: Of all.
         low: A quarter took less.
         high: A quarter took more.
-        count: How many.
     """
 
     median: float
@@ -93,7 +90,6 @@ def in_turns(
     """Time every way on one batch, each round in another order; a call that is timed follows one that is not.
 
     Args:
-        load: The batch.
         least: Rounds at least, > 1.
         seed: Of the orders.
     """

@@ -18,11 +18,7 @@ _NEAR = 1.1
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
-    """Draw a result.
-
-    Args:
-        result: What `bench` gave.
-    """
+    """Draw a result."""
     from matplotlib.figure import Figure
 
     ways = result["ways"]

@@ -19,7 +19,6 @@ def track(result: Mapping[str, Any], config: RunConfig, folder: Path, picture: P
     """Tell a bench, as a run of its own with a table, to every tracker of a configuration.
 
     Args:
-        result: What `bench` gave.
         config: Names the trackers, and how the run is called there.
     """
     tracking = config.tracking
@@ -45,11 +44,7 @@ def track(result: Mapping[str, Any], config: RunConfig, folder: Path, picture: P
 
 
 def bench_summary(result: Mapping[str, Any], picture: Path) -> RunSummary:
-    """The table, and the fastest of the ways that no other beats.
-
-    Args:
-        result: What `bench` gave.
-    """
+    """The table, and the fastest of the ways that no other beats."""
     ways = result["ways"]
     first = ways[0]["times"]
     fastest = min((way for way in ways if way["front"]), key=latency)

@@ -34,7 +34,6 @@ def runtimes(chosen: Sequence[str], config_dir: str | None) -> dict[str, Runtime
 
     Args:
         chosen: Some names; all without.
-        config_dir: A user's own folder of groups.
 
     Raises:
         UserError: If there is none of a name.
@@ -70,8 +69,6 @@ def show_bench(
         given: Run folders, of one task, and overrides such as tracking=wandb.
         chosen: Runtimes; all that can be used here without.
         output: Folder for bench.json and bench.png; without, `bench` in that of the run, or in the working folder for several.
-        config_dir: A user's own folder of groups.
-        quick: Fewer runtimes, batches and rounds.
     """
     import transformers
 
@@ -118,11 +115,7 @@ def _sources(given: Sequence[str], config_dir: str | None) -> dict[str, Source]:
 
 
 def table(result: Mapping[str, Any]) -> Group:
-    """A line for each way, and what follows.
-
-    Args:
-        result: What `bench` gave.
-    """
+    """A line for each way, and what follows."""
     from prune_cli.bench.bench import verdict
 
     ways = result["ways"]

@@ -58,11 +58,8 @@ def show_comparison(
 
     Args:
         paths: See `found`.
-        form: Of what is printed.
         where: See `compare`; so are `by`, `sort` and `best`.
-        sort: Columns to order by.
         chosen: Columns to show instead of the usual ones.
-        best: Keep the best groups only.
         sql: A query of the table `runs` instead of a comparison.
 
     Raises:

@@ -23,7 +23,6 @@ def show_differences(one: Path, other: Path, console: Console, *, as_json: bool)
 
     Args:
         one: A run folder, or a result that a study keeps.
-        as_json: Print all of it for programs.
 
     Raises:
         UserError: If a path holds no run, or several.

@@ -30,8 +30,6 @@ def show_evaluation(
 
     Args:
         given: Overrides, and a file of records among them where not those of the run are meant.
-        config_dir: A user's own folder of groups.
-        as_json: Print JSON, for programs.
         predictions: Where to write the records with their predictions, a JSON object a line.
 
     Raises:

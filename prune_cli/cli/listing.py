@@ -24,7 +24,6 @@ def listing(group: str | None, config_dir: str | None) -> str:
 
     Args:
         group: A group, its name or the plural of it; None for all of them.
-        config_dir: A user's own folder of groups.
 
     Raises:
         UserError: If there is no such group or folder.

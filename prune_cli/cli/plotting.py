@@ -15,9 +15,6 @@ from prune_cli.errors import UserError
 def plot(paths: Sequence[Path], kind: str, output: Path, *, where: Sequence[str], by: Sequence[str]) -> None:
     """Draw finished runs into a file.
 
-    Args:
-        paths: See `found`.
-
     Raises:
         UserError: If an option cannot work, or there is nothing to draw.
     """

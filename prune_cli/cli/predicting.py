@@ -56,10 +56,6 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
     """Predict, with a progress bar on the error stream where there is more to do than one batch.
 
     A prediction has the `id` of its record, where that has one.
-
-    Args:
-        config: Names task and batch size.
-        rows: What `given_rows` gave.
     """
     with importing():
         from prune_cli.run.saved import predict
@@ -75,13 +71,14 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
         for part in predict(config, model, [row for _, row in rows], [place for place, _ in rows]):
             asked = rows[len(collected) : len(collected) + len(part)]
             collected += [
-                {ID: row[ID], **said} if ID in row else said for (_, row), said in zip(asked, part, strict=True)
+                {ID: row[ID], **prediction} if ID in row else prediction
+                for (_, row), prediction in zip(asked, part, strict=True)
             ]
             bar.update(shown, completed=len(collected))
     return collected
 
 
-def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Path | None = None) -> None:
+def show_predictions(predicted: Sequence[Prediction], *, json_lines: bool, output: Path | None = None) -> None:
     """Print predictions, or write them to a file.
 
     Args:
@@ -91,15 +88,15 @@ def show_predictions(made: Sequence[Prediction], *, json_lines: bool, output: Pa
     Raises:
         UserError: If it cannot be written.
     """
-    lines = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in made)
+    lines = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predicted)
     if output is not None:
         outputs.write("--output", output, lines)
-        printer(stderr=True).print(f"{len(made)} predictions in {output}", soft_wrap=True)
+        printer(stderr=True).print(f"{len(predicted)} predictions in {output}", soft_wrap=True)
     elif json_lines:
         sys.stdout.write(lines)
     else:
         console = printer(highlight=False)
-        for name, value in _parts(made):
+        for name, value in _parts(predicted):
             console.print(Text(name, style="bold"), end="  ")
             console.print(value, soft_wrap=True)
 

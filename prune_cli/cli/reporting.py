@@ -21,8 +21,6 @@ def write_report(paths: Sequence[Path], output: Path, title: str | None, config_
     """Write the page.
 
     Args:
-        paths: See `found`.
-        title: Heading of the page; made from the paths without one.
         config_dir: The folder of the user's own groups that runs were started with.
 
     Raises:

@@ -45,7 +45,6 @@ def run_shown(
     """Result, layers and command of a finished run, and whether its files are those that it wrote.
 
     Args:
-        config_dir: The folder of the user's own groups that the run was started with.
         verify: Read the files and compare their checksums, and not sizes alone.
 
     Raises:
@@ -73,7 +72,6 @@ def repeating(path: Path, config_dir: str | None = None) -> str:
 
     Args:
         path: The run folder, or a result that a study keeps.
-        config_dir: The folder of the user's own groups that the run was started with.
 
     Raises:
         UserError: If it is no run folder, or a part of its configuration is not here.

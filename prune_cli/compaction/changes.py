@@ -32,7 +32,6 @@ class Change(NamedTuple):
     """One module, before and after.
 
     Attributes:
-        entry: What it becomes.
         tensors: What that holds, by name in it.
         before: Weights of its matrices as it was: multiply-adds for a token.
     """

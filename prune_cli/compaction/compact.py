@@ -40,9 +40,6 @@ class Arithmetic:
 def arithmetic(model: PreTrainedModel) -> Arithmetic | None:
     """Count what compaction would leave, without making it.
 
-    Args:
-        model: Pruned, its removed weights zero.
-
     Returns:
         The counts; None for an architecture that there are no rules for, and for a model that is compact.
     """
@@ -101,9 +98,6 @@ def compact(model: PreTrainedModel) -> Arithmetic:
 @torch.no_grad()
 def answers(model: PreTrainedModel) -> Tensor:
     """What a model puts out for a few words, to compare it with what it becomes.
-
-    Args:
-        model: In evaluation mode.
 
     Returns:
         Its first output; the shape depends on the head.

@@ -17,8 +17,6 @@ class AttentionNames:
     Attributes:
         module: What splits the projections into heads.
         query: Projection to the queries; the same name as `key` and `value` where one matrix makes all three.
-        key: Projection to the keys.
-        value: Projection to the values.
         output: Projection of the joined heads.
         heads: Attribute of `module` with the number of heads; None where it follows from the shapes.
         size: Attributes of `module` with the dimensions of a head.

@@ -31,12 +31,7 @@ Entry = dict[str, Any]
 
 
 class Layout(TypedDict):
-    """All changed modules, in order.
-
-    Attributes:
-        version: Of this form.
-        modules: The changes.
-    """
+    """All changed modules, in order."""
 
     version: int
     modules: list[Entry]
@@ -47,7 +42,6 @@ def made(entry: Entry, config: PretrainedConfig) -> nn.Module:
 
     Args:
         entry: Any but `sizes`.
-        config: The model's.
     """
     if entry["kind"] == "linear":
         return nn.Linear(entry["inputs"], entry["outputs"], bias=entry["bias"])

@@ -17,7 +17,6 @@ class Group(NamedTuple):
     """Heads of an attention that have the same sizes.
 
     Attributes:
-        heads: How many.
         keys: Dimensions of a query and of a key.
         values: Dimensions of a value.
     """
@@ -87,7 +86,6 @@ class GroupedAttention(nn.Module):
 
         Args:
             hidden_states: [batch, tokens, inputs].
-            attention_mask: As the model makes it for its implementation of attention.
 
         Returns:
             The joined heads, or their projection, [batch, tokens, width].
@@ -97,10 +95,10 @@ class GroupedAttention(nn.Module):
         joined: list[Tensor] = []
         for group, projections in zip(self.groups, self.projections, strict=True):
             query, key, value = (
-                made.view(*leading, group.heads, -1).transpose(1, 2) for made in projections(hidden_states)
+                attended.view(*leading, group.heads, -1).transpose(1, 2) for attended in projections(hidden_states)
             )
-            made, _ = attend(self, query, key, value, attention_mask, dropout=0.0, scaling=self.scaling)
-            joined.append(made.reshape(*leading, -1))
+            attended, _ = attend(self, query, key, value, attention_mask, dropout=0.0, scaling=self.scaling)
+            joined.append(attended.reshape(*leading, -1))
         whole = joined[0] if len(joined) == 1 else torch.cat(joined, dim=-1)
         return (whole if self.output is None else self.output(whole)), None
 

@@ -30,8 +30,6 @@ class FeedForward(NamedTuple):
     """What is left of a feed-forward.
 
     Attributes:
-        gate: The gate's projection; None without one.
-        up: The projection to the neurons.
         down: The projection from them, with what the dead ones gave folded into its bias.
     """
 
@@ -265,11 +263,7 @@ class Joined(NamedTuple):
 
 
 def joined(heads: Sequence[Head], group: Group) -> Joined:
-    """Lay out the heads of a group.
-
-    Args:
-        heads: Those of the group, one at least.
-    """
+    """Lay out the heads of a group."""
     output = torch.cat([_filled(head.output.T, group.values) for head in heads]).T
     return Joined(
         _stacked([head.query for head in heads], group.keys),

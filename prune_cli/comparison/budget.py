@@ -73,7 +73,6 @@ class Answer:
 
     Attributes:
         max_drop: The budget, in units of the metric.
-        metric: Name of the metric, for people.
         grid: Sparsities that could be the answer, rising.
         points: Those that were tried, by sparsity.
         alike: Sparsities, 0 for dense, at which a model says the same of all records.

@@ -23,7 +23,6 @@ class Column:
     Attributes:
         key: Its name for programs.
         header: Its name for people.
-        value: The number or word itself.
         show: How that is shown.
         words: Whether it holds words, which stand at the left.
         best: Whether the best of a panel stands out in it.

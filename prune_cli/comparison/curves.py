@@ -20,8 +20,6 @@ class Curve:
     """The evaluations of a run.
 
     Attributes:
-        steps: Optimizer steps.
-        metric: The primary metric; None where it was not finite.
         sparsity: Measured fraction removed.
         target: Fraction asked for.
         teacher: How often the student had become the teacher.

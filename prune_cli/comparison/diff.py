@@ -27,14 +27,7 @@ _CONTENTS = ("records", "weights", "teacher")
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One thing that differs.
-
-    Attributes:
-        part: Which part of a run it belongs to.
-        name: What it is.
-        one: What the first run says.
-        other: What the second says.
-    """
+    """One thing that differs."""
 
     part: str
     name: str

@@ -41,7 +41,7 @@ def as_json(
     comparison: Comparison, columns: Sequence[Column], findings: Sequence[str], unfinished: Sequence[Run]
 ) -> str:
     """All that the other forms say, with the runs of each group and those that have not finished."""
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "common": dict(comparison.common),
         "groups": [
             {
@@ -54,7 +54,7 @@ def as_json(
         "findings": list(findings),
         "unfinished": [{"path": str(run.path), "state": run.state, "problem": run.problem} for run in unfinished],
     }
-    return json.dumps(said, indent=2, default=str) + "\n"
+    return json.dumps(values, indent=2, default=str) + "\n"
 
 
 def as_markdown(comparison: Comparison, columns: Sequence[Column]) -> str:

@@ -43,7 +43,6 @@ class Group:
     """Runs that are the same but for their seed.
 
     Attributes:
-        values: What they have in common, by the keys that tell groups apart.
         runs: Their rows, at least one.
         dense: The best group without pruning of the same task, model and records; None where there is none.
     """
@@ -106,7 +105,6 @@ class Comparison:
 
     Attributes:
         by: The keys that tell groups apart.
-        groups: In order; at least one.
         common: What every run has: of the keys by which runs may differ, those that are said by one word.
     """
 
@@ -146,7 +144,6 @@ def compare(
         where: Conditions, KEY=VALUE, all of which must hold.
         by: Keys that tell groups apart; without any, all in which the runs differ, but for the seed.
         sort: Columns to order by, or `mean`; a leading minus turns the order around.
-        best: Keep only the best group of each task, model and sparsity.
 
     Raises:
         NothingLeft: If no finished run fulfils the conditions.
@@ -179,10 +176,6 @@ def compare(
 
 def matching(database: DuckDBPyConnection, where: Sequence[str], *more: str) -> set[str]:
     """The paths of the runs that meet some conditions.
-
-    Args:
-        database: With the table `runs`.
-        where: See `compare`.
 
     Raises:
         UserError: If a key is no column.

@@ -21,10 +21,6 @@ def page(data: Mapping[str, Any], title: str, footer: str) -> str:
     What comes from runs is compressed and encoded, so that nothing in it can end a script; page.js puts it into the page as
     text; and the policy of the page runs no script but the two whose hashes it names.
 
-    Args:
-        data: What page.js draws, for JSON.
-        footer: Its last line.
-
     Returns:
         HTML.
     """

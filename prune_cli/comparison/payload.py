@@ -28,11 +28,7 @@ _HERE = ("task", "model", "primary_metric", "metric", "removed", "zeros", "secon
 
 
 def payload(runs: Sequence[Run], comparison: Comparison, commands: Sequence[str]) -> dict[str, Any]:
-    """Gather what is drawn, no more of it than can be seen.
-
-    Args:
-        commands: What repeats each run.
-    """
+    """Gather what is drawn, no more of it than can be seen."""
     keys = [key for key in comparison.by if key not in ("task", "model")]
     drops = {run["path"]: group.drop for group in comparison.groups for run in group.runs}
     layouts: dict[tuple[str, ...], int] = {}

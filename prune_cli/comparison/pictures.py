@@ -58,9 +58,6 @@ _TYPE: dict[Any, Any] = {
 def draw(kind: str, runs: Sequence[Run], path: Path, where: Sequence[str] = (), by: Sequence[str] = ()) -> None:
     """Draw finished runs into a file.
 
-    Args:
-        where: See `compare`; so is `by`.
-
     Raises:
         UserError: If a key is not known, nothing is left, or there is too much for one picture.
     """
@@ -74,12 +71,7 @@ def draw(kind: str, runs: Sequence[Run], path: Path, where: Sequence[str] = (), 
 
 
 def frontier(results: Sequence[Result], path: Path) -> None:
-    """Draw metric against sparsity of some results into a file.
-
-    Args:
-        results: Of finished runs, at least one.
-        path: See `draw`.
-    """
+    """Draw metric against sparsity of some results into a file."""
     runs = [
         Run(path=Path(result.name), name=result.name, state="done", config=result.config, outcome=result)
         for result in results

@@ -24,8 +24,6 @@ class Run:
 
     Attributes:
         path: The run folder, or the file of a result that a study keeps.
-        name: Of the run.
-        state: What has become of it.
         config: The resolved configuration as plain values; empty where it cannot be read.
         result: Of the run; empty where the run has not finished.
         problem: Why it is not done; empty where it is.

@@ -31,7 +31,6 @@ def shown(
 
     Args:
         columns: Of the table; the least important are left out where they do not fit.
-        unfinished: Runs without a result.
     """
     best = comparison.best()
     fitting, left_out = _fitting(comparison, columns, width)
@@ -86,13 +85,13 @@ def _joined(comparison: Comparison, columns: Sequence[Column]) -> list[Column]:
     keys = [column for column in columns if column.key in comparison.by]
     bare = ("task", "model", "criterion")  # clear without their names
 
-    def told(group: Group) -> str:
+    def what_differs(group: Group) -> str:
         lines = [
             (column.header, column.key, column.text(group)) for column in keys if group.values[column.key] is not None
         ]
         return " ".join(text if key in bare else f"{header}={text}" for header, key, text in lines)
 
-    joined = Column(key="", header="what differs", value=told, words=True)
+    joined = Column(key="", header="what differs", value=what_differs, words=True)
     return [joined, *(column for column in columns if column not in keys)] if keys else [*columns]
 
 

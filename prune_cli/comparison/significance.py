@@ -63,9 +63,9 @@ def in_words(comparison: Comparison) -> list[str]:
 
 
 def _tested(comparison: Comparison) -> list[str]:
-    differences_found = differences(comparison)
-    enough = [each for each in differences_found if each.seeds >= FEWEST]
-    if differences_found and not enough:
+    tested = differences(comparison)
+    enough = [each for each in tested if each.seeds >= FEWEST]
+    if tested and not enough:
         return [
             f"No two rows of one task and sparsity share {FEWEST} seeds, so nothing says which difference is more than"
             " noise: add seed=1,2,3 to the runs."

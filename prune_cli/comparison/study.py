@@ -122,7 +122,7 @@ class Study:
         Raises:
             UserError: If a part of a page has no table in study.yaml, or a table no part.
         """
-        known = [*self.tables, MEASURED]
+        names_given = [*self.tables, MEASURED]
         parts = {
             page: [
                 name for match in _PART.finditer(page.read_text(encoding="utf-8")) if (name := self._named(page, match))
@@ -130,10 +130,10 @@ class Study:
             for page in self._pages()
         }
         problems = [
-            f"{page} has a part {name}, and {FILE} no such table{did_you_mean(name, known)}"
+            f"{page} has a part {name}, and {FILE} no such table{did_you_mean(name, names_given)}"
             for page, names in parts.items()
             for name in names
-            if name not in known
+            if name not in names_given
         ]
         problems += [
             f"{self.readme} has no part <!-- {name} --> ... <!-- end --> for a table of {FILE}"
@@ -257,11 +257,7 @@ def _mixed(runs: Sequence[Run]) -> str:
 
 
 def measured(runs: Sequence[Run]) -> str:
-    """When, on what and with what some runs were made, a sentence.
-
-    Args:
-        runs: Finished ones, at least one.
-    """
+    """When, on what and with what some runs were made, a sentence."""
     days = sorted({run.result.finished[:10] for run in runs})
     machines = dict.fromkeys(_machine(run.result) for run in runs)
     versions = dict.fromkeys(_versions(run.result) for run in runs)
@@ -284,22 +280,22 @@ def _versions(result: Result) -> str:
     return ", ".join(f"{name} {versions[name]}" for name in ("prune-lm", "torch", "transformers") if name in versions)
 
 
-def _problems(said: Any) -> Iterable[str]:
-    if not isinstance(said, dict) or not isinstance(said.get("sweeps"), dict) or not said["sweeps"]:
+def _problems(values: Any) -> Iterable[str]:
+    if not isinstance(values, dict) or not isinstance(values.get("sweeps"), dict) or not values["sweeps"]:
         yield "give sweeps, a list of overrides for each name"
         return
-    for key in said.keys() - set(_KEYS):
+    for key in values.keys() - set(_KEYS):
         yield f"{key} is not known{did_you_mean(str(key), _KEYS)} ({', '.join(_KEYS)})"
-    pages = said.get("pages", [])
+    pages = values.get("pages", [])
     if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
         yield "pages is no list of files, such as [../../README.md]"
-    for name, given in said["sweeps"].items():
+    for name, given in values["sweeps"].items():
         if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
             yield f"sweeps.{name} is no list of overrides, such as [task=mrpc, 'sparsity=0.8,0.9']"
-    picture = said.get("picture", {})
+    picture = values.get("picture", {})
     if not isinstance(picture, dict) or picture.keys() - {"where", "by"}:
         yield "picture is no mapping of where and by: {} shows all runs"
-    tables = said.get("tables", {})
+    tables = values.get("tables", {})
     if not isinstance(tables, dict):
         yield "tables is no mapping from names to options of `prune compare`"
         return
@@ -308,5 +304,5 @@ def _problems(said: Any) -> Iterable[str]:
             yield f"tables.{name} is no mapping of {', '.join(sorted(_TABLE))}"
             continue
         for key in options.keys() - _TABLE:
-            known = ", ".join(sorted(_TABLE))
-            yield f"tables.{name}.{key} is not known{did_you_mean(str(key), _TABLE)} (one of {known})"
+            table_keys = ", ".join(sorted(_TABLE))
+            yield f"tables.{name}.{key} is not known{did_you_mean(str(key), _TABLE)} (one of {table_keys})"

@@ -17,7 +17,6 @@ class Line:
     """One way of pruning.
 
     Attributes:
-        way: What tells it from the others.
         groups: Its points, by sparsity.
         style: Its number among all ways, the same in every panel.
     """
@@ -32,9 +31,7 @@ class Panel:
     """Ways of pruning that can be compared: of one task, model and records.
 
     Attributes:
-        title: What they share.
         metric: Name of the metric, for people.
-        lines: The ways.
         dense: Mean metric of the best dense runs; None without any.
         deviation: Its standard deviation over runs; None for a single one.
     """
@@ -56,7 +53,7 @@ def panels(comparison: Comparison) -> list[Panel]:
         settings.setdefault((*(group.runs[0].get(name) for name in SETTING), group.metric), []).append(group)
     styles: dict[str, int] = {}
     titles = [_title(groups) for groups in settings.values()]
-    groups_found = []
+    drawn = []
     for title, groups in zip(titles, settings.values(), strict=True):
         lines: dict[str, list[Group]] = {}
         here = [group for group in groups if group.pruned]
@@ -67,7 +64,7 @@ def panels(comparison: Comparison) -> list[Panel]:
         if not lines and dense is not None:
             lines = {"dense": [dense]}
         records = groups[0].runs[0].get("records")
-        groups_found.append(
+        drawn.append(
             Panel(
                 title=title if titles.count(title) == 1 else f"{title}, records {records}",
                 metric=metric_label(groups[0].metric),
@@ -83,7 +80,7 @@ def panels(comparison: Comparison) -> list[Panel]:
                 deviation=None if dense is None else dense.deviation,
             )
         )
-    return groups_found
+    return drawn
 
 
 def _title(groups: Sequence[Group]) -> str:
@@ -92,11 +89,7 @@ def _title(groups: Sequence[Group]) -> str:
 
 
 def way_of(group: Group, keys: Sequence[str]) -> str:
-    """What tells a group from others at the same sparsity.
-
-    Args:
-        keys: That say how it was pruned.
-    """
+    """What tells a group from others at the same sparsity."""
     named = {"criterion": "{}", "regularization": "regularization {}"}
     words = [
         named.get(key, f"{key.removeprefix('trainer.')} {{}}").format(group.values[key])

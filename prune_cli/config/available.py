@@ -18,7 +18,6 @@ def place_of(group: str, path: Path) -> str:
 
     Args:
         group: model or task; other groups need nothing.
-        path: The YAML of the option.
 
     Returns:
         "here", also where it has been downloaded before, "fetch" for what `prune fetch` brings, or "hub"; empty for other

@@ -34,10 +34,6 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
     """Why a task and a model do not go together, and which models would do.
 
     Nothing is said of a model of which nobody knows what it is.
-
-    Args:
-        task: One without problems.
-        model: One without problems.
     """
     from prune_cli.models import WITH_ARTICLE
 
@@ -50,8 +46,8 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
     if architecture is None or architecture in fitting:
         return
     options = {name: _option(name) for name in names("model", [CONF])}
-    chosen = next((f"model={name}" for name, said in options.items() if _says(model, said)), _described(model))
-    others = ", ".join(name for name, said in options.items() if said.get("architecture") in fitting)
+    chosen = next((f"model={name}" for name, option in options.items() if _says(model, option)), _described(model))
+    others = ", ".join(name for name, option in options.items() if option.get("architecture") in fitting)
     needed = " or ".join(WITH_ARTICLE[kind] for kind in fitting)
     yield f"task={task.name} needs {needed}, and {chosen} is {WITH_ARTICLE[architecture]}: choose model={others}"
 
@@ -62,13 +58,6 @@ def shape_problems(
     """Why a criterion or a pattern does not go with the matrices of a model, or with the sparsity.
 
     The model is outlined only where one of them has a say in that.
-
-    Args:
-        task: One without problems.
-        model: One without problems, that goes with the task.
-        criterion: One without problems.
-        pattern: One without problems.
-        sparsity: Above 0.
     """
     from prune_cli.models import outline
     from prune_cli.models.prunable import prunable
@@ -101,13 +90,7 @@ def compile_problems(trainer: TrainerConfig, criterion: Criterion, regularizatio
 
 
 def teacher_problems(task: Task, model: ModelConfig, regularization: Regularization) -> Iterator[str]:
-    """Why a student cannot learn from its first teacher: other classes, or states of another layout.
-
-    Args:
-        task: One without problems.
-        model: One without problems, that goes with the task.
-        regularization: One without problems.
-    """
+    """Why a student cannot learn from its first teacher: other classes, or states of another layout."""
     from prune_cli.distillation.base import NEEDS
     from prune_cli.distillation.states import state_problems
     from prune_cli.models import ModelConfig, class_problems, outline
@@ -126,14 +109,7 @@ def teacher_problems(task: Task, model: ModelConfig, regularization: Regularizat
 
 
 def extra_problems(task: Task, model: ModelConfig, data: Source, regularization: Regularization) -> Iterator[str]:
-    """Why there are no more records to learn from than those that have answers.
-
-    Args:
-        task: One without problems.
-        model: One without problems.
-        data: One without problems.
-        regularization: One without problems.
-    """
+    """Why there are no more records to learn from than those that have answers."""
     from prune_cli.data.extra import AUGMENT, Extra
 
     if not isinstance(data, Extra) or data.extra is None:
@@ -152,11 +128,7 @@ def extra_problems(task: Task, model: ModelConfig, data: Source, regularization:
 
 
 def missing_problems(model: ModelConfig) -> Iterator[str]:
-    """Why a model cannot be had, and the command that brings it where there is one; a hub is asked, over the network.
-
-    Args:
-        model: One without problems.
-    """
+    """Why a model cannot be had, and the command that brings it where there is one; a hub is asked, over the network."""
     problems = model.missing()
     if problems and model.wheels:
         option = next((name for name in names("model", [CONF]) if _says(model, _option(name))), None)

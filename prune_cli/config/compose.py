@@ -33,9 +33,6 @@ def register_schema() -> None:
 def composer(config_dir: str | None = None) -> Iterator[Composer]:
     """Compose without running, as `prune run` does.
 
-    Args:
-        config_dir: A user's own folder of groups.
-
     Yields:
         From overrides to the whole configuration, Hydra's node included. It raises Hydra's exceptions.
     """

@@ -34,8 +34,6 @@ def diagnose(
     In a multirun each value of each sweep is checked, beside the first value of the others.
 
     Args:
-        overrides: As given on the command line.
-        config_dir: A user's own folder of groups.
         multirun: Whether sweeps are allowed.
         values: Whether to look at values too, beside what Hydra needs to compose.
 
@@ -66,17 +64,17 @@ class _Diagnosis:
     def of(self, overrides: Sequence[str], multirun: bool) -> tuple[DictConfig | None, list[str]]:
         """The first run, and all problems, each once, in the order in which they are found."""
         settings, problems = self._read(overrides)
-        settings, found = self._one_option_each(settings)
-        problems += found
+        settings, more_problems = self._one_option_each(settings)
+        problems += more_problems
         swept = [setting for setting in settings if setting.swept]
-        first, found = self._check(next(one_value_each(settings)))
-        problems += found
+        first, more_problems = self._check(next(one_value_each(settings)))
+        problems += more_problems
         if multirun or (first is not None and first.hydra.mode == RunMode.MULTIRUN):
             hydras = [setting for setting in swept if setting.parsed.is_hydra_override()]
             problems += [f"{setting.text}: Hydra's own keys cannot be swept" for setting in hydras]
-            more, found = self._sweeps_of_config(first, {setting.key for setting in settings})
+            more, more_problems = self._sweeps_of_config(first, {setting.key for setting in settings})
             settings += more
-            problems += found
+            problems += more_problems
             problems += [_not_searched(setting) for setting in settings if _is_interval(setting) and _is_grid(first)]
         else:
             problems += [_needs_multirun(setting) for setting in swept]

@@ -56,11 +56,7 @@ def explain_choice(setting: Setting, folders: Sequence[Path]) -> str:
 
 
 def explain_value(setting: Setting, cfg: DictConfig, error: Exception) -> str:
-    """Why a value cannot be set.
-
-    Args:
-        cfg: The configuration without it.
-    """
+    """Why a value cannot be set."""
     values = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(values, dict)
     hydra = values.pop("hydra")

@@ -52,36 +52,33 @@ def contents(config: RunConfig) -> Contents:
     )
 
 
-def identity(config: RunConfig, found: Contents | None = None) -> str:
+def identity(config: RunConfig, run_contents: Contents | None = None) -> str:
     """Hash what decides the results of a run.
 
     Records, models and teachers count by their content, not by the folder they lie in; a class of the user's own counts
     with its source. A field at its default is left out, so that a new option leaves earlier runs what they were, and so is
     one that is marked as changing no result (`prune_cli.marks`).
 
-    Args:
-        found: Its contents, where they are known already.
-
     Returns:
         16 hexadecimal digits.
     """
-    found = found or contents(config)
+    run_contents = run_contents or contents(config)
     parts = ["task", "criterion", "schedule", "pattern", "regularization", "trainer", "model"]
-    said: dict[str, Any] = {
+    counted: dict[str, Any] = {
         name: described(getattr(config, name)) for name in parts if config.sparsity > 0 or name not in _ONLY_PRUNING
     }
-    said["model"]["weights"] = found.weights
-    if found.teacher is not None:
-        said["regularization"]["first_teacher"] = found.teacher
-    said["records"] = found.records
-    if found.extra is not None:
-        said["extra"] = found.extra
-    said["run"] = {
+    counted["model"]["weights"] = run_contents.weights
+    if run_contents.teacher is not None:
+        counted["regularization"]["first_teacher"] = run_contents.teacher
+    counted["records"] = run_contents.records
+    if run_contents.extra is not None:
+        counted["extra"] = run_contents.extra
+    counted["run"] = {
         field.name: value
         for field in dataclasses.fields(General)
         if counts(field.metadata) and (value := getattr(config, field.name)) != field.default
     }
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(counted, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -33,7 +33,6 @@ class Option:
     Attributes:
         name: What is written behind `group=`.
         about: First line of the file's leading comment; empty where there is none.
-        path: The file.
     """
 
     name: str

@@ -28,7 +28,6 @@ class Setting:
     """One override.
 
     Attributes:
-        text: As it was given.
         key: What it sets, without a leading `+` or `~`.
         variants: Overrides of a single value each, one for each value that is swept over.
         change: Whether it changes something that is there, rather than adding (`+`) or deleting (`~`) it.
@@ -56,7 +55,6 @@ def parse(override: str, folders: Sequence[Path]) -> Setting:
     """Read one override. Hydra must be initialized.
 
     Args:
-        override: As given on the command line.
         folders: Folders that hold groups, for a better message.
 
     Raises:

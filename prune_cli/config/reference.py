@@ -50,8 +50,8 @@ def _classes(group: str) -> Mapping[type, dict[str, dict[str, Any]]]:
     """The classes of a group, and the options that each is of with the values that they give."""
     options_of: dict[type, dict[str, dict[str, Any]]] = {USUAL[group]: {}} if group in USUAL else {}
     for option in options(group, [CONF]):
-        said = yaml.safe_load(option.path.read_text(encoding="utf-8")) or {}
-        values = said.get(group, said)
+        written = yaml.safe_load(option.path.read_text(encoding="utf-8")) or {}
+        values = written.get(group, written)
         cls = USUAL.get(group) if TARGET not in values else locate(values[TARGET], group)
         if cls is not None:
             options_of.setdefault(cls, {})[option.name] = values

@@ -166,8 +166,8 @@ def _add(found: dict[str, Any], key: str, make: Callable[[], Any], problems: lis
 def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: bool) -> Iterator[str]:
     """What is wrong with options that are right alone; those that could not be built are left out."""
     pruned = {"trainer", "schedule", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0
-    steps_known = pruned and not parts["schedule"].in_epochs  # what an epoch is, only the records tell
-    if steps_known and (steps := parts["trainer"].max_steps) is not None:
+    in_steps = pruned and not parts["schedule"].in_epochs  # what an epoch is, only the records tell
+    if in_steps and (steps := parts["trainer"].max_steps) is not None:
         yield from parts["schedule"].incompatibilities(steps)
     if {"trainer", _BESIDE} <= parts.keys() and parts["trainer"].patience is not None and parts[_BESIDE].sparsity > 0:
         yield (

@@ -37,7 +37,6 @@ def saved_run(
     Args:
         folder: A run folder, or a folder with a model in the Hugging Face layout.
         overrides: What is to be different from the run; a model outside a run folder needs a task at least.
-        config_dir: A user's own folder of groups.
         training: Whether those to train on are needed too.
         records: Whether the task's records are needed, so that their source is asked for them.
 
@@ -64,7 +63,7 @@ def saved_run(
             overrides.append(f"{group}={chosen}")
         elif group == "task":  # of the user's own, folder not given: any will do, for the saved one replaces it
             overrides.append(f"task={options[0]}")
-    tracking = found if isinstance(found := saved.get("tracking"), Mapping) else {}
+    tracking = section if isinstance(section := saved.get("tracking"), Mapping) else {}
     if isinstance(trackers := tracking.get("trackers"), Mapping) and "tracking" not in given:
         options = names("tracking", folders(config_dir))
         overrides.append(f"tracking=[{','.join(name for name in trackers if name in options)}]")
@@ -86,8 +85,12 @@ def saved_run(
     }
     values["data"].pop("extra", None)
     for name in ("project", "entity"):
-        if f"tracking.{name}" not in given and HIDDEN not in str(told := tracking.get(name)) and told is not None:
-            values["tracking"][name] = told
+        if (
+            f"tracking.{name}" not in given
+            and HIDDEN not in str(saved_name := tracking.get(name))
+            and saved_name is not None
+        ):
+            values["tracking"][name] = saved_name
     if not (records and training):  # an evaluation logs nothing, and what is wrong with a tracker is nothing to it
         values["tracking"]["trackers"] = {}
     return RunConfig.from_hydra(

@@ -35,12 +35,7 @@ _FULL_DISK = ("No space left on device", "inline_container.cc", "PytorchStreamWr
 
 @dataclass(frozen=True)
 class Failure:
-    """What is told of an exception.
-
-    Attributes:
-        problems: What is wrong, a sentence or two each.
-        code: Exit code.
-    """
+    """What is told of an exception."""
 
     problems: tuple[str, ...]
     code: int
@@ -106,11 +101,7 @@ def _failure_of(error: BaseException) -> Failure:
 
 
 def show(failure: Failure, console: Console) -> None:
-    """Print a failure.
-
-    Args:
-        console: Where to; standard error.
-    """
+    """Print a failure."""
     several = len(failure.problems) > 1
     console.print(Text(f"{len(failure.problems)} things are wrong:" if several else "Error:", style="bold red"))
     for problem in failure.problems:

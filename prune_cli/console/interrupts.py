@@ -41,9 +41,6 @@ def interrupted(error: BaseException) -> bool:
 def steps(first: str) -> Iterator[Callable[[str], None]]:
     """Show what a command is at, and stop it between two steps if a library swallowed a Ctrl-C.
 
-    Args:
-        first: The first step.
-
     Yields:
         A function to be told each further step.
     """

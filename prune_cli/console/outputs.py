@@ -30,9 +30,6 @@ def check(option: str, path: Path) -> None:
 def writing(option: str, path: Path) -> Iterator[None]:
     """Tell what the system says of a file or folder that cannot be written.
 
-    Args:
-        option: Its name, such as "--output".
-
     Raises:
         UserError: If the system refuses.
     """
@@ -44,9 +41,6 @@ def writing(option: str, path: Path) -> Iterator[None]:
 
 def write(option: str, path: Path, text: str) -> None:
     """Write a text, whole or not at all.
-
-    Args:
-        option: Its name, such as "--output".
 
     Raises:
         UserError: If the system refuses.

@@ -57,10 +57,6 @@ def placed_rows(task: Task, file: Path, given: Mapping[str, Any] | None = None) 
 def asked_rows(task: Task, rows: Iterable[Placed]) -> list[Mapping[str, Any]]:
     """Records as a prediction needs them: without answers.
 
-    Args:
-        task: Says which columns there must be.
-        rows: Raw records; answers may be missing.
-
     Raises:
         UserError: If some cannot be used; it names the first few.
     """

@@ -25,22 +25,14 @@ def highest_token(encoded: Dataset) -> int:
 
 
 def cut_records(encoded: Dataset) -> int:
-    """How many records lose their end, because the model takes fewer tokens.
-
-    Args:
-        encoded: What a task's `encode` made.
-    """
+    """How many records lose their end, because the model takes fewer tokens."""
     if "cut" not in encoded.column_names:
         return 0
     return len({record for record, cut in zip(encoded["record"][:], encoded["cut"][:], strict=True) if cut})
 
 
 def only_label(encoded: Dataset) -> float | None:
-    """The label that all records have, and all their tokens where tokens have labels; None where there are several.
-
-    Args:
-        encoded: What a task's `encode` made, with labels.
-    """
+    """The label that all records have, and all their tokens where tokens have labels; None where there are several."""
     import pyarrow.compute as compute
 
     labels = _flat(encoded.data.column("labels"))

@@ -41,7 +41,6 @@ class Split:
     Attributes:
         rows: A mapping from column to value each, or `Unreadable`.
         where: Tells where the record of a number (from 0) stands, "FILE:LINE" say.
-        origin: What the records were read from, to name in messages.
         header: Where its columns are named, for files whose first line does that.
         classes: Names of classes by column, in the order of their numbers, where the file itself tells them.
     """
@@ -87,10 +86,14 @@ def checked(
     wrong: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
     for name, split in splits.items():
         if settled or split.origin == training.origin:  # otherwise what is wrong there alone can be told
-            datasets[name], found = _build(task, split)
+            datasets[name], of_split = _build(task, split)
             columns = "; ".join(filter(None, (split.header, task.names_columns)))
-            wrong.setdefault((split.origin, columns), {}).update(dict.fromkeys(found))  # of parts of one file, together
-    if problems := [problem for (origin, columns), found in wrong.items() for problem in told(found, origin, columns)]:
+            wrong.setdefault((split.origin, columns), {}).update(
+                dict.fromkeys(of_split)
+            )  # of parts of one file, together
+    if problems := [
+        problem for (origin, columns), of_split in wrong.items() for problem in told(of_split, origin, columns)
+    ]:
         raise UserError(*problems)
     for note in task.notes(rows):
         log.warning("%s: %s.", training.origin, note)
@@ -103,11 +106,7 @@ def source_of(records: Dataset) -> str:
 
 
 def asked(task: Task, row: Mapping[str, Any]) -> Mapping[str, Any] | Unreadable:
-    """A raw record as a prediction needs it: without answers; or why it cannot be used.
-
-    Args:
-        task: Says which columns there must be.
-    """
+    """A raw record as a prediction needs it: without answers; or why it cannot be used."""
     columns = {name: task.columns[name] for name in task.inputs}
     row = {name: value for name, value in row.items() if name in columns or name not in task.columns}  # no answers
     try:
@@ -132,12 +131,12 @@ def told(reasons: Iterable[tuple[str, str]], origin: str, columns: str = "") -> 
     for where, reason in reasons:
         places.setdefault(reason, []).append(where)
     problems = []
-    for reason, found in [*places.items()][:SHOWN]:
-        count = len(found) - 1
+    for reason, same_places in [*places.items()][:SHOWN]:
+        count = len(same_places) - 1
         more = f" ({count:,} more record{'s' * (count > 1)} likewise)" if count else ""
         seen = f" ({columns})" if columns and reason.startswith(_NO_COLUMN) else ""
-        problems.append(f"{found[0]}: {reason}{seen}{more}.")
-    if left := sum(len(found) for found in [*places.values()][SHOWN:]):
+        problems.append(f"{same_places[0]}: {reason}{seen}{more}.")
+    if left := sum(len(same_places) for same_places in [*places.values()][SHOWN:]):
         problems.append(f"{origin}: {left:,} more records are unusable.")
     return problems
 

@@ -82,9 +82,9 @@ class Synthetic(Extra):
             rows: list[Row] = []
             wanted = self.train if split == "train" else self.validation
             while len(rows) < wanted:
-                asks, made = invent()
+                asks, new_rows = invent()
                 if asks not in seen:
                     seen.add(asks)
-                    rows += made
+                    rows += new_rows
             splits[split] = rows[:wanted]
         return splits

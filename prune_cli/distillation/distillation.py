@@ -74,7 +74,9 @@ class Distillation(Regularization):
             if not 0 <= getattr(self, name) < math.inf:
                 yield f"{name} is {getattr(self, name):g}: give a weight from 0 (none) on, such as 1"
         if self.first_teacher is not None:
-            yield from (f"first_teacher={self.first_teacher}: {told}" for told in folder_problems(self.first_teacher))
+            yield from (
+                f"first_teacher={self.first_teacher}: {problem}" for problem in folder_problems(self.first_teacher)
+            )
         elif self.update == "never":
             yield "first_teacher is missing: with update=never give the folder of a fine-tuned model"
 
@@ -109,10 +111,6 @@ class Distillation(Regularization):
         p is the student's and q the teacher's distribution; no gradient flows through a_b. With a fixed weight a_b is that
         weight. A number has no distribution, so no confidence: its loss is a * (student - teacher)^2 + (1 - a) * (student -
         label)^2, and "adaptive" weighs both alike (0.5).
-
-        Args:
-            student: The student's decisions.
-            teacher: The teacher's for the same, without gradient.
 
         Returns:
             The sum over the decisions, a scalar.

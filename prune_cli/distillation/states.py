@@ -39,8 +39,6 @@ class Reading(NamedTuple):
     """What a model made of a batch.
 
     Attributes:
-        outputs: The head's.
-        decisions: What was decided.
         states: By kind, one a module in the order in which they computed; empty for kinds that nobody wanted.
     """
 
@@ -53,30 +51,26 @@ def read(model: nn.Module, head: Head[Any], batch: Batch, kinds: Collection[Kind
     """Let a model read a batch.
 
     Hooks are there only in the meantime: what is computed again in the backward pass is not recorded again.
-
-    Args:
-        model: A student or a teacher.
-        head: The task's.
     """
     states: dict[Kind, list[State]] = {kind: [] for kind in kinds}
     with ExitStack() as hooks:
-        for kind, found in states.items():
+        for kind, states_of_kind in states.items():
             modules = _modules(model, kind)
             two = any(".encoder." in name for name in modules) and any(".decoder." in name for name in modules)
             for name, module in modules.items():
                 stack: Stack = "whole" if not two else "target" if ".decoder." in name else "source"
-                hooks.callback(module.register_forward_hook(_into(found, head, batch, stack)).remove)
+                hooks.callback(module.register_forward_hook(_into(states_of_kind, head, batch, stack)).remove)
         outputs = head.outputs(model, batch)
     return Reading(outputs, head.decisions(outputs, batch), states)
 
 
-def _into(found: list[State], head: Head[Any], batch: Batch, stack: Stack) -> Callable[[nn.Module, Any, Any], None]:
+def _into(collected: list[State], head: Head[Any], batch: Batch, stack: Stack) -> Callable[[nn.Module, Any, Any], None]:
     """A hook that records what a module puts out."""
 
     def record(_: nn.Module, __: Any, output: Any) -> None:
         values = cast("Tensor", output[0] if isinstance(output, tuple) else output)
         mask = head.token_mask(batch, stack)[:, : values.shape[1]]
-        found.append(State(values, pad(mask, (0, values.shape[1] - mask.shape[1]))))
+        collected.append(State(values, pad(mask, (0, values.shape[1] - mask.shape[1]))))
 
     return record
 

@@ -57,12 +57,7 @@ class Teacher:
         self._own = False
 
     def reading(self, head: Head[Any], batch: Batch) -> Reading | None:
-        """What the teacher makes of a batch, without dropout and gradient; None before the first teacher.
-
-        Args:
-            head: The task's.
-            batch: The batch that the student sees.
-        """
+        """What the teacher makes of a batch, without dropout and gradient; None before the first teacher."""
         if self.model is None:
             return None
         with torch.no_grad():
@@ -89,11 +84,7 @@ class Teacher:
 
     @torch.no_grad()
     def follow(self, student: PreTrainedModel) -> None:
-        """Move a little towards the student after a step, if the rule says so; as it trains, masked or not.
-
-        Args:
-            student: The model after the step.
-        """
+        """Move a little towards the student after a step, if the rule says so; as it trains, masked or not."""
         decay = self.rule.mean_decay
         if decay is None or self.model is None or not self._own:
             return
@@ -112,7 +103,6 @@ class Teacher:
         """Take back what a checkpoint holds.
 
         Args:
-            state: What `state` gave.
             weights: The teacher's tensors by name; empty while the first teacher, or none, teaches.
         """
         self.version, self.best, self.taught = state["version"], state["best"], state["taught"]
@@ -140,9 +130,5 @@ def _frozen(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def tensors(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Parameters and buffers by name, tied ones once.
-
-    Args:
-        model: Whose they are; they are no copies.
-    """
+    """Parameters and buffers by name, tied ones once."""
     return dict(model.named_parameters()) | dict(model.named_buffers())

@@ -54,9 +54,6 @@ class Wanted:
     """What is to be exported.
 
     Attributes:
-        format: One of FORMATS.
-        dtype: Of the stored numbers.
-        int8: Quantize.
         compact: Cut out what is empty; None where it can be done.
     """
 
@@ -87,13 +84,10 @@ class Exported:
     """What was written.
 
     Attributes:
-        folder: Where.
         bytes: Of the files with weights.
-        dense_bytes: Of those of the saved model.
         arithmetic: What compaction left; None without it.
         matrices: Of a sparse file: bytes of the pruned matrices in float32 and as written.
         difference: Largest one of any output from the saved model's; None for a sparse file.
-        checked_on: What that was seen on.
     """
 
     folder: Path
@@ -110,7 +104,6 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
 
     Args:
         output: The folder; an earlier export there is replaced.
-        note: Told what is being done.
 
     Raises:
         UserError: If something cannot work, or the export computes something else than the model.

@@ -26,7 +26,6 @@ class Graph(NamedTuple):
         module: Takes `inputs` in their order and gives a tuple of `outputs`.
         inputs: An example, with padding: a mask without a zero is taken for a constant by some exporters.
         axes: For each input its dimensions of any length, by name.
-        outputs: Names of what comes out.
     """
 
     name: str
@@ -68,8 +67,8 @@ def graphs(model: PreTrainedModel, example: Inputs) -> list[Graph]:
             ),
         ]
     with torch.no_grad():
-        found = model(**example)
-    outputs = tuple(name for name in ("logits", "start_logits", "end_logits") if name in found)
+        result = model(**example)
+    outputs = tuple(name for name in ("logits", "start_logits", "end_logits") if name in result)
     return [Graph("model", _Whole(model, tuple(example), outputs), example, dict.fromkeys(example, _TEXT), outputs)]
 
 
@@ -81,11 +80,7 @@ class Part(nn.Module):
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        """Remember.
-
-        Args:
-            model: What is run.
-        """
+        """Remember."""
         super().__init__()
         self.model = model
 

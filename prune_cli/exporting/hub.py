@@ -88,10 +88,6 @@ def checked_name(repository: str) -> str:
 def upload(folder: Path, repository: str, *, private: bool) -> str:
     """Send a folder to the hub; a repository that is not there is made.
 
-    Args:
-        folder: What `put_together` made.
-        private: Whether a new one is private.
-
     Returns:
         Its address.
 

@@ -28,9 +28,6 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
     int8 is ONNX Runtime's dynamic quantization: weights are int8, one scale a matrix, and what comes in is quantized as it
     comes, so that nothing has to be calibrated.
 
-    Args:
-        graph: In float32.
-
     Raises:
         UserError: If a package is missing, or PyTorch's exporter fails.
     """

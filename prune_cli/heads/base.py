@@ -64,11 +64,7 @@ class Head(ABC, Generic[Outputs]):
 
     @abstractmethod
     def decisions(self, outputs: Outputs, batch: Batch) -> Decisions:
-        """What a model has decided where there are labels, whatever the batch's padding.
-
-        Args:
-            outputs: The model's.
-        """
+        """What a model has decided where there are labels, whatever the batch's padding."""
 
     @abstractmethod
     def predictions(
@@ -87,11 +83,7 @@ class Head(ABC, Generic[Outputs]):
 
 
 def named_classes(labels: Sequence[str]) -> dict[str, Any]:
-    """How a configuration of transformers names classes.
-
-    Args:
-        labels: In label order.
-    """
+    """How a configuration of transformers names classes."""
     return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),

@@ -52,7 +52,6 @@ class Number(NamedTuple):
 
     Attributes:
         values: [decisions].
-        labels: The right numbers, [decisions].
     """
 
     values: Tensor
@@ -65,9 +64,6 @@ Decisions = Sequence[Choice | Number]
 
 def task_loss(decisions: Decisions) -> Tensor:
     """Cross-entropy of choices and squared error of numbers, summed over the decisions of a batch.
-
-    Args:
-        decisions: A model's.
 
     Returns:
         A scalar.

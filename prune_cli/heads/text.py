@@ -67,7 +67,6 @@ class TextOutputs(NamedTuple):
 
     Attributes:
         hidden: What the output layer reads, [labelled tokens, width].
-        layer: The output layer.
     """
 
     hidden: Tensor

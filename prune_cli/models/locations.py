@@ -199,9 +199,9 @@ def package_folder(package: str, folder: str) -> Path | None:
 
 
 def _check_weights(path: Path, sha256: str, package: str | None) -> None:
-    if (found := checksum(path)["sha256"]) != sha256:
+    if (actual := checksum(path)["sha256"]) != sha256:
         remedy = f"reinstall the package {package}" if package else f"remove {path.parent}, and `prune fetch` it again"
-        raise UserError(f"{path} has SHA-256 {found}, not {sha256} (model.sha256): {remedy}")
+        raise UserError(f"{path} has SHA-256 {actual}, not {sha256} (model.sha256): {remedy}")
 
 
 def hub_problems(name: str, revision: str | None) -> list[str]:

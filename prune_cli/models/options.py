@@ -63,7 +63,7 @@ class ModelConfig:
         if self.random is not None:
             yield from self._random_problems(self.random)
         elif self.name is not None and self.gguf_file is None and _looks_like_folder(self.name):
-            yield from (f"name={self.name}: {told}" for told in folder_problems(self.name))
+            yield from (f"name={self.name}: {problem}" for problem in folder_problems(self.name))
         else:
             try:
                 self.location()

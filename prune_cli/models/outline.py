@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 def outline(model: ModelConfig, head: Head[Any]) -> PreTrainedModel | None:
     """Make the model that a run starts from on no device: its modules and shapes are there, its weights are not.
 
-    Args:
-        model: One without problems.
-
     Returns:
         The outline; None where the model's configuration is not on this machine, or cannot be read.
     """

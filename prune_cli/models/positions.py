@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 def longest_input(config: PretrainedConfig) -> int | None:
     """The tokens for which a model has positions.
 
-    Args:
-        config: The model's.
-
     Returns:
         Rows of its smallest table of positions, less those that padding or an offset takes, as in RoBERTa and BART; None for
         positions that are computed, which have no end.

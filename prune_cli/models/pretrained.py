@@ -108,7 +108,7 @@ def load_model(
     # Otherwise a model of GGUF counts as quantized, which can neither be trained nor saved.
     unpacked = {} if gguf_file is None else {"quantization_config": GgufConfig(dequantize=True)}
     with readable(str(name), _REMEDY):
-        model, found = auto.from_pretrained(
+        model, load_report = auto.from_pretrained(
             str(name),
             config=config,
             dtype=torch.float32,
@@ -118,7 +118,7 @@ def load_model(
             **source,
             **unpacked,
         )
-    _refuse_other_weights(name, model, head, found, fine_tuned=labels is None)
+    _refuse_other_weights(name, model, head, load_report, fine_tuned=labels is None)
     return model
 
 

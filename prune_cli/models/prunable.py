@@ -29,8 +29,6 @@ def prunable(
 
     Args:
         pattern: Says which of the prunable matrices it covers.
-        include: See `prunable_matrices`.
-        exclude: See `prunable_matrices`.
 
     Raises:
         ValueError: If nothing is prunable.

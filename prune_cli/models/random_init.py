@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrainedTokenizerBase:
     """Make a tokenizer for a random model.
 
-    Args:
-        config: The model's, as for `random_model`.
-
     Raises:
         UserError: If it is no language model's.
     """

@@ -16,7 +16,6 @@ def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> f
 
     Args:
         tokenizer: One without files of its own knows its special tokens and nothing else.
-        texts: Some of the records'.
     """
     known = unknown = 0
     for text in texts:

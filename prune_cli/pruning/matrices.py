@@ -22,7 +22,6 @@ class Matrix:
 
     Attributes:
         name: Its name in the model, followed by its number where it is one of a stack.
-        module: The layer that it belongs to.
         start: Position of its first weight among all prunable weights.
         number: Which one it is of a stack of matrices, such as those of experts; None where it is no stack.
         inputs_first: Whether it is stored as [in, out].

@@ -49,9 +49,6 @@ class Pruner:
         """Prepare to prune.
 
         Args:
-            matrices: What is prunable.
-            schedule: How sparse the model is to be after each step.
-            pattern: Which weights compete.
             sparsity: Fraction removed at the end, in [0, 1].
             layout: What the matrices look like; None where no pattern asks for units.
         """

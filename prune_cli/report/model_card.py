@@ -32,7 +32,6 @@ def model_card(result: Result, config: Mapping[str, Any], command: str) -> str:
     """Write a short model card: what was pruned, how well it does, how to load and to repeat it, and its limits.
 
     Args:
-        config: The resolved configuration.
         command: What repeats the run, without what belongs to one machine.
 
     Returns:

@@ -87,11 +87,7 @@ def summary_table(result: Result, folder: Path) -> Table:
 
 
 def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
-    """Some records, what was expected of them and what came out: the same, or other.
-
-    Args:
-        samples: `samples` of result.json.
-    """
+    """Some records, what was expected of them and what came out: the same, or other."""
     table = Table(title="predictions beside what was expected", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("record", overflow="fold", ratio=3)
@@ -107,11 +103,7 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def layer_table(layers: Sequence[Layer]) -> Table:
-    """Sparsity of every prunable matrix, with the total.
-
-    Args:
-        layers: `layers` of result.json.
-    """
+    """Sparsity of every prunable matrix, with the total."""
     places = block_and_matrix([layer.name for layer in layers])
     zeros, weights = sum(layer.zeros for layer in layers), sum(layer.weights for layer in layers)
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False)
@@ -134,11 +126,7 @@ def layer_table(layers: Sequence[Layer]) -> Table:
 
 
 def runs_table(results: Sequence[Result]) -> Group:
-    """One line a run, to compare the runs of a sweep: above it what all have in common, below it their folders.
-
-    Args:
-        results: Contents of result.json of at least one run.
-    """
+    """One line a run, to compare the runs of a sweep: above it what all have in common, below it their folders."""
     choices = {
         name: [result.choices[name] for result in results] for name in ("task", "model", "criterion", "regularization")
     }

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from prune_cli.config.run_config import RunConfig
     from prune_cli.run.prepare import Plan, Prepared
     from prune_cli.tasks.base import Task
-    from prune_cli.training.checkpoints import Checkpoint, Checkpoints
+    from prune_cli.training.checkpoints import Checkpoints
     from prune_cli.training.evaluate import Evaluator
     from prune_cli.training.interrupt import StopRequest
     from prune_cli.training.progress import TrainingProgress
@@ -53,13 +53,7 @@ _WORTH_TELLING = 0.01  # of what is not pruned, as a share
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What learns, and what it is measured by.
-
-    Attributes:
-        learning: Model, engine, teacher, optimizer, batches.
-        evaluation: What is evaluated.
-        evaluator: Evaluates while training.
-    """
+    """What learns, and what it is measured by."""
 
     learning: Learning
     evaluation: Evaluation
@@ -125,19 +119,11 @@ def training_for(
     data: Prepared,
     parts: Parts,
     checkpoints: Checkpoints,
-    checkpoint: Checkpoint | None,
     stop: StopRequest,
     progress: TrainingProgress,
     trackers: Sequence[Sink],
 ) -> Training:
-    """The training of a run.
-
-    Args:
-        checkpoint: The one to go on from; None to begin.
-        stop: Asked at every step.
-        progress: Shows it.
-        trackers: Told of each record, after history and screen.
-    """
+    """The training of a run."""
     options, steps, history = config.trainer, data.plan.steps, checkpoints.history
     patience = options.patience
     return Training(
@@ -151,8 +137,8 @@ def training_for(
         seed=config.seed,
         stop=stop,
         checkpoints=checkpoints,
-        checkpoint=checkpoint,
         sinks=[history.append, progress, *trackers],
+        seen=progress.step,
         patience=None if patience is None else Patience(history, data.task.primary_metric, patience),
     )
 
@@ -163,7 +149,6 @@ def model_for(
     """The model that a run starts from, with the task's head; weights that are made come from the global random state.
 
     Args:
-        tokenizer: The model's.
         encoded: What the model is to read, so that it is known to have an embedding for every token.
 
     Raises:
@@ -212,10 +197,6 @@ def precision_for(
     config: RunConfig, model: PreTrainedModel, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: Dataset
 ) -> str:
     """The precision of a run: bf16 where it is wanted and the model can compute in it, which the shortest record tells.
-
-    Args:
-        model: In evaluation mode.
-        tokenizer: The model's.
 
     Raises:
         UserError: If the model cannot compute in bf16, and nothing else is allowed.
@@ -297,7 +278,6 @@ def teacher_for(
 
     Args:
         student: The model that is pruned; later teachers are its copies.
-        evaluator: Evaluates the first.
         evaluation: What students are evaluated on during training.
     """
     rule = config.regularization

@@ -44,24 +44,22 @@ PICTURES = tuple(f"{Path(name).stem}{end}" for name in (METRIC_PICTURE, LAYERS_P
 
 def finish(
     config: RunConfig,
-    found: Contents,
+    run_contents: Contents,
     run_id: str,
     folder: RunFolder,
     training: Training,
-    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[Result, list[dict[str, Any]]]:
     """Save the model, its predictions and the pictures, all of it on the disk when this returns.
 
     Args:
-        found: What its records, model and teacher are, wherever they lie.
-        folder: Where it all goes.
-        tokenizer: The model's.
+        run_contents: What its records, model and teacher are, wherever they lie.
 
     Returns:
         What it came to, and some of the predictions.
     """
-    task, pruner = training.task, training.checkpoints.pruner
+    task, learning = training.task, training.learning
+    model, pruner, teacher = learning.model, learning.pruner, learning.teacher
     final = training.final_predictions()
     first = task.evaluation_splits[0]
     examples = training.evaluation.examples[first]
@@ -81,7 +79,6 @@ def finish(
         history = training.checkpoints.history.records
         last = measured.evaluations(history, task.primary_metric)[-1]
         counted = arithmetic(model)
-        teacher = training.teacher
         seconds = measured.seconds(history)
         result = Result(
             name=folder.path.name,
@@ -89,7 +86,7 @@ def finish(
             choices=dict(config.choices),
             # a class of the user's may hold paths
             config=json.loads(json.dumps(redact(config.resolved), default=str)),
-            **asdict(found),
+            **asdict(run_contents),
             seed=config.seed,
             auto_class=task.head.auto_classes[models.architecture_of(model.config, architecture)],
             primary_metric=task.primary_metric,
@@ -109,7 +106,7 @@ def finish(
             steps=last["step"],
             kept_step=training.kept_step,
             epochs=last["epoch"],
-            precision=training.checkpoints.precision,
+            precision=learning.precision,
             seconds=seconds,
             steps_per_second=last["step"] / seconds.train,
             peak_memory_bytes=environment.peak_memory_bytes(),
@@ -168,11 +165,7 @@ def _made_small(saved: Path, model: PreTrainedModel, head: Head[Any]) -> str | N
 
 
 def card(result: Result, config: Mapping[str, Any]) -> str:
-    """The model card of a run, with the command that repeats it; of options that only its user has, with their names.
-
-    Args:
-        config: The resolved configuration.
-    """
+    """The model card of a run, with the command that repeats it; of options that only its user has, with their names."""
     config = {key: value for key, value in config.items() if key not in ELSEWHERE}
     (command,) = commands([model_card.shareable(config)], lenient=True)
     if command.startswith("#"):

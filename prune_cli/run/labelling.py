@@ -71,12 +71,12 @@ def _rows(config: RunConfig, task: Task, records: Dataset) -> list[Mapping[str, 
     model, tokenizer = _masked_model(config)
     replace = Replacer(model, tokenizer, replaced=source.replaced, seed=_SEED)
     rows = [{name: row[name] for name in task.inputs} for row in cast("list[dict[str, Any]]", records.to_list())]
-    rows_made: list[Mapping[str, Any]] = []
+    drawn: list[Mapping[str, Any]] = []
     for number in range(source.copies):
         log.info("replacing words of %d records, %d of %d", len(rows), number + 1, source.copies)
         columns = {name: replace([row[name] for row in rows]) for name in task.replaceable}
-        rows_made += [{**row, **{name: texts[at] for name, texts in columns.items()}} for at, row in enumerate(rows)]
-    return rows_made
+        drawn += [{**row, **{name: texts[at] for name, texts in columns.items()}} for at, row in enumerate(rows)]
+    return drawn
 
 
 def _masked_model(config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -124,5 +124,7 @@ def _labelled(
             f"data.extra={cast('Extra', config.data).extra}: of {len(rows)} records the first teacher says nothing"
             f" that task {task.name} can learn from. Leave data.extra out"
         )
-    _, made = checked(task, {"extra": Split(sound, lambda number: f"extra record {number + 1}", "the extra records")})
-    return made["extra"]
+    _, datasets = checked(
+        task, {"extra": Split(sound, lambda number: f"extra record {number + 1}", "the extra records")}
+    )
+    return datasets["extra"]

@@ -45,11 +45,7 @@ def zeros_of(model: nn.Module, matrices: Sequence[Matrix]) -> dict[str, int]:
 
 
 def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[Layer]:
-    """One entry a prunable matrix.
-
-    Args:
-        zeros: What `count_zeros` found.
-    """
+    """One entry a prunable matrix."""
     return [
         Layer(
             name=matrix.name,
@@ -63,12 +59,7 @@ def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[Layer]:
 
 
 def sparsity(pruner: Pruner, zeros: Mapping[str, int], parameters: int) -> Sparsity:
-    """The sparsity asked for and the one counted in the saved file.
-
-    Args:
-        pruner: Knows how many weights the mask removed.
-        zeros: What `count_zeros` found.
-    """
+    """The sparsity asked for and the one counted in the saved file."""
     counted = sum(zeros.values())
     return Sparsity(
         target=pruner.target,

@@ -36,7 +36,6 @@ class Plan:
     """How long a run is, and how sparsity grows in it.
 
     Attributes:
-        steps: Optimizer steps.
         schedule: Without lengths in epochs.
     """
 
@@ -49,11 +48,7 @@ class Prepared:
     """What a run learns from.
 
     Attributes:
-        task: Knows its labels.
-        records: By split, as they are read.
-        tokenizer: The model's.
         train: The encoded training records.
-        plan: How long the run is.
     """
 
     task: Task
@@ -63,7 +58,7 @@ class Prepared:
     plan: Plan
 
 
-def prepared(config: RunConfig, found: Contents) -> Prepared:
+def prepared(config: RunConfig, run_contents: Contents) -> Prepared:
     """Read and encode the records; whatever is odd about them is told.
 
     Raises:
@@ -72,7 +67,7 @@ def prepared(config: RunConfig, found: Contents) -> Prepared:
     task, records = config.data.load(config.task)
     tokenizer = tokenizer_for(config, task, records["train"])
     check_teacher(config, task, tokenizer)
-    learned = with_extra(config, found, task, records["train"], tokenizer)
+    learned = with_extra(config, run_contents, task, records["train"], tokenizer)
     train = encoded(task, learned, tokenizer, training=True)
     plan = planned(config, len(train))
     warn_of_records(task, records, train)
@@ -103,9 +98,6 @@ def planned(config: RunConfig, rows: int) -> Plan:
 
 def tokenizer_for(config: RunConfig, task: Task, train: Dataset) -> PreTrainedTokenizerBase:
     """The tokenizer of the model that a run starts from.
-
-    Args:
-        train: Records, for the tokenizer of a random model.
 
     Raises:
         UserError: If it cannot be loaded.

@@ -1,8 +1,9 @@
 """One run, from a configuration to a pruned model: the page to read first.
 
-    records, tokenizer, model -> pruner, teacher -> training -> saved model, pictures, result.json
+    records, tokenizer, model -> pruner, teacher -> the loop -> saved model, pictures, result.json
 
-The algorithm's step is `training/loop.py`; what it asks of the engine is `pruning/pruner.py`.
+The algorithm's step is `learn` of `training/loop.py`; what it asks of the engine is `pruning/pruner.py`; equation (1) is
+`pruning/criteria/pins.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from prune_cli.tracking.rows import run_summary
 from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint, newest_step
 from prune_cli.training.endings import BestWeights
 from prune_cli.training.interrupt import StopRequest
+from prune_cli.training.loop import learn
 from prune_cli.training.progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -46,9 +48,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        folder: The run folder.
         status: "done", or "skipped" where the same configuration had finished before.
-        result: What it came to.
     """
 
     folder: Path
@@ -58,9 +58,6 @@ class Outcome:
 
 def run(config: RunConfig, console: Console) -> Outcome:
     """Prune a model while fine-tuning it, or go on where an interrupted run of the same configuration stopped.
-
-    Args:
-        console: Where progress is shown.
 
     Raises:
         UserError: If a record, the model, or something else of the user's cannot be used.
@@ -107,7 +104,7 @@ def _skipped(folder: RunFolder, run_id: str) -> Outcome:
 
 def _run(
     config: RunConfig,
-    found: Contents,
+    run_contents: Contents,
     run_id: str,
     folder: RunFolder,
     stop: StopRequest,
@@ -116,44 +113,37 @@ def _run(
     anew: bool,
 ) -> Outcome:
     models.silence()
-    data = prepared(config, found)
+    data = prepared(config, run_contents)
     steps, metric = data.plan.steps, data.task.primary_metric
     folder.note(steps=steps, primary_metric=metric)
     log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(data.train), steps, folder.path)
 
     checkpoint = latest_checkpoint(folder.checkpoints, run_id)
+    if checkpoint is not None:
+        log.info("going on from %s in %s", checkpoint.path, checkpoint.state["precision"])
     parts = assembled(config, data, None if checkpoint is None else checkpoint.state["precision"])
     history = History(folder.history)
-    checkpoints = Checkpoints(
-        folder.checkpoints,
-        keep=config.trainer.keep_checkpoints,
-        run_id=run_id,
-        precision=parts.evaluator.precision,
-        pruner=parts.learning.pruner,
-        teacher=parts.learning.teacher,
-        history=history,
-        best=BestWeights(parts.learning.pruner) if config.trainer.keep == "best" else None,
-    )
-    if checkpoint is not None:
-        checkpoints.restore(checkpoint)
-        log.info("going on from %s in %s", checkpoint.path, parts.evaluator.precision)
     history.begin(None if checkpoint is None else checkpoint.history)
 
     progress = TrainingProgress(console, total_steps=steps, primary_metric=metric)
     for record in history.records:
         progress(record)
     trackers = _trackers(config, run_id, folder, tuple(history.records), anew=anew)
-    training = training_for(
-        config, data, parts, checkpoints, checkpoint, stop, progress, [tracker.log for tracker in trackers]
+    best = BestWeights(parts.learning.pruner) if config.trainer.keep == "best" else None
+    checkpoints = Checkpoints(
+        folder.checkpoints, keep=config.trainer.keep_checkpoints, run_id=run_id, history=history, best=best
     )
+    training = training_for(config, data, parts, checkpoints, stop, progress, [tracker.log for tracker in trackers])
     last: RunSummary | None = None
     try:
         with stop.put_off():
+            training.begin(checkpoint)
             with progress.showing():
-                training.learn(progress.step)
+                learn(training.learning, training.progress, training.due, training.acts, training.stepped)
+                training.end()
             if not training.finished:
                 stop.obey()  # it stopped with a checkpoint
-            finished, picked = finish(config, found, run_id, folder, training, parts.learning.model, data.tokenizer)
+            finished, picked = finish(config, run_contents, run_id, folder, training, data.tokenizer)
             folder.finish(finished)
             folder.clear_checkpoints()
             pictures = sorted(folder.figures.glob("*.png")) if config.tracking.artifacts else ()

@@ -28,14 +28,7 @@ BATCHES_AT_ONCE = 8  # of a prediction: bounds the memory that encoded records a
 
 
 class Evaluated(NamedTuple):
-    """What an evaluation came to.
-
-    Attributes:
-        task: As it was evaluated.
-        metrics: The task's, and the loss.
-        records: By split.
-        predictions: By split; none of one that cannot be.
-    """
+    """What an evaluation came to."""
 
     task: Task
     metrics: dict[str, float]
@@ -47,9 +40,7 @@ def evaluate(config: RunConfig, model_folder: Path, console: Console) -> Evaluat
     """Evaluate a saved model on the task's evaluation splits.
 
     Args:
-        config: Names task, data and batch size.
         model_folder: A model with tokenizer in the Hugging Face layout.
-        console: Where progress is shown.
     """
     models.silence()
     model, task, tokenizer, evaluator = _saved_model(config, model_folder)
@@ -69,7 +60,6 @@ def predict(
     """Predict with a saved model.
 
     Args:
-        config: Names task and batch size.
         model_folder: A model with tokenizer in the Hugging Face layout.
         places: Where each record stands, for messages; None for their numbers.
 

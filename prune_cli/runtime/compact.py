@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 def is_compact(folder: str | Path) -> bool:
     """Whether a folder with a config.json holds a compact model.
 
-    Args:
-        folder: The model's.
-
     Raises:
         UserError: If there is no config.json that can be read.
     """
@@ -30,9 +27,6 @@ def is_compact(folder: str | Path) -> bool:
 
 def class_as_saved(folder: Path) -> type[PreTrainedModel]:
     """The class of transformers whose models have the form of a saved one, compact or not.
-
-    Args:
-        folder: The model's.
 
     Raises:
         UserError: If its config.json names none, or a layout that is none.
@@ -63,7 +57,7 @@ def load_compact(folder: str | Path) -> PreTrainedModel:
         )
     except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    model, found = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
-    if found["missing_keys"] or found["unexpected_keys"]:
+    model, load_report = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
+    if load_report["missing_keys"] or load_report["unexpected_keys"]:
         raise UserError(f"{folder} cannot be loaded: its weights are not those of the layout in its config.json")
     return model.eval()

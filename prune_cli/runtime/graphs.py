@@ -26,8 +26,6 @@ class Graphs(ABC):
         ending: Of their files.
         package: What runs them.
         extra: The extra of this project that brings it.
-        folder: Where they lie.
-        names: Of the graphs.
     """
 
     ending: ClassVar[str]
@@ -63,10 +61,6 @@ class Graphs(ABC):
     def given(self, names: Iterable[str], inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """The inputs that a graph reads; where nobody says what kind a token is, all are of the first.
 
-        Args:
-            names: Of the graph's inputs.
-            inputs: As `run` takes them.
-
         Raises:
             UserError: If another is missing.
         """
@@ -90,7 +84,6 @@ class Graphs(ABC):
         """Run one graph; inputs that it does not know are left out.
 
         Args:
-            name: One of `names`.
             inputs: Arrays of whole numbers, [batch, tokens], and what an encoder gave.
 
         Raises:
@@ -130,7 +123,6 @@ class Graphs(ABC):
         """Write on, by the most likely token each time, until the end; all that was written is read anew for each token.
 
         Args:
-            source: Tokens of the text to write on from, or to translate.
             end: Token that ends a text.
             most: Tokens at most, > 0.
             start: Token that an encoder-decoder's texts begin with.

@@ -42,9 +42,9 @@ def load_sparse(path: str | Path) -> PreTrainedModel:
         raise UserError(f"{file}: its tensors have other shapes than those of the model in config.json") from error
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"{file} cannot be loaded: {first_line(error)}") from error
-    model, found = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
-    if found["missing_keys"]:
-        raise UserError(f"{file} cannot be loaded: it lacks {sorted(found['missing_keys'])[0]}")
+    model, load_report = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
+    if load_report["missing_keys"]:
+        raise UserError(f"{file} cannot be loaded: it lacks {sorted(load_report['missing_keys'])[0]}")
     return model.eval()
 
 

@@ -41,9 +41,7 @@ class SparseFile:
     """An open file.
 
     Attributes:
-        path: The file.
         known: Its list of matrices as it stands there.
-        data: Its bytes, mapped into memory.
         header: For each stored tensor its type, shape and place.
         matrices: For each pruned matrix its `shape`, how its `positions` are written, and `values`, the type of its values.
         start: Where the tensors begin.

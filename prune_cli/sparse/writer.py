@@ -43,8 +43,8 @@ def write_sparse(
     size = {"dense": 0, "sparse": 0}
     for name, tensor in tensors:
         values = tensor.detach().cpu().contiguous()
-        if values.ndim >= 2 and values.dtype == torch.float32 and (found := _sparse(values)) is not None:
-            positions, kept = found
+        if values.ndim >= 2 and values.dtype == torch.float32 and (split := _sparse(values)) is not None:
+            positions, kept = split
             encoding, data = encode(positions, values.numel())
             parts = {name + POSITIONS: torch.from_numpy(data.copy())}
             if int8:

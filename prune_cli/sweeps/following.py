@@ -50,11 +50,7 @@ def _watch(parent: int) -> None:
 
 
 def in_this_process(hydra: HydraConf) -> bool:
-    """Whether jobs run one after the other in the process that launches them.
-
-    Args:
-        hydra: Hydra's own node.
-    """
+    """Whether jobs run one after the other in the process that launches them."""
     return str(hydra.launcher["_target_"]) == _BASIC
 
 
@@ -81,13 +77,13 @@ def _table(sweep: Sweep, screen: Console, over: Callable[[float], bool]) -> None
 
 
 def _lines(sweep: Sweep, screen: Console, over: Callable[[float], bool]) -> None:
-    told = {job.number for job in sweep.jobs() if job.ended}
+    shown = {job.number for job in sweep.jobs() if job.ended}
     while True:
         ended = over(EVERY)
         jobs = sweep.jobs()
         for job in jobs:
-            if job.ended and job.number not in told:
-                told.add(job.number)
+            if job.ended and job.number not in shown:
+                shown.add(job.number)
                 screen.print(_line(job, jobs, time.time() - (sweep.begun() or time.time())), soft_wrap=True)
         if ended:
             return

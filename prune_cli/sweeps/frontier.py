@@ -120,7 +120,6 @@ def find(overrides: Sequence[str], config_dir: str | None) -> int:
 
     Args:
         overrides: Of the run, with max_drop=... and grid=[...] among them.
-        config_dir: A user's own folder of groups.
 
     Returns:
         The exit code.

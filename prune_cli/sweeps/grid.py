@@ -202,8 +202,8 @@ class Jobs:
         """A job: what it is, and whether there is anything to do."""
         job = Job(number=number, overrides=[*overrides], status="waiting", result={}, problems=[])
         try:
-            config, found, folder = self.identified(overrides)
-            result = None if config.overwrite else self.finished_in(folder, identity(config, found))
+            config, run_contents, folder = self.identified(overrides)
+            result = None if config.overwrite else self.finished_in(folder, identity(config, run_contents))
         except UserError as error:
             failure = failure_of(error)
             return replace(job, status="failed", problems=[*failure.problems], code=failure.code)

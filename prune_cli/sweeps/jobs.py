@@ -45,13 +45,11 @@ class Job:
 
     Attributes:
         number: Position in the multirun, from 1.
-        overrides: What it was started with.
         status: How far it is. Skipped where the same configuration had finished before, here or in another job; held where
             another process is at the very same run; interrupted where a signal stopped it; left out where `fail_fast` or a
             signal ended the multirun.
         folder: The run folder, absolute; empty where the configuration cannot work.
         result: The numbers of result.json by which runs are compared; empty where there is none.
-        problems: Why it failed.
         code: Exit code it would have had alone.
     """
 
@@ -187,11 +185,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
 
 
 def seeds_table(groups: Sequence[Mapping[str, Any]]) -> Table:
-    """Mean and deviation over seeds, a line a group.
-
-    Args:
-        groups: What `over_seeds` gave.
-    """
+    """Mean and deviation over seeds, a line a group."""
     table = Table("over seeds", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("seeds", "mean", "deviation"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -55,9 +55,6 @@ def launch(
     """Do what `prune run` was asked for.
 
     Args:
-        overrides: As given on the command line.
-        multirun: Run every combination of swept values.
-        config_dir: A user's own folder of groups.
         inspect: Options of Hydra that print something instead of running.
 
     Returns:
@@ -84,9 +81,7 @@ class Launched:
     """A multirun as it ended.
 
     Attributes:
-        code: The exit code.
         jobs: As they ended; none where a signal stopped it.
-        folder: Of the multirun.
     """
 
     code: int
@@ -100,8 +95,6 @@ def launch_many(
     """Run every combination of swept values.
 
     Args:
-        overrides: As given on the command line.
-        config_dir: A user's own folder of groups.
         checked: The configuration of one of the runs, where they were checked before.
 
     Raises:

@@ -144,9 +144,9 @@ def searched(
 def study_name(space: Mapping[str, BaseDistribution], fixed: Mapping[str, str], objectives: Sequence[str]) -> str:
     """A name that is the same whenever the same is searched."""
     counted = sorted(text for key, text in fixed.items() if key.partition(".")[0] not in ELSEWHERE)
-    said = "\n".join([*counted, *sorted(f"{key}:{value!r}" for key, value in space.items()), *objectives])
+    searched_for = "\n".join([*counted, *sorted(f"{key}:{value!r}" for key, value in space.items()), *objectives])
     chosen = [text.partition("=")[2] for key, text in fixed.items() if key in ("task", "model") and key in GROUPS]
-    return "-".join([*chosen, hashlib.sha256(said.encode()).hexdigest()[:8]])
+    return "-".join([*chosen, hashlib.sha256(searched_for.encode()).hexdigest()[:8]])
 
 
 def best_table(study: Study, objectives: Sequence[str]) -> Table:

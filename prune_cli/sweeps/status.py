@@ -55,10 +55,10 @@ def statuses(path: Path) -> list[RunStatus]:
         folders = [folder for folder in path.iterdir() if folder.is_dir()]
         sweeps = sorted(path.glob(f"{_SWEEPS}/*/"))
     runs = [status for folder in sorted(set(folders)) if (status := run_status(folder)) is not None]
-    statuses_found = [*runs, *_without_run(sweeps)]
-    if not statuses_found:
+    shown = [*runs, *_without_run(sweeps)]
+    if not shown:
         raise UserError(f"{path} holds no run: give the output_dir of runs, `runs` by default")
-    return statuses_found
+    return shown
 
 
 def _without_run(sweeps: Sequence[Path]) -> list[RunStatus]:
@@ -108,10 +108,6 @@ def status_table(runs: Sequence[RunStatus]) -> RenderableType:
 
 def show_status(path: Path, *, watch: bool, as_json: bool, console: Console) -> None:
     """Print it once, or again and again until nothing runs or waits any more.
-
-    Args:
-        path: See `statuses`.
-        as_json: A list of objects for programs, one line each time.
 
     Raises:
         UserError: If there is no run.

@@ -111,9 +111,9 @@ class Plan:
             key, _, values = text.partition("=")
             wanted.append((key, [_written(value) for value in values.split(",")]))
             if key not in keys:
-                keys_known = ", ".join(sorted(keys))
+                listed_keys = ", ".join(sorted(keys))
                 problems.append(
-                    f"--where {text}: no sweep gives {key}{did_you_mean(key, keys)} (they give {keys_known})"
+                    f"--where {text}: no sweep gives {key}{did_you_mean(key, keys)} (they give {listed_keys})"
                 )
         if problems:
             raise UserError(*problems)
@@ -144,9 +144,9 @@ class Plan:
         differing = {key for key in candidates[0].values if len({each.values[key] for each in candidates}) > 1}
         teachers = [each for each in candidates if all(each.values[key] == run.values.get(key) for key in differing)]
         if len(teachers) != 1:
-            told = f" of the same {', '.join(sorted(differing))}" if differing else ""
+            alike = f" of the same {', '.join(sorted(differing))}" if differing else ""
             raise UserError(
-                f"sweeps.{run.sweep}: {{{name}}} stands for the one run of {name}{told}, and there are {len(teachers)}"
+                f"sweeps.{run.sweep}: {{{name}}} stands for the one run of {name}{alike}, and there are {len(teachers)}"
             )
         return teachers[0]
 
@@ -162,12 +162,6 @@ def run_study(
     where: Sequence[str],
 ) -> list[Job]:
     """Make the runs of a study of which no result is here, and keep the results.
-
-    Args:
-        overrides: For all runs, after their own.
-        folder: The study's.
-        sweeps: Only these; all where there are none.
-        where: See `Plan.part`.
 
     Returns:
         The jobs that were launched, as they ended.
@@ -268,20 +262,20 @@ class _Runs:
         needed = self._plan.needed(run).values()
         all_here = {self._lies_here(each) for each in needed} <= {True}
         try:
-            config, found, run_folder = self.jobs.identified(self._filled(run))
+            config, run_contents, run_folder = self.jobs.identified(self._filled(run))
         except UserError:  # told as a job that failed
             return
         # A run of whose teacher only the result is kept has as many identities as models were made of that teacher
         taught = {result.teacher for each in needed for result in self._taught_by(each)}
-        ids = {identity(config, replace(found, teacher=teacher)) for teacher in taught}
+        ids = {identity(config, replace(run_contents, teacher=teacher)) for teacher in taught}
         if all_here:
-            ids.add(identity(config, found))
+            ids.add(identity(config, run_contents))
         self._ids[run] = ids
         self.known |= ids
         if run in self._anew:
             return
         self._seen[run] = not ids.isdisjoint(self._results)
-        if all_here and self.jobs.finished_in(run_folder, identity(config, found)) is not None:
+        if all_here and self.jobs.finished_in(run_folder, identity(config, run_contents)) is not None:
             self._here[run] = run_folder
             self._keep(run)
 
@@ -308,8 +302,8 @@ def _overview(asked: Sequence[Planned], left: Sequence[Planned], runs: _Runs) ->
     sweeps = dict.fromkeys(run.sweep for run in [*asked, *left])
     for name, among in {**{sweep: {sweep} for sweep in sweeps}, "all": sweeps.keys()}.items():
         of = [run for run in asked if run.sweep in among]
-        kept, made = sum(map(runs.kept, of)), sum(run.sweep in among for run in left)
-        table.add_row(name, str(len(of)), str(kept), str(made), end_section=name == [*sweeps][-1])
+        kept, to_make = sum(map(runs.kept, of)), sum(run.sweep in among for run in left)
+        table.add_row(name, str(len(of)), str(kept), str(to_make), end_section=name == [*sweeps][-1])
     if again := sum(map(runs.kept, left)):
         table.caption = f"{counted(again, 'kept run')} made again: others learn from the models, which are not here"
     return table

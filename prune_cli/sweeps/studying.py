@@ -28,8 +28,6 @@ def carry_out(
 
     Args:
         overrides: For every sweep, after its own: where the records are.
-        config_dir: A user's own folder of groups.
-        sweeps: Only these sweeps; all where there are none.
         where: Only runs with these values, each `KEY=VALUE` or `KEY=VALUE,VALUE`.
 
     Returns:

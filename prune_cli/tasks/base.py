@@ -37,7 +37,6 @@ class HubDataset:
 
     Attributes:
         path: Repository of the data set, "owner/name"; empty where there is none.
-        config: Configuration within it, None for the only one.
         revision: Commit that is read, so that a run can be repeated.
     """
 
@@ -178,10 +177,10 @@ class Task(ABC):
             Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
         """
         rows = zip(*(records[column][:] for column in self.columns), strict=True)
-        found = (
+        problems = (
             (number, self._record_problem(dict(zip(self.columns, row, strict=True)))) for number, row in enumerate(rows)
         )
-        return [(number, reason) for number, reason in found if reason is not None]
+        return [(number, reason) for number, reason in problems if reason is not None]
 
     @abstractmethod
     def _record_problem(self, record: Row) -> str | None:
@@ -200,7 +199,6 @@ class Task(ABC):
 
         Args:
             records: Those to learn from or, through `examples`, to evaluate; without answers where a prediction is asked for.
-            training: Whether they are learned from.
 
         Returns:
             What `model_inputs` gives.
@@ -229,10 +227,8 @@ class Task(ABC):
         """Model inputs of some records, as columns.
 
         Args:
-            part: The records, as columns.
             first: Number of the first of them.
             tokenizer: The task's own copy of the model's.
-            training: Whether they are learned from.
 
         Returns:
             What the head's collator reads, `length` (tokens), `record` (number of the record, from 0, ascending) and whatever
@@ -254,7 +250,6 @@ class Task(ABC):
                 -100.
             encoded: What `encode` made of the records, with `training=False`.
             records: The records; only their `inputs` are read.
-            tokenizer: The model's.
 
         Returns:
             One prediction a record, in their order.
@@ -302,10 +297,6 @@ class Task(ABC):
     def answered(self, record: Row, prediction: Prediction) -> Row | None:
         """A record to learn from, of which a teacher has said what is right; the inverse of `expected`.
 
-        Args:
-            record: Its `inputs`.
-            prediction: The teacher's.
-
         Returns:
             The record in the task's columns; None where nothing can be learned from such a prediction.
         """
@@ -344,10 +335,6 @@ def refuse_other_labels(task: Task, names: Sequence[str]) -> None:
 
 def refuse_diverged(broken: int, total: int, what: str) -> None:
     """Stop where outputs are no numbers.
-
-    Args:
-        broken: How many are not finite.
-        total: Of how many.
 
     Raises:
         Diverged: If there are any.

@@ -37,11 +37,6 @@ def encoded(task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase, *,
 
     What counts is all that `Task.encode` sees: the records by their content, the task, the tokenizer, the versions of the
     libraries that do it, and the source of this package and of a task of the user's own.
-
-    Args:
-        records: What the task's `encode` takes.
-        tokenizer: The model's.
-        training: See `Task.encode`.
     """
     if len(records) < LEAST or not tokenizer.is_fast:
         return task.encode(records, tokenizer, training=training)

@@ -233,8 +233,6 @@ class DataToText(Task):
 
         Args:
             outputs: One array: generated tokens, [records, tokens], padded with -100.
-            encoded: What `encode` made of the records.
-            tokenizer: The model's.
 
         Returns:
             `text`, without blanks around it.
@@ -245,7 +243,7 @@ class DataToText(Task):
         return [{"text": text.strip()} for text in texts]
 
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
-        return text_scores([made["text"] for made in predictions], records[REFERENCES][:], self.rules)
+        return text_scores([prediction["text"] for prediction in predictions], records[REFERENCES][:], self.rules)
 
     def signatures(self, records: Dataset) -> dict[str, str]:
         """Those of sacrebleu; none where no texts are generated that it could compare."""

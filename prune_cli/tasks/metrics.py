@@ -1,5 +1,6 @@
 """Metrics: pure functions of predictions and labels, each a number that is never nan.
 
+Both are [records], of one record at least: class numbers (0 and 1 for `f1`), or finite scores for a regression.
 Where a metric is undefined because everything predicted (or every label) is the same, it is 0: a model that tells
 nothing apart has no skill.
 """
@@ -23,10 +24,6 @@ Metric = Callable[["Values", "Values"], float]
 def accuracy(predictions: Values, labels: Values) -> float:
     """Share of predictions that equal their label, 0 to 1.
 
-    Args:
-        predictions: Class numbers, [records], at least one record.
-        labels: Class numbers, [records].
-
     >>> accuracy([1, 0, 1, 1], [1, 0, 0, 1])
     0.75
     """
@@ -37,10 +34,6 @@ def accuracy(predictions: Values, labels: Values) -> float:
 
 def f1(predictions: Values, labels: Values) -> float:
     """Harmonic mean of precision and recall of class 1, 0 to 1; 0 where class 1 is neither predicted nor there.
-
-    Args:
-        predictions: Class numbers 0 and 1, [records], at least one record.
-        labels: Class numbers 0 and 1, [records].
 
     Precision 2/3 and recall 2/2 give 2 * 2/3 / (2/3 + 1) = 0.8:
 
@@ -57,10 +50,6 @@ def f1(predictions: Values, labels: Values) -> float:
 def f1_macro(predictions: Values, labels: Values) -> float:
     """Mean over the classes of each one's F1, 0 to 1: small classes count as much as large ones.
 
-    Args:
-        predictions: Class numbers, [records], at least one record.
-        labels: Class numbers, [records].
-
     Of class 0 precision 1/1 and recall 1/2, F1 2/3; of class 1 as in `f1`, 0.8: (2/3 + 0.8) / 2 = 0.7333.
 
     >>> round(f1_macro([1, 0, 1, 1], [1, 0, 0, 1]), 4)
@@ -73,10 +62,6 @@ def f1_macro(predictions: Values, labels: Values) -> float:
 
 def matthews(predictions: Values, labels: Values) -> float:
     """Matthews correlation coefficient, -1 to 1 (Matthews 1975; for more than two classes Gorodkin 2004).
-
-    Args:
-        predictions: Class numbers, [records], at least one record.
-        labels: Class numbers, [records].
 
     True positives 2, true negatives 1, false positives 1, false negatives 0:
     (2*1 - 1*0) / sqrt(3 * 2 * 2 * 1) = 2 / sqrt(12) = 0.5774.
@@ -96,10 +81,6 @@ def matthews(predictions: Values, labels: Values) -> float:
 def pearson(predictions: Values, labels: Values) -> float:
     """Pearson's linear correlation, -1 to 1.
 
-    Args:
-        predictions: Finite scores, [records], at least one record.
-        labels: Finite scores, [records].
-
     Deviations (-1, 0, 1) and (-1, 1, 0): (1 + 0 + 0) / (sqrt(2) * sqrt(2)) = 0.5.
 
     >>> round(pearson([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]), 4)
@@ -117,10 +98,6 @@ def pearson(predictions: Values, labels: Values) -> float:
 
 def spearman(predictions: Values, labels: Values) -> float:
     """Spearman's rank correlation, -1 to 1: Pearson's of the ranks, ties at their mean rank.
-
-    Args:
-        predictions: Finite scores, [records], at least one record.
-        labels: Finite scores, [records].
 
     Ranks (1, 2, 3) and (1, 3, 2), as above:
 
@@ -140,10 +117,6 @@ def spearman(predictions: Values, labels: Values) -> float:
 def pearson_spearman(predictions: Values, labels: Values) -> float:
     """Mean of `pearson` and `spearman`, -1 to 1: the score of STS-B in GLUE.
 
-    Args:
-        predictions: Finite scores, [records], at least one record.
-        labels: Finite scores, [records].
-
     Deviations (-11, -9, 20) and (0, -1, 1): 29 / sqrt(602 * 2) = 0.8358 and, of the ranks, 0.5:
 
     >>> round(pearson_spearman([0.0, 2.0, 31.0], [1.0, 0.0, 2.0]), 4)
@@ -154,10 +127,6 @@ def pearson_spearman(predictions: Values, labels: Values) -> float:
 
 def mse(predictions: Values, labels: Values) -> float:
     """Mean of the squared errors, from 0 on, in the square of the scores' unit; lower is better.
-
-    Args:
-        predictions: Finite scores, [records], at least one record.
-        labels: Finite scores, [records].
 
     Errors (0, -1, 1): 2 / 3.
 
@@ -172,10 +141,6 @@ def mse(predictions: Values, labels: Values) -> float:
 def mae(predictions: Values, labels: Values) -> float:
     """Mean of the absolute errors, from 0 on, in the scores' own unit; lower is better.
 
-    Args:
-        predictions: Finite scores, [records], at least one record.
-        labels: Finite scores, [records].
-
     Errors (0, -1, 2): 3 / 3.
 
     >>> mae([1.0, 2.0, 4.0], [1.0, 3.0, 2.0])
@@ -188,10 +153,6 @@ def mae(predictions: Values, labels: Values) -> float:
 
 def r2(predictions: Values, labels: Values) -> float:
     """Coefficient of determination, at most 1: the share of the labels' variance that is explained; 0 where they have none.
-
-    Args:
-        predictions: Finite scores, [records], at least one record.
-        labels: Finite scores, [records].
 
     Errors (0, -1, 1), deviations of the labels from their mean (-1, 1, 0): 1 - 2/2 = 0; and with errors (0, -1, 0) 1 - 1/2.
 

@@ -182,9 +182,6 @@ class TokenTagging(Task):
     def fitted(self, rows: Sequence[Row], labels: Sequence[str] | None) -> Self:
         """Settle the label set: the configured one, else the one that comes along, else that of the tags' names.
 
-        Args:
-            labels: Label names that come with the data or the model, in label order; None where none do.
-
         Returns:
             The task itself where its labels are configured, else a copy with O and, by type in alphabetical order, B-X, I-X.
 
@@ -307,8 +304,6 @@ class TokenTagging(Task):
         Args:
             outputs: The most probable class of each sub-word token and its probability, [inputs, tokens] each, -100 on padding
                 and where the logits are not finite.
-            encoded: What `encode` made of the records.
-            tokenizer: The model's.
 
         Returns:
             `entities`: `type`, `text`, `start` and `end`, its first character and that behind its last, in the text that was
@@ -347,7 +342,7 @@ class TokenTagging(Task):
 
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
         right = [[self.labels[number] for number in numbers] for numbers in records[TAGS][:]]
-        return entity_scores(right, [made["tags"] for made in predictions], types_of(self.labels))
+        return entity_scores(right, [prediction["tags"] for prediction in predictions], types_of(self.labels))
 
     def expected(self, record: Row) -> Prediction:
         """The entities that the tags name."""
@@ -372,8 +367,10 @@ class TokenTagging(Task):
     def inventor(self, world: World, random: Random) -> Inventor:
         """Texts of a few facts, their names marked by what kind of thing they name."""
         stories = StoryTeller(world, random)
-        known = {label[2:] for label in self.labels} or {names[0] for names in ENTITY_TYPES.values()}
-        types = {kind: next((name for name in names if name in known), None) for kind, names in ENTITY_TYPES.items()}
+        names_used = {label[2:] for label in self.labels} or {names[0] for names in ENTITY_TYPES.values()}
+        types = {
+            kind: next((name for name in names if name in names_used), None) for kind, names in ENTITY_TYPES.items()
+        }
 
         def invent() -> tuple[Any, list[Row]]:
             facts = stories.facts()

@@ -246,8 +246,6 @@ class SpanExtraction(Task):
 
         Args:
             outputs: Start and end logits, [windows, tokens] each; what stands behind a window's own tokens is not read.
-            encoded: What `encode` made of the records.
-            tokenizer: The model's.
 
         Returns:
             `answer`, a part of the text ("" for none), `start` and `end`, its first character and that behind its last (None
@@ -305,7 +303,10 @@ class SpanExtraction(Task):
         }
 
     def _metrics(self, predictions: Sequence[Prediction], records: Dataset) -> dict[str, float]:
-        answers, references = [made["answer"] for made in predictions], [known[TEXTS] for known in records[ANSWERS][:]]
+        answers, references = (
+            [prediction["answer"] for prediction in predictions],
+            [answers_of[TEXTS] for answers_of in records[ANSWERS][:]],
+        )
         return self._scores(answers, references)
 
     def _scores(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -64,11 +64,11 @@ def answer_scores(
     >>> answer_scores(["伦敦"], [["伦敦市"]], null_answers=False, unit="character")
     {'exact_match': 0.0, 'f1': 0.8}
     """
-    pairs = [_best(answer, known, null_answers, unit) for answer, known in zip(answers, references, strict=True)]
+    pairs = [_best(answer, right, null_answers, unit) for answer, right in zip(answers, references, strict=True)]
     groups = {"": pairs}
     if null_answers:
-        groups["has_answer_"] = [pair for pair, known in zip(pairs, references, strict=True) if known]
-        groups["no_answer_"] = [pair for pair, known in zip(pairs, references, strict=True) if not known]
+        groups["has_answer_"] = [pair for pair, right in zip(pairs, references, strict=True) if right]
+        groups["no_answer_"] = [pair for pair, right in zip(pairs, references, strict=True) if not right]
     return {
         f"{prefix}{name}": sum(scores) / len(group)
         for prefix, group in groups.items()

@@ -88,7 +88,7 @@ def entities_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
 
 
 def entity_scores(
-    right: Sequence[Sequence[str]], found: Sequence[Sequence[str]], types: Sequence[str]
+    right: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Sequence[str]
 ) -> dict[str, float]:
     """Precision, recall and F1 of whole entities, by seqeval (Nakayama 2018) in its strict mode with IOB2.
 
@@ -110,17 +110,17 @@ def entity_scores(
     from seqeval.scheme import IOB2, Entities
 
     # Not its classification_report, which fails where there is no entity at all
-    both = [list(tags) for tags in right], [list(tags) for tags in found]
-    known = {"entities_true": Entities(both[0], IOB2), "entities_pred": Entities(both[1], IOB2)}
+    both = [list(tags) for tags in right], [list(tags) for tags in predicted]
+    entities_by_side = {"entities_true": Entities(both[0], IOB2), "entities_pred": Entities(both[1], IOB2)}
 
     def divided(average: str | None) -> Any:
         measure: Any = precision_recall_fscore_support  # its annotations forbid what its documentation asks for
-        return measure(*both, average=average, scheme=IOB2, zero_division=0, **known)[:3]
+        return measure(*both, average=average, scheme=IOB2, zero_division=0, **entities_by_side)[:3]
 
     precision, recall, f1 = divided("micro")
     scores = {"f1": f1, "precision": precision, "recall": recall, "accuracy": accuracy_score(*both)}
-    there = sorted(set().union(*(entities.unique_tags for entities in known.values())))
+    types_seen = sorted(set().union(*(entities.unique_tags for entities in entities_by_side.values())))
     for name, values in zip(("precision", "recall", "f1"), divided(None), strict=True):
-        of = dict.fromkeys(types, 0.0) | dict(zip(there, values, strict=True))
+        of = dict.fromkeys(types, 0.0) | dict(zip(types_seen, values, strict=True))
         scores |= {f"{name}_{kind}": of[kind] for kind in types}
     return {name: float(value) for name, value in scores.items()}

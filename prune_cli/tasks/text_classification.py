@@ -261,8 +261,6 @@ class TextClassification(Task):
 
         Args:
             outputs: One array: the model's logits, [records, classes], or scores, [records].
-            encoded: What `encode` made of the records.
-            tokenizer: The model's.
 
         Returns:
             `label` and `probabilities` by label, or `score`.
@@ -288,7 +286,7 @@ class TextClassification(Task):
         import numpy as np
 
         numbers = {label: number for number, label in enumerate(self.labels or ())}
-        values = [numbers[made["label"]] if self.labels else made["score"] for made in predictions]
+        values = [numbers[prediction["label"]] if self.labels else prediction["score"] for prediction in predictions]
         labels = np.asarray(records[self.label_column][:])
         return {name: self._known_metrics[name](values, labels) for name in self.metrics}
 

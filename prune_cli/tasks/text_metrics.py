@@ -96,7 +96,7 @@ def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]], rules
     """
     streams = list(zip_longest(*references))  # None where a text has fewer; "" would count as a reference without words
     _, chrf, edits = _metrics(rules)
-    read = [[rules.read(reference) for reference in known] for known in references]
+    read = [[rules.read(reference) for reference in of_text] for of_text in references]
     scores = {
         "bleu": bleu(texts, references, rules),
         "chrf_plus_plus": chrf.corpus_score(texts, streams).score,
@@ -113,10 +113,6 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules
 
     An empty reference has no words, but a length: it may be the nearest to that of a very short text, and so counts.
 
-    Args:
-        texts: At least one.
-        references: At least one of each text.
-
     Of five words the first differs, 4/5 * 3/4 * 2/3 * 1/2, since the script knows the capitals of ASCII alone; two words of six
     are short by exp(1 - 6/2):
 
@@ -128,28 +124,25 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules
     from sacrebleu.metrics.bleu import BLEU
 
     lacking: Any = "" if rules.empty_references else None  # which sacrebleu takes for no reference
-    streams = [*zip_longest(*([rules.read(text) for text in known] for known in references), fillvalue=lacking)]
+    streams = [*zip_longest(*([rules.read(text) for text in of_text] for of_text in references), fillvalue=lacking)]
     bleu_score = BLEU(tokenize=rules.tokens, force=True).corpus_score([rules.read(text) for text in texts], streams)
     if rules.short_texts and bleu_score.totals[0] and not bleu_score.totals[-1]:
-        there = [
+        log_precisions = [
             math.log(share / 100)
             for share, total in zip(bleu_score.precisions, bleu_score.totals, strict=True)
             if total
         ]
-        return 100 * bleu_score.bp * math.exp(sum(there) / len(bleu_score.totals))
+        return 100 * bleu_score.bp * math.exp(sum(log_precisions) / len(bleu_score.totals))
     return bleu_score.score
 
 
 def signatures(references: Sequence[Sequence[str]], rules: Rules) -> dict[str, str]:
     """How sacrebleu computes its scores, in its own words (Post 2018), by the names of `text_scores`.
 
-    Args:
-        references: At least one of each text.
-
     >>> signatures([["a"], ["b", "c"]], E2E)["bleu"].rpartition("|")[0]
     'nrefs:var|case:lc|eff:no|tok:13a|smooth:exp'
     """
-    counts = {len(known) for known in references}
+    counts = {len(of_text) for of_text in references}
     count = counts.pop() if len(counts) == 1 else -1  # what they count themselves while they score
     named = dict(zip(("bleu", "chrf_plus_plus", "ter"), _metrics(rules), strict=True))
     for metric in named.values():
@@ -178,10 +171,6 @@ def ter(texts: Sequence[str], references: Sequence[Sequence[str]], metric: TER) 
     A shift moves words and leaves them the words that they are, so edits to a reference are at least those between the two as
     bags of words. Where that is no fewer than what another reference took, the search for shifts, milliseconds each, is spared.
 
-    Args:
-        texts: At least one.
-        references: At least one of each text.
-
     "a b c d" becomes "c d a b" by one shift; references have 4 and 6 words, 5 in the mean:
 
     >>> from sacrebleu.metrics.ter import TER
@@ -189,12 +178,12 @@ def ter(texts: Sequence[str], references: Sequence[Sequence[str]], metric: TER) 
     20.0
     """
     total = words = 0.0
-    for text, known in zip(texts, references, strict=True):
-        bags = [Counter(metric.tokenizer(reference).split()) for reference in known]
+    for text, of_text in zip(texts, references, strict=True):
+        bags = [Counter(metric.tokenizer(reference).split()) for reference in of_text]
         mine = Counter(metric.tokenizer(text).split())
         bounds = [max(mine.total(), bag.total()) - (mine & bag).total() for bag in bags]
         fewest = math.inf
-        for bound, reference in sorted(zip(bounds, known, strict=True)):
+        for bound, reference in sorted(zip(bounds, of_text, strict=True)):
             if bound < fewest:
                 fewest = min(fewest, metric.sentence_score(text, [reference]).num_edits)
         total += fewest
@@ -209,10 +198,6 @@ def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     references they are from, make F = (1 + b^2) P R / (R + b^2 P) with b = 1.2. Words are tokens of mteval-v13a in lower
     case without punctuation.
 
-    Args:
-        texts: At least one.
-        references: At least one of each text.
-
     "a b c" and "a c d e" share 2 words in order, so P = 2/3 and R = 2/4:
 
     >>> round(rouge_l(["a b c"], [["x", "A, c d e."]]), 2)
@@ -222,8 +207,8 @@ def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
 
     scorer = RougeScorer(["rougeL"], tokenizer=cast("Any", _Words()))
     total = 0.0
-    for text, known in zip(texts, references, strict=True):
-        scores = [scorer.score(reference, text)["rougeL"] for reference in known]
+    for text, of_text in zip(texts, references, strict=True):
+        scores = [scorer.score(reference, text)["rougeL"] for reference in of_text]
         precision, recall = max(score.precision for score in scores), max(score.recall for score in scores)
         if precision > 0:
             total += (1 + ROUGE_BETA**2) * precision * recall / (recall + ROUGE_BETA**2 * precision)
@@ -257,17 +242,12 @@ def _tokenizer_13a() -> Tokenizer13a:
 
 
 def meteor(texts: Sequence[str], references: Sequence[Sequence[str]], wordnet: WordNetCorpusReader) -> float:
-    """Mean METEOR, each text with the reference that suits it best, over the tokens of sacrebleu's BLEU in lower case.
-
-    Args:
-        texts: At least one.
-        references: At least one of each text.
-    """
+    """Mean METEOR, each text with the reference that suits it best, over the tokens of sacrebleu's BLEU in lower case."""
     from nltk.translate.meteor_score import meteor_score
 
     best = [
-        meteor_score([tokens_13a(reference) for reference in known], tokens_13a(text), wordnet=wordnet)
-        for text, known in zip(texts, references, strict=True)
+        meteor_score([tokens_13a(reference) for reference in of_text], tokens_13a(text), wordnet=wordnet)
+        for text, of_text in zip(texts, references, strict=True)
     ]
     return 100 * sum(best) / len(best)
 

@@ -15,7 +15,6 @@ class TrackedRun:
     Attributes:
         folder: Existing folder of the run.
         run_id: Hash of the configuration; a restarted run goes on under the same id.
-        name: Name of the run.
         project: What runs are gathered under.
         entity: User or team of that project, None for the default of a login.
         group: Runs that belong together, None for none.
@@ -46,12 +45,7 @@ class TrackedRun:
 
 
 class Table(NamedTuple):
-    """Rows of text and numbers.
-
-    Attributes:
-        columns: Their names.
-        rows: As many values each.
-    """
+    """Rows of text and numbers."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -59,14 +53,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What a tracker is told at the end.
-
-    Attributes:
-        step: The last one.
-        values: Single ones, by which runs are compared.
-        tables: By name.
-        pictures: Files, PNG.
-    """
+    """What a tracker is told at the end."""
 
     step: int
     values: Mapping[str, Any]
@@ -88,9 +75,6 @@ class Tracker(Protocol):
 
     def start(self, run: TrackedRun) -> str | None:
         """Begin, or go on with what was begun under the same id.
-
-        Args:
-            run: What is to be followed.
 
         Returns:
             Where it can be seen; None where the user has switched the library off, and nothing more is to be done.

@@ -70,11 +70,7 @@ class Isolated:
             self._queue.put(dict(record))
 
     def finish(self, summary: RunSummary | None) -> None:
-        """End the tracker, waiting at most the timeout; does nothing if it has ended or never started.
-
-        Args:
-            summary: What came out, or None if the run failed or was interrupted.
-        """
+        """End the tracker, waiting at most the timeout; does nothing if it has ended or never started."""
         atexit.unregister(self.finish)
         if self._abandoned.is_set() or not self._thread.is_alive():
             return

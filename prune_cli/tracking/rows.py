@@ -58,11 +58,7 @@ def history_row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_summary(result: Result, samples: Sequence[Mapping[str, Any]], pictures: Sequence[Path] = ()) -> RunSummary:
-    """What trackers are told at the end of a run.
-
-    Args:
-        pictures: Files, PNG.
-    """
+    """What trackers are told at the end of a run."""
     tables = {"layers": layer_table(result)} | ({"samples": sample_table(samples)} if samples else {})
     return RunSummary(step=result.steps, values=summary(result), tables=tables, pictures=pictures)
 

@@ -53,13 +53,7 @@ class OfflineRun:
 
 @dataclass(frozen=True)
 class Synced:
-    """What became of one run.
-
-    Attributes:
-        run: The run.
-        state: How it ended.
-        problem: Why it failed.
-    """
+    """What became of one run."""
 
     run: OfflineRun
     state: Literal["sent", "sent before", "failed"]
@@ -144,10 +138,6 @@ def check_login() -> None:
 
 def sync(runs: Sequence[OfflineRun], told: Callable[[Synced], None]) -> list[Synced]:
     """Send runs, each once, by W&B's own command.
-
-    Args:
-        runs: What `offline_runs` found.
-        told: Called with each as it ends.
 
     Returns:
         What became of each.

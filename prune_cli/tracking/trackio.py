@@ -93,9 +93,9 @@ def _forget(run: TrackedRun) -> None:
     import trackio
 
     with contextlib.suppress(ValueError):  # no such project yet
-        for known in trackio.Api().runs(run.project):
-            if known.name == run.name:
-                known.delete()
+        for earlier in trackio.Api().runs(run.project):
+            if earlier.name == run.name:
+                earlier.delete()
 
 
 def _quiet() -> contextlib.AbstractContextManager[Any]:

@@ -21,10 +21,6 @@ _SPARSITY = "final/sparsity"
 def make(project: str, entity: str | None, *, report: bool) -> list[tuple[str, str]]:
     """Save the view, and the report, at W&B.
 
-    Args:
-        entity: W&B user or team; None for that of the login.
-        report: Whether to make the report.
-
     Returns:
         What was made, and where it is.
 
@@ -42,9 +38,9 @@ def make(project: str, entity: str | None, *, report: bool) -> list[tuple[str, s
         view.save()
         links = [("view", view.url)]
         if report:
-            told = written_report(owner, project)
-            told.save()
-            links.append(("report", told.url))
+            written = written_report(owner, project)
+            written.save()
+            links.append(("report", written.url))
     except (wandb.Error, ValueError) as error:  # nobody is logged in, or there is no such project
         raise UserError(f"W&B has no view of {project}: {error}. Is somebody logged in (`wandb login`)?") from error
     return links

@@ -58,12 +58,8 @@ class Batches:
         """Prepare.
 
         Args:
-            records: Encoded, with their `length`.
-            collate: Makes a batch of records.
             batch_size: Records a batch, > 0.
             accumulation: Batches a step, > 0.
-            group_by_length: See `order`.
-            seed: See `order`.
             pin: Put batches where a GPU fetches them faster.
         """
         self._records, self._collate, self._pin = records, collate, pin

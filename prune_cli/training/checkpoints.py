@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from prune_cli.artifacts.history import History
-    from prune_cli.distillation.teacher import Teacher
-    from prune_cli.pruning.pruner import Pruner
     from prune_cli.training.endings import BestWeights
     from prune_cli.training.learning import Learning, Progress
 
@@ -50,8 +47,6 @@ class Checkpoint:
     """A whole checkpoint.
 
     Attributes:
-        path: Its folder.
-        step: Steps finished.
         state: What belongs to the run and is no tensor: its identity (`run`), `step`, `precision`, `teacher`, `progress`.
     """
 
@@ -67,9 +62,6 @@ class Checkpoint:
 
 def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
     """Find the newest whole checkpoint of a run; torn ones are passed over with a warning.
-
-    Args:
-        folder: Where the run's checkpoints lie.
 
     Returns:
         The checkpoint, None where there is none.
@@ -97,11 +89,7 @@ def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
 
 
 def newest_step(folder: Path) -> int | None:
-    """The step of the newest checkpoint, whole or not; None where there is none.
-
-    Args:
-        folder: Where the run's checkpoints lie.
-    """
+    """The step of the newest checkpoint, whole or not; None where there is none."""
     return next((_step(path) for path in _newest_first(folder)), None)
 
 
@@ -114,65 +102,36 @@ class Checkpoints:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        keep: int,
-        run_id: str,
-        precision: str,
-        pruner: Pruner,
-        teacher: Teacher | None,
-        history: History,
-        best: BestWeights | None = None,
+        self, folder: Path, *, keep: int, run_id: str, history: History, best: BestWeights | None = None
     ) -> None:
-        """Name what is saved.
+        """Name what is saved beside what learns.
 
         Args:
             folder: Where the checkpoints lie, each a folder "checkpoint-<step>".
-            precision: What it is computed in, fp32 or bf16.
-            teacher: Its weights and best metric are saved; None without one.
             history: Its records are saved, so that a resumed run has them whatever becomes of history.jsonl.
             best: Its weights are saved; None where the last are kept.
         """
-        self.folder = folder
-        self.staging_folder = folder / ".staging"
-        self.keep = keep
-        self.run_id = run_id
-        self.precision = precision
-        self.pruner = pruner
-        self.teacher = teacher
-        self.history = history
-        self.best = best
+        self.folder, self.keep, self.run_id, self.history, self.best = folder, keep, run_id, history, best
 
     def write(self, it: Learning, progress: Progress) -> None:
-        """Write a checkpoint."""
-        where = {"epoch": progress.epoch, "loss": progress.loss.item(), "logged": progress.logged}
-        with self.staging(progress.step, where) as folder:
-            _save_tensors(tensors(it.model), folder / _MODEL)
-            torch.save(it.optimizer.state_dict(), folder / _OPTIMIZER)
-            torch.save(_random_states(), folder / _RANDOM)
-
-    @contextlib.contextmanager
-    def staging(self, step: int, where: Mapping[str, Any]) -> Iterator[Path]:
-        """Write a checkpoint: the caller fills the folder given, then all of it appears at once.
-
-        Args:
-            where: The small part of what the caller will want back.
-        """
-        shutil.rmtree(self.staging_folder, ignore_errors=True)
-        filled = self.staging_folder / f"{_PREFIX}{step}"
+        """Write a checkpoint, all of which appears at once."""
+        staging = self.folder / ".staging"
+        shutil.rmtree(staging, ignore_errors=True)
+        filled = staging / f"{_PREFIX}{progress.step}"
         filled.mkdir(parents=True)
-        yield filled
-        _save_tensors(self.pruner.state_dict(), filled / _PRUNER)
-        if self.teacher is not None:
-            _save_tensors(self.teacher.weights(), filled / _TEACHER)
+        _save_tensors(tensors(it.model), filled / _MODEL)
+        torch.save(it.optimizer.state_dict(), filled / _OPTIMIZER)
+        torch.save(_random_states(), filled / _RANDOM)
+        _save_tensors(it.pruner.state_dict(), filled / _PRUNER)
         state = {
             "run": self.run_id,
-            "step": step,
-            "precision": self.precision,
-            "teacher": None if self.teacher is None else self.teacher.state(),
-            "progress": dict(where),
+            "step": progress.step,
+            "precision": it.precision,
+            "teacher": None if it.teacher is None else it.teacher.state(),
+            "progress": {"epoch": progress.epoch, "loss": progress.loss.item(), "logged": progress.logged},
         }
+        if it.teacher is not None:
+            _save_tensors(it.teacher.weights(), filled / _TEACHER)
         if self.best is not None and self.best.step is not None:
             _save_tensors(self.best.weights(), filled / _BEST)
             state["best"] = self.best.state()
@@ -183,34 +142,23 @@ class Checkpoints:
         put_folder(filled, self.folder / filled.name)
         sync(self.folder.parent)  # which the first checkpoint made a folder in
         # One of a later step is damaged, or the run would have gone on from it: it takes no place among those that stay
-        sound = [path for path in _newest_first(self.folder) if _step(path) <= step]
+        sound = [path for path in _newest_first(self.folder) if _step(path) <= progress.step]
         for old in sound[self.keep :]:
             shutil.rmtree(old)
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Give pruner and teacher their state back, and the weights that are kept.
-
-        Args:
-            checkpoint: What `latest_checkpoint` found.
-        """
-        self.pruner.load_state_dict(load_file(checkpoint.path / _PRUNER))
-        if self.teacher is not None:
-            self.teacher.load(checkpoint.state["teacher"], load_file(checkpoint.path / _TEACHER))
-        if self.best is not None and "best" in checkpoint.state:
-            self.best.load(checkpoint.state["best"], load_file(checkpoint.path / _BEST))
-
     @torch.no_grad()
-    def put_back(self, checkpoint: Checkpoint, it: Learning, progress: Progress) -> None:
-        """Give model, optimizer and random numbers their state back.
-
-        Args:
-            checkpoint: What `latest_checkpoint` found.
-        """
-        saved = load_file(checkpoint.path / _MODEL)
+    def restore(self, checkpoint: Checkpoint, it: Learning, progress: Progress) -> None:
+        """Give all that learns, the weights that are kept, and random numbers their state back."""
+        saved, state = load_file(checkpoint.path / _MODEL), checkpoint.state
         for name, tensor in tensors(it.model).items():
             tensor.copy_(saved[name])
         it.optimizer.load_state_dict(torch.load(checkpoint.path / _OPTIMIZER, weights_only=True))
-        where = checkpoint.state["progress"]
+        it.pruner.load_state_dict(load_file(checkpoint.path / _PRUNER))
+        if it.teacher is not None:
+            it.teacher.load(state["teacher"], load_file(checkpoint.path / _TEACHER))
+        if self.best is not None and "best" in state:
+            self.best.load(state["best"], load_file(checkpoint.path / _BEST))
+        where = state["progress"]
         progress.step, progress.epoch, progress.logged = checkpoint.step, where["epoch"], where["logged"]
         progress.loss.fill_(where["loss"])
         _put_back(torch.load(checkpoint.path / _RANDOM, weights_only=True))

@@ -17,7 +17,7 @@ class Due:
     """Keeps what is due until the weights are masked; the last step always is, and evaluates.
 
     Attributes:
-        over: Whether the run stops after this step.
+        over: Whether the run takes no further step.
     """
 
     def __init__(
@@ -39,11 +39,7 @@ class Due:
         self._waiting: set[What] = set()
 
     def after(self, step: int, *, masked: bool) -> Iterator[What]:
-        """What is to be done now, in this order.
-
-        Args:
-            masked: Whether the weights are.
-        """
+        """What is to be done now, in this order."""
         self._waiting |= {what for what, steps in self._every.items() if step % steps == 0}
         last = step >= self._steps
         if last:

@@ -29,11 +29,7 @@ class BestWeights:
     """
 
     def __init__(self, pruner: Pruner) -> None:
-        """Begin without any.
-
-        Args:
-            pruner: Tells whether the zeros are the final ones.
-        """
+        """Begin without any."""
         self.step: int | None = None
         self._pruner = pruner
         self._metric = -math.inf
@@ -68,12 +64,7 @@ class BestWeights:
         return self._weights
 
     def load(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Take back what a checkpoint holds.
-
-        Args:
-            state: What `state` gave.
-            weights: What `weights` gave.
-        """
+        """Take back what a checkpoint holds."""
         self.step, self._metric, self._records = state["step"], state["metric"], state["records"]
         self._weights = dict(weights)
 

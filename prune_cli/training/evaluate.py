@@ -37,7 +37,6 @@ class Evaluator:
 
     Attributes:
         batch_size: Inputs a forward pass, > 0.
-        device: Of the models.
         precision: fp32 or bf16.
         seen: Told how many batches of a split are done, and of how many.
     """
@@ -73,11 +72,7 @@ class Evaluator:
         return metrics, predictions
 
     def predicted(self, model: nn.Module, examples: EvaluationSet) -> list[Prediction]:
-        """Predict, for records that may have no answers.
-
-        Args:
-            model: See `score`.
-        """
+        """Predict, for records that may have no answers."""
         return examples.predictions(self._outputs(model, examples, predict=True)[0])
 
     @torch.no_grad()

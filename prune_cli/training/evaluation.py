@@ -29,7 +29,6 @@ class EvaluationSet:
 
         Args:
             records: What the task's `examples` made, or records without answers.
-            tokenizer: The model's.
         """
         self.task = task
         self.records = records
@@ -69,7 +68,6 @@ class Evaluation:
 
         Args:
             task: Names the splits, and how many records of each are evaluated during training.
-            tokenizer: The model's.
         """
         self.task = task
         self.examples = {split: task.examples(records[split]) for split in task.evaluation_splits}

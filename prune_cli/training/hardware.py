@@ -20,11 +20,7 @@ def on_gpu(device: str) -> bool:
 
 
 def bf16_in_hardware(device: str) -> bool:
-    """Whether the processor or GPU multiplies bfloat16 by itself; emulated, it is slower than float32.
-
-    Args:
-        device: See `on_gpu`.
-    """
+    """Whether the processor or GPU multiplies bfloat16 by itself; emulated, it is slower than float32."""
     if on_gpu(device):
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
@@ -44,11 +40,7 @@ def resolved_precision(precision: str, device: str) -> str:
 
 
 def device_of(device: str) -> torch.device:
-    """Where a run is computed.
-
-    Args:
-        device: See `on_gpu`.
-    """
+    """Where a run is computed."""
     accelerator = torch.accelerator.current_accelerator() if on_gpu(device) else None
     if accelerator is None:
         return torch.device("cpu")

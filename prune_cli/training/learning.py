@@ -25,7 +25,6 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        step: Steps that are finished.
         epoch: Epochs that are finished, with what is done of the next.
         loss: Sum of the losses of the steps that are not logged yet; it stays on the device.
         logged: The last step that was logged.
@@ -48,16 +47,9 @@ class Learning:
 
     Attributes:
         model: The student, on the device.
-        head: The task's.
-        batches: In their order.
-        regularization: Makes the loss.
         teacher: The teacher that it needs; None where it needs none.
-        pruner: Scores, selects, removes.
-        optimizer: Over the model's parameters.
-        rate: Its learning rate.
         max_grad_norm: Norm at which a gradient is clipped, > 0.
         precision: fp32 or bf16.
-        device: Where all of it is.
     """
 
     model: PreTrainedModel

@@ -43,12 +43,13 @@ def learn(
     """Train from where a run is up to its last step, or until it is to stop.
 
     Args:
-        progress: Where the run is; it goes on with it.
-        due: Tells what is to be done after each step.
+        due: Tells what is to be done after each step, and when it is over.
         each: Told of every finished step.
     """
     first = progress.step
-    for epoch, parts in it.batches.after(progress.step):
+    batches = it.batches.after(progress.step)
+    while not due.over:
+        epoch, parts = next(batches)
         it.model.train()
         if it.teacher is not None:
             it.teacher.taught += it.teacher.model is not None
@@ -75,8 +76,6 @@ def learn(
         each(progress.step)
         for what in due.after(progress.step, masked=it.pruner.masked):
             acts[what]()
-        if due.over:
-            return
 
 
 def objective(it: Learning, batch: Batch, decisions: int, rows: int) -> Tensor:

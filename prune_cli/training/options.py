@@ -108,9 +108,9 @@ class TrainerConfig:
         yield from self._warmup_problems()
         if self.patience is not None and self.patience < 1:
             yield f"patience is {self.patience}: give a whole number of evaluations from 1 on, or null"
-        for name, known in _AMONG.items():
-            if (value := getattr(self, name)) not in known:
-                yield f"{name} is {value}: give {', '.join(known[:-1])} or {known[-1]}"
+        for name, allowed in _AMONG.items():
+            if (value := getattr(self, name)) not in allowed:
+                yield f"{name} is {value}: give {', '.join(allowed[:-1])} or {allowed[-1]}"
         if self.compile and not (which("c++") or which("g++")):
             yield "compile needs a C++ compiler, and there is none here: install g++, or leave it out"
         if self.device == "cuda":

@@ -34,7 +34,6 @@ class TrainingProgress:
         """Prepare.
 
         Args:
-            console: Where to show.
             primary_metric: Name of the metric to show, without prefix.
         """
         self.primary_metric = primary_metric
@@ -97,9 +96,6 @@ class TrainingProgress:
 @contextlib.contextmanager
 def evaluation_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
     """A bar for an evaluation alone, on a terminal; it begins again with each split.
-
-    Args:
-        console: Where to show.
 
     Yields:
         What moves it: batches done, and of how many.

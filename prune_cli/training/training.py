@@ -1,4 +1,4 @@
-"""The training of one run: the loop with what surrounds it, evaluations, records, checkpoints and how it ends."""
+"""What surrounds the loop of one run: where it begins, evaluations, records, checkpoints and how it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from prune_cli.errors import Diverged
 from prune_cli.training import heap
 from prune_cli.training.due import Due, What
 from prune_cli.training.learning import Learning, Progress
-from prune_cli.training.loop import learn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,11 +35,11 @@ Sink = Callable[[Mapping[str, Any]], None]
 
 @final
 class Training:
-    """A run from its first step, or the checkpoint that it goes on from, to its last; what its end leaves is asked here."""
+    """What surrounds the loop of a run: where it begins, what is due, how it ends; what the end leaves is asked here."""
 
     def __init__(
         self,
-        it: Learning,
+        learning: Learning,
         *,
         task: Task,
         evaluation: Evaluation,
@@ -51,70 +50,74 @@ class Training:
         seed: int,
         stop: StopRequest,
         checkpoints: Checkpoints,
-        checkpoint: Checkpoint | None,
         sinks: Sequence[Sink],
+        seen: Callable[[int], None],
         patience: Patience | None = None,
     ) -> None:
         """Prepare.
 
         Args:
-            evaluation: What is evaluated.
             final_precision: Of the last evaluation, fp32 or bf16.
             every: Steps from one log, evaluation or checkpoint to the next.
-            stop: Asked at every step.
-            checkpoint: The one to go on from; None to begin.
             sinks: Called with each record: history, trackers, screen.
+            seen: Told of every finished step.
             patience: Ends the run before its last step; None to take all.
         """
-        self.task, self.teacher = task, it.teacher
-        self.evaluation, self.checkpoints = evaluation, checkpoints
-        self._it, self._evaluator, self._final_precision = it, evaluator, final_precision
-        self._steps, self._every, self._seed, self._stop = steps, every, seed, stop
-        self._checkpoint, self._sinks = checkpoint, sinks
+        self.learning, self.task, self.evaluation, self.checkpoints = learning, task, evaluation, checkpoints
+        self.progress = Progress(loss=torch.zeros((), device=learning.device))
+        self.due = Due(every, steps=steps, stop=stop, ends_early=self._early)
+        self.acts: dict[What, Callable[[], None]] = {"log": self._log, "evaluate": self._evaluate, "save": self._save}
+        self._evaluator, self._final_precision, self._steps, self._seed = evaluator, final_precision, steps, seed
+        self._sinks, self._seen, self._trim = sinks, seen, heap.Trimmer()
         self._best, self._patience = checkpoints.best, patience
         self._predictions: dict[str, list[Prediction]] = {}
-        self._progress = Progress(loss=torch.zeros((), device=it.device))
         earlier = checkpoints.history.records  # of a run that goes on
         self._began = time.monotonic() - (earlier[-1]["seconds"] if earlier else 0.0)
         self._closing = False  # nothing that is evaluated now is looked at for the best
 
-    def learn(self, seen: Callable[[int], None]) -> None:
-        """Train up to the last step, or until the run is to stop.
-
-        A run that needs no more steps ends earlier, and the step is its last. Weights that are kept in place of the last ones
-        are put back, and evaluated.
-
-        Args:
-            seen: Told of every finished step.
-        """
+    def begin(self, checkpoint: Checkpoint | None) -> None:
+        """Begin anew, or go on from a checkpoint; of a run that needs no more steps the loop has nothing to do."""
         set_seed(self._seed)
-        over = self._patience is not None and self._patience.over  # as it was when the checkpoint was written
-        if self._checkpoint is not None:
-            self.checkpoints.put_back(self._checkpoint, self._it, self._progress)
-        if self._progress.step < self._steps and not over:
-            trim = heap.Trimmer()
+        if checkpoint is not None:
+            self.checkpoints.restore(checkpoint, self.learning, self.progress)
+        self.due.over = self.finished or self._early()
 
-            def each(step: int) -> None:
-                seen(step)
-                trim()
+    def stepped(self, step: int) -> None:
+        """Be told of a finished step."""
+        self._seen(step)
+        self._trim()
 
-            learn(self._it, self._progress, self._due(), self._acts(), each)
+    def end(self) -> None:
+        """End a run that needs no more steps: weights that are kept in place of the last are put back, and evaluated."""
         early = self._early()
         if early:
-            self._steps = self._progress.step
-        if self.finished:
-            self._end(early=early)
+            assert self._patience is not None
+            log.info(
+                "step %d: %d evaluations without a better metric end the run",
+                self.progress.step,
+                self._patience.evaluations,
+            )
+            self._steps = self.progress.step
+        if not self.finished:
+            return
+        other = self.kept_step != self.progress.step
+        if self._best is not None and other:
+            self._best.put_back(self.learning.model)
+            log.info("keeping the weights of step %d, the best on the validation records", self.kept_step)
+        if other or early:
+            self._closing = True
+            self._evaluate()
 
     @property
     def finished(self) -> bool:
         """Whether the last step is done."""
-        return self._progress.step >= self._steps
+        return self.progress.step >= self._steps
 
     @property
     def kept_step(self) -> int:
         """The step whose weights the model has at the end."""
         step = None if self._best is None else self._best.step
-        return self._progress.step if step is None else step
+        return self.progress.step if step is None else step
 
     def final_predictions(self) -> dict[str, list[Prediction]]:
         """The predictions of the last evaluation by split, made again where the run was killed right after it."""
@@ -122,40 +125,18 @@ class Training:
             _, self._predictions = self._score(last=True)
         return self._predictions
 
-    def _due(self) -> Due:
-        return Due(self._every, steps=self._steps, stop=self._stop, ends_early=self._early)
-
-    def _acts(self) -> dict[What, Callable[[], None]]:
-        return {"log": self._log, "evaluate": self._evaluate, "save": self._save}
-
     def _early(self) -> bool:
         """Whether the run gets no better, before its last step."""
-        return self._patience is not None and self._patience.over and self._progress.step < self._steps
-
-    def _end(self, *, early: bool) -> None:
-        """Put the weights back that are kept, and evaluate what the last step's evaluation was not of."""
-        if early and self._patience is not None:
-            log.info(
-                "step %d: %d evaluations without a better metric end the run",
-                self._progress.step,
-                self._patience.evaluations,
-            )
-        other = self.kept_step != self._progress.step
-        if self._best is not None and other:
-            self._best.put_back(self._it.model)
-            log.info("keeping the weights of step %d, the best on the validation records", self.kept_step)
-        if other or early:
-            self._closing = True
-            self._evaluate()
+        return self._patience is not None and self._patience.over and self.progress.step < self._steps
 
     def _log(self) -> None:
         """Record the mean loss since the last time."""
-        at = self._progress
+        at = self.progress
         assert at.gradient is not None
         loss = at.loss.item() / (at.step - at.logged)
         at.loss, at.logged = torch.zeros_like(at.loss), at.step
         values = {"loss": loss, "learning_rate": at.rate, "grad_norm": at.gradient.item()}
-        self._record(values, self._it.pruner.zeros())
+        self._record(values, self.learning.pruner.zeros())
 
     def _evaluate(self) -> None:
         """Evaluate, show the student to the teacher, and record it with the sparsity of every matrix."""
@@ -167,38 +148,38 @@ class Training:
         named["evaluation_seconds"] = round(time.monotonic() - began, 3)
         named["evaluation_records"] = sum(len(examples.records) for examples in sets.values())
         named["evaluation_records_of"] = sum(len(examples) for examples in self.evaluation.examples.values())
-        metric, step = named[f"eval_{self.task.primary_metric}"], self._progress.step
+        metric, step = named[f"eval_{self.task.primary_metric}"], self.progress.step
         if self._best is not None and not self._closing:
-            self._best.consider(self._it.model, metric, step, named["evaluation_records"])
-        if self.teacher is not None:
-            self.teacher.consider(self._it.model, step, metric)
-        pruner, zeros = self._it.pruner, self._it.pruner.zeros()
+            self._best.consider(self.learning.model, metric, step, named["evaluation_records"])
+        if (teacher := self.learning.teacher) is not None:
+            teacher.consider(self.learning.model, step, metric)
+        pruner, zeros = self.learning.pruner, self.learning.pruner.zeros()
         layers = [round(count / matrix.size, 6) for count, matrix in zip(zeros, pruner.matrices, strict=True)]
         self._record({**named, "layer_sparsity": layers}, zeros)
 
     def _save(self) -> None:
-        if not all(weights.isfinite().all() for weights in self._it.model.parameters()):
+        if not all(weights.isfinite().all() for weights in self.learning.model.parameters()):
             raise Diverged(
-                f"Training diverged: by step {self._progress.step} there are weights that are no numbers. Checkpoints"
+                f"Training diverged: by step {self.progress.step} there are weights that are no numbers. Checkpoints"
                 " before it stay. Lower trainer.learning_rate, or set trainer.precision=fp32."
             )
-        self.checkpoints.write(self._it, self._progress)
+        self.checkpoints.write(self.learning, self.progress)
 
     def _score(self, *, last: bool) -> tuple[dict[str, float], dict[str, list[Prediction]]]:
         """Metrics and predictions: of a part of each split where the task wants it so, of all of them at the last step."""
         evaluator = replace(self._evaluator, precision=self._final_precision) if last else self._evaluator
-        return evaluator.score(self._it.model, self.evaluation.sets(whole=last))
+        return evaluator.score(self.learning.model, self.evaluation.sets(whole=last))
 
     def _record(self, values: Mapping[str, Any], zeros: Sequence[int]) -> None:
         """Hand a record, with the state of pruning, to whoever keeps or shows it."""
-        pruner = self._it.pruner
+        pruner = self.learning.pruner
         record = {
-            "step": self._progress.step,
-            "epoch": self._progress.epoch,
+            "step": self.progress.step,
+            "epoch": self.progress.epoch,
             **values,
             "target_sparsity": pruner.target_now,
             "sparsity": sum(zeros) / pruner.prunable,
-            "teacher_version": 0 if self.teacher is None else self.teacher.version,
+            "teacher_version": 0 if self.learning.teacher is None else self.learning.teacher.version,
             "seconds": round(time.monotonic() - self._began, 3),
         }
         for sink in self._sinks:

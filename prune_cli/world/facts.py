@@ -153,13 +153,7 @@ RELATIONS: Mapping[str, Relation] = {
 
 @dataclass(frozen=True, order=True)
 class Fact:
-    """Something that holds in a world.
-
-    Attributes:
-        subject: Name of a thing.
-        relation: Key of `RELATIONS`.
-        object: Name of a thing, or a year.
-    """
+    """Something that holds in a world."""
 
     subject: str
     relation: str
@@ -191,7 +185,6 @@ def draw_world(seed: str, people: int = 300, places: int = 80, works: int = 150,
     """Draw a world; the same arguments give the same one on every machine.
 
     Args:
-        people: Number of people, > 1.
         places: Number of places, > 2.
         works: Number of books, at most `people`.
         companies: Number of companies, > 1 and at most `people`.

@@ -17,8 +17,6 @@ class Question:
     """A question about a context.
 
     Attributes:
-        text: The question.
-        context: What it is asked about, several sentences.
         answer: The words that answer it; None where the context does not.
         start: Where they begin in the context, in characters.
     """
@@ -33,11 +31,7 @@ class StoryTeller:
     """Draws stories about one world, one a call."""
 
     def __init__(self, world: World, random: Random) -> None:
-        """Remember where stories come from.
-
-        Args:
-            random: What they are drawn with; every story moves it on.
-        """
+        """Remember where stories come from."""
         self._random = random
         self._about = list(world.about().values())
         self._kinds: Mapping[str, Kind] = {name: kind for kind, names in world.names.items() for name in names}
@@ -77,9 +71,6 @@ class StoryTeller:
     def tagged(self, text: str, facts: Sequence[Fact]) -> tuple[list[str], list[tuple[int, int, Kind]]]:
         """Split a text into words and find the things in it.
 
-        Args:
-            text: What `text` made of the facts.
-
         Returns:
             Words and marks, and for each thing its first word, the one behind its last, and its kind.
         """
@@ -106,11 +97,11 @@ class StoryTeller:
         about = random.choice([facts for facts in self._about if len(facts) > 1])
         asked, *others = random.sample(about, min(len(about), 3))
         alike = [fact for fact in self._same[asked.relation] if asked.object not in (fact.subject, fact.object)]
-        facts_told = [*others, *random.sample(alike, 2), *([asked] if answered else [])]
-        facts_told = [fact for fact in facts_told if fact == asked or asked.object not in (fact.subject, fact.object)]
-        random.shuffle(facts_told)
+        told_facts = [*others, *random.sample(alike, 2), *([asked] if answered else [])]
+        told_facts = [fact for fact in told_facts if fact == asked or asked.object not in (fact.subject, fact.object)]
+        random.shuffle(told_facts)
         context, start = "", 0
-        for fact in facts_told:
+        for fact in told_facts:
             sentence = self.text([fact])
             if fact == asked:
                 start = len(context) + sentence.index(asked.object)

@@ -49,7 +49,6 @@ class Scorer(ABC):
 
         Args:
             at: Weights and gradients of some rows.
-            rows: Which rows of the matrix they are.
             step: Steps finished before this one.
         """
 
@@ -59,7 +58,6 @@ class Scorer(ABC):
 
         Args:
             at: The weights as they are, without gradients.
-            rows: Which rows of the matrix they are.
         """
 
     def compensate(  # noqa: B027 most criteria leave alone what remains
@@ -69,8 +67,6 @@ class Scorer(ABC):
 
         Args:
             weight: Some rows, with the weights that are about to be removed.
-            removed: Which are.
-            rows: Which rows of the matrix they are.
         """
 
     def buffers(self) -> dict[str, Tensor]:

@@ -145,16 +145,16 @@ class _Surgeon(Scorer):
         if isinstance(self._criterion.damp, float):
             return self._criterion.damp
         mean = grads.square().mean().clamp_min(1e-30).log10().round()  # a round number, whatever the order of the sum
-        fitted, told = grads[:, 0::2], grads[:, 1::2]
-        if told.shape[1] == 0:
+        fitted_on, held_out = grads[:, 0::2], grads[:, 1::2]
+        if held_out.shape[1] == 0:
             return 10 ** float(mean)
         losses: list[tuple[float, float]] = []
         for power in _GRID:
             damp = 10 ** (mean + power)
-            scores = curvature_losses(weight, fitted, damp)
+            scores = curvature_losses(weight, fitted_on, damp)
             removed = scores <= scores.flatten().median()
-            moved = compensation(weight, removed, fitted, damp).masked_fill(removed, 0)
-            change = (told @ (moved - weight * removed)[:, :, None]).sum(0)  # of the loss, for each gradient
+            moved = compensation(weight, removed, fitted_on, damp).masked_fill(removed, 0)
+            change = (held_out @ (moved - weight * removed)[:, :, None]).sum(0)  # of the loss, for each gradient
             losses.append((float(change.square().mean()), float(damp)))
         return min(losses)[1]
 

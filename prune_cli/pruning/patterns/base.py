@@ -103,7 +103,6 @@ class Pattern(ABC):
         """Choose what is removed.
 
         Args:
-            importance: Of all prunable weights.
             sparsity: The share to remove, in [0, 1].
         """
 

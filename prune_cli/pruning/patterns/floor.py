@@ -94,7 +94,6 @@ class FloorMask:
 
     Attributes:
         cutoffs: The line of all, then one for each matrix.
-        removed: How many weights fall below.
     """
 
     cutoffs: tuple[Cutoff, ...]

@@ -38,11 +38,7 @@ class Ranking(Pattern):
         return removed.view(rows.values.shape)
 
     def scores(self, rows: Rows, name: str = "") -> Scores:
-        """The same as selection takes them.
-
-        Args:
-            rows: Some rows.
-        """
+        """The same as selection takes them."""
         return Scores(self.competitors(rows), rows.start // self.size, name)
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
@@ -65,13 +61,7 @@ class Ranking(Pattern):
 @final
 @dataclass(frozen=True)
 class RankedMask:
-    """What falls below a cutoff.
-
-    Attributes:
-        pattern: Knows the competitors.
-        cutoff: The line.
-        removed: How many weights fall below it.
-    """
+    """What falls below a cutoff."""
 
     pattern: Ranking
     cutoff: Cutoff

@@ -126,7 +126,6 @@ class MatrixMask:
 
     Attributes:
         cutoffs: A line for each matrix.
-        removed: How many weights fall below.
     """
 
     cutoffs: tuple[Cutoff, ...]

@@ -152,13 +152,7 @@ def _sums(importance: Importance, kind: str) -> Float[Tensor, " units"]:
 @final
 @dataclass(frozen=True)
 class UnitMask:
-    """Units that are gone.
-
-    Attributes:
-        layout: Where they are.
-        gone: For each kind, which.
-        removed: How many weights go in all.
-    """
+    """Units that are gone."""
 
     layout: ModelLayout
     gone: Mapping[str, Bool[Tensor, " units"]]
@@ -189,7 +183,6 @@ class InsideMask:
     """Units that are gone, and what falls below a cutoff inside of the others.
 
     Attributes:
-        whole: The units.
         cutoff: The line, where all of them lie below it.
     """
 
