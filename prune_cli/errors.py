@@ -32,7 +32,6 @@ class Stopped(KeyboardInterrupt):
     """A signal stopped the run, as Ctrl-C does; nothing is lost but the work since the last checkpoint."""
 
     def __init__(self, number: int) -> None:
-        """Remember the signal."""
         super().__init__(f"stopped by signal {number}")
         self.exit_code = 128 + number
         """What shells give for it."""

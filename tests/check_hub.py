@@ -39,7 +39,7 @@ def checked(task: Task) -> str:
     """
     if problems := Hub().missing(task):
         raise UserError(*problems)
-    commit = HfApi().dataset_info(task.hub.path, revision=task.hub.revision).sha
+    commit = HfApi().dataset_info(task.hub_path, revision=task.hub_revision).sha
     fitted, splits = Hub().load(task)
     for records in splits.values():
         some = records.select(range(min(ENCODED, len(records))))
@@ -59,9 +59,9 @@ def main() -> int:
     for file in sorted((CONF / "task").glob("*.yaml")):
         fields: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
         task: Task = build(fields, "task")
-        if not task.hub.path or (sys.argv[1:] and task.name not in sys.argv[1:]):
+        if not task.hub_path or (sys.argv[1:] and task.name not in sys.argv[1:]):
             continue
-        where = f"{task.hub.path} {task.hub.config or ''} @ {task.hub.revision}"
+        where = f"{task.hub_path} {task.hub_config or ''} @ {task.hub_revision}"
         try:
             table.add_row(task.name, where, checked(task))
         except Exception as error:  # noqa: BLE001 one that fails must not hide the others

@@ -33,7 +33,6 @@ class Candidate:
     """A model to measure, as it was saved or compact, and the files that runtimes read, each made when first asked for."""
 
     def __init__(self, source: Source, folder: Path, *, compacted: bool, example: Inputs) -> None:
-        """Remember."""
         self.source = source
         self.compacted = compacted
         self._example = example

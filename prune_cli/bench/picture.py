@@ -8,7 +8,7 @@ from typing import Any
 
 from prune_cli.bench.bench import COMPACT, latency
 from prune_cli.files import written
-from prune_cli.report.figures import LINES
+from prune_cli.report.figures import LINES, blank_figure
 from prune_cli.report.names import metric_label
 
 _AREA = 200
@@ -19,12 +19,10 @@ _NEAR = 1.1
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
     """Draw a result."""
-    from matplotlib.figure import Figure
-
     ways = result["ways"]
     runs = [*dict.fromkeys(way["run"] for way in ways)]
     largest = max(way["bytes"] for way in ways)
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    figure = blank_figure(7.5, 4.5)
     axes = figure.subplots()
     for way in ways:
         at = (1000 * latency(way), way["metric"] or 0.0)

@@ -15,7 +15,7 @@ from prune_cli import __version__
 from prune_cli.cli import completion
 from prune_cli.config.options import GROUPS
 from prune_cli.console.failures import INTERRUPTED, failure_of, show, traceback_wanted
-from prune_cli.console.interrupts import interrupted, noting_interrupts
+from prune_cli.console.interrupts import interrupted, noting_interrupts, tell
 from prune_cli.console.printer import printer
 
 
@@ -32,8 +32,7 @@ class _Commands(TyperGroup):
             except (KeyboardInterrupt, Exception) as error:
                 if not interrupted(error):
                     raise
-                notes = getattr(error, "__notes__", ["The same command begins again."])  # what there is to go on from
-                printer(stderr=True).print(f"Stopped. {notes[-1]}", soft_wrap=True)
+                tell(error)
                 raise typer.Exit(INTERRUPTED) from None
 
 
@@ -441,7 +440,7 @@ def study_(
     if check:
         studying.check(name)
     elif name is None:
-        raise UserError(f"which study? One of {', '.join(studying.known())}")
+        raise UserError(f"which study? One of {', '.join(studying.study_names())}")
     elif tables:
         studying.render(name)
     else:

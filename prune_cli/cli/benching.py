@@ -70,15 +70,13 @@ def show_bench(
         chosen: Runtimes; all that can be used here without.
         output: Folder for bench.json and bench.png; without, `bench` in that of the run, or in the working folder for several.
     """
-    import transformers
-
     from prune_cli.bench.bench import QUICK, bench
     from prune_cli.bench.picture import draw
     from prune_cli.bench.tracked import track
+    from prune_cli.models import silence
 
     used = runtimes(chosen or (QUICK if quick else ()), config_dir)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    silence()
     sources = _sources(given, config_dir)
     first = next(iter(sources.values()))
     alone = len(sources) == 1 and first.folder.name == "model"

@@ -18,7 +18,7 @@ from prune_cli.comparison.columns import columns
 from prune_cli.comparison.forms import as_cell, as_csv, as_json, as_latex, as_markdown
 from prune_cli.comparison.groups import compare, matching
 from prune_cli.comparison.query import column_names, connect, row
-from prune_cli.comparison.runs import done, found
+from prune_cli.comparison.runs import done, find_runs
 from prune_cli.comparison.screen import shown
 from prune_cli.comparison.significance import in_words, summed_up
 from prune_cli.console.printer import printer
@@ -57,7 +57,7 @@ def show_comparison(
     """Print a comparison of the runs beneath some paths.
 
     Args:
-        paths: See `found`.
+        paths: See `find_runs`.
         where: See `compare`; so are `by`, `sort` and `best`.
         chosen: Columns to show instead of the usual ones.
         sql: A query of the table `runs` instead of a comparison.
@@ -65,7 +65,7 @@ def show_comparison(
     Raises:
         UserError: If there is no run, none has finished, or an option cannot work.
     """
-    runs = found(paths)
+    runs = find_runs(paths)
     rows = [row(run) for run in runs]
     database = connect(rows)
     if sql is not None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.comparison.diff import LAYERS, Line, differences
-from prune_cli.comparison.runs import found, only
+from prune_cli.comparison.runs import find_runs, only
 
 _LAYERS = 6
 """Matrices that are told one by one."""
@@ -27,7 +27,7 @@ def show_differences(one: Path, other: Path, console: Console, *, as_json: bool)
     Raises:
         UserError: If a path holds no run, or several.
     """
-    runs = [only(found([path]), path) for path in (one, other)]
+    runs = [only(find_runs([path]), path) for path in (one, other)]
     lines = differences(*runs)
     if as_json:
         rows = [{"part": line.part, "name": line.name, "one": line.one, "other": line.other} for line in lines]

@@ -19,6 +19,7 @@ from prune_cli.exporting.export import Exported, Wanted, export
 from prune_cli.exporting.hub import checked_name, put_together, upload
 from prune_cli.exporting.source import Source
 from prune_cli.files import filled
+from prune_cli.models import silence
 from prune_cli.plain import from_json
 from prune_cli.report.formats import compared, percent, size
 
@@ -52,12 +53,9 @@ def show_export(
         output: The folder; one beside the run's model without.
         overrides: Task and data, where they are to be others than the run's.
     """
-    import transformers
-
     if problems := list(wanted.problems()):
         raise UserError(*problems)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    silence()
     name = wanted.format + ("-int8" if wanted.int8 else "") + (f"-{wanted.dtype}" if wanted.dtype != "fp32" else "")
     output = output or (run if (run / "model").is_dir() else Path()) / "exports" / name
     source = source_of(run, overrides, config_dir)

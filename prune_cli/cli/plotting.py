@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prune_cli.comparison.pictures import FORMATS, KINDS, draw
-from prune_cli.comparison.runs import done, found
+from prune_cli.comparison.runs import done, find_runs
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.console import outputs
 from prune_cli.errors import UserError
@@ -23,7 +23,7 @@ def plot(paths: Sequence[Path], kind: str, output: Path, *, where: Sequence[str]
     if output.suffix.lstrip(".") not in FORMATS:
         raise UserError(f"--output {output}: give a file that ends in {', '.join(f'.{name}' for name in FORMATS)}")
     outputs.check("--output", output)
-    runs = found(paths)
+    runs = find_runs(paths)
     with outputs.writing("--output", output):
         draw(kind, done(runs), output, where, by)
     left_out = sum(run.state != "done" for run in runs)

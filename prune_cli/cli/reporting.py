@@ -11,7 +11,7 @@ from prune_cli.comparison.groups import compare
 from prune_cli.comparison.html import page
 from prune_cli.comparison.payload import payload
 from prune_cli.comparison.query import connect, row
-from prune_cli.comparison.runs import done, found
+from prune_cli.comparison.runs import done, find_runs
 from prune_cli.config.command import commands
 from prune_cli.console import outputs
 from prune_cli.report.formats import counted, size
@@ -27,7 +27,7 @@ def write_report(paths: Sequence[Path], output: Path, title: str | None, config_
         UserError: If none of the runs has finished, or the file cannot be there.
     """
     outputs.check("--output", output)
-    runs = found(paths)
+    runs = find_runs(paths)
     done(runs)
     rows = [row(run) for run in runs]
     comparison = compare(connect(rows), rows)

@@ -50,7 +50,7 @@ def run_shown(
     Raises:
         UserError: If it is no run folder, its run has not finished, or a file that was to be verified is another.
     """
-    from prune_cli.comparison.runs import found, only
+    from prune_cli.comparison.runs import find_runs, only
     from prune_cli.config.command import commands
 
     result, folder = result_of(path), RunFolder(path)
@@ -61,7 +61,7 @@ def run_shown(
     if verify:
         verdict = [Text(f"{len(result.promised)} files have the checksums that result.json promises", style="green")]
     samples = [samples_table(result.samples)] if result.samples else []
-    (command,) = commands([only(found([path]), path).config], config_dir, lenient=True)
+    (command,) = commands([only(find_runs([path]), path).config], config_dir, lenient=True)
     config = [Text(folder.config.read_text(encoding="utf-8", errors="replace"))] if whole else []
     repeated = Text.assemble(("what differs from the defaults  ", "dim"), command)
     return Group(summary_table(result, path), *samples, layer_table(result.layers), repeated, *config, *verdict)
@@ -76,10 +76,10 @@ def repeating(path: Path, config_dir: str | None = None) -> str:
     Raises:
         UserError: If it is no run folder, or a part of its configuration is not here.
     """
-    from prune_cli.comparison.runs import found, only
+    from prune_cli.comparison.runs import find_runs, only
     from prune_cli.config.command import commands
 
-    (command,) = commands([only(found([path]), path).config], config_dir)
+    (command,) = commands([only(find_runs([path]), path).config], config_dir)
     return command
 
 

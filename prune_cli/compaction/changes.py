@@ -46,7 +46,7 @@ class Change(NamedTuple):
         return sum(tensor.numel() for tensor in self.tensors.values() if tensor.ndim == 2)
 
 
-def known(model: PreTrainedModel) -> bool:
+def has_rules(model: PreTrainedModel) -> bool:
     """Whether there are rules for a model's architecture, and it is not compact already."""
     config = model.config
     if hasattr(config, KEY) or config.model_type not in FAMILIES:
@@ -59,7 +59,7 @@ def changes(model: PreTrainedModel) -> Iterator[Change]:
     """What can be cut out of a model, block by block; nothing is changed yet.
 
     Args:
-        model: In float32, of an architecture that is `known`; what its masks removed is zero.
+        model: In float32, of an architecture that is `has_rules`; what its masks removed is zero.
     """
     family = FAMILIES[model.config.model_type]
     for name in transformer_blocks(model):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from prune_cli.compaction.blocks import silent_blocks, without_blocks
-from prune_cli.compaction.changes import changes, known
+from prune_cli.compaction.changes import changes, has_rules
 from prune_cli.compaction.families import FAMILIES
-from prune_cli.compaction.layout import KEY, VERSION, Layout, made, put
+from prune_cli.compaction.layout import KEY, VERSION, Layout, make_module, put
 from prune_cli.errors import UserError
 from prune_cli.pruning.scope import prunable_weights
 
@@ -43,7 +43,7 @@ def arithmetic(model: PreTrainedModel) -> Arithmetic | None:
     Returns:
         The counts; None for an architecture that there are no rules for, and for a model that is compact.
     """
-    if not known(model):
+    if not has_rules(model):
         return None
     weights = prunable_weights(model)
     dense = sum(weight.numel() for weight in weights.values())
@@ -71,7 +71,7 @@ def compact(model: PreTrainedModel) -> Arithmetic:
     """
     if hasattr(model.config, KEY):
         raise UserError("the model is compact already: there is nothing to cut out")
-    if not known(model):
+    if not has_rules(model):
         raise UserError(
             f"compaction has no rules for {model.config.model_type}; it knows {', '.join(FAMILIES)}. Take another form, such as"
             " --format sparse, or leave --compact out"
@@ -85,7 +85,7 @@ def compact(model: PreTrainedModel) -> Arithmetic:
         if change.entry["kind"] == "sizes":
             put(model, change.entry)
         else:
-            module = made(change.entry, model.config)
+            module = make_module(change.entry, model.config)
             module.load_state_dict(change.tensors, assign=True)
             put(model, change.entry, module.eval())
         layout["modules"].append(change.entry)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,109 +72,77 @@ class Family:
     adds: bool = False
 
 
+def _attention(module: str, projections: str, output: str, **options: Any) -> AttentionNames:
+    """An attention whose projections to queries, keys and values lie in the module that splits them into heads."""
+    query, key, value = (f"{module}.{name}" for name in projections.split())
+    return AttentionNames(module=module, query=query, key=key, value=value, output=output, **options)
+
+
+def _bart(module: str) -> AttentionNames:
+    projections, output = "q_proj k_proj v_proj", f"{module}.out_proj"
+    return _attention(module, projections, output, heads="num_heads", size=("head_dim",))
+
+
+def _t5(module: str) -> AttentionNames:
+    sizes = {"size": ("key_value_proj_dim",), "width": ("inner_dim",)}
+    # not removable: all blocks add the position bias of the first, one a head
+    return _attention(module, "q k v", f"{module}.o", heads="n_heads", removable=False, **sizes)
+
+
+_OF_BERT = (
+    FeedForwardNames(up="intermediate.dense", down="output.dense", activation="intermediate.intermediate_act_fn"),
+)
 _BERT = Family(
     attention=(
-        AttentionNames(
-            module="attention.self",
-            query="attention.self.query",
-            key="attention.self.key",
-            value="attention.self.value",
-            output="attention.output.dense",
+        _attention(
+            "attention.self",
+            "query key value",
+            "attention.output.dense",
             size=("attention_head_size",),
             encoder=True,
         ),
     ),
-    feed_forward=(
-        FeedForwardNames(up="intermediate.dense", down="output.dense", activation="intermediate.intermediate_act_fn"),
-    ),
+    feed_forward=_OF_BERT,
 )
 _LLAMA = Family(
-    attention=(
-        AttentionNames(
-            module="self_attn",
-            query="self_attn.q_proj",
-            key="self_attn.k_proj",
-            value="self_attn.v_proj",
-            output="self_attn.o_proj",
-            size=("head_dim",),
-            rotary=True,
-        ),
-    ),
+    attention=(_attention("self_attn", "q_proj k_proj v_proj", "self_attn.o_proj", size=("head_dim",), rotary=True),),
     feed_forward=(
         FeedForwardNames(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj", activation="mlp.act_fn"),
     ),
     adds=True,
 )
-
-
-def _bart(module: str) -> AttentionNames:
-    return AttentionNames(
-        module=module,
-        query=f"{module}.q_proj",
-        key=f"{module}.k_proj",
-        value=f"{module}.v_proj",
-        output=f"{module}.out_proj",
-        heads="num_heads",
-        size=("head_dim",),
-    )
-
-
-def _t5(module: str) -> AttentionNames:
-    return AttentionNames(
-        module=module,
-        query=f"{module}.q",
-        key=f"{module}.k",
-        value=f"{module}.v",
-        output=f"{module}.o",
-        heads="n_heads",
-        size=("key_value_proj_dim",),
-        width=("inner_dim",),
-        removable=False,  # all blocks add the position bias of the first, one a head
-    )
-
-
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT,
     "roberta": _BERT,
     "electra": _BERT,
     "distilbert": Family(
         attention=(
-            AttentionNames(
-                module="attention",
-                query="attention.q_lin",
-                key="attention.k_lin",
-                value="attention.v_lin",
-                output="attention.out_lin",
-                size=("attention_head_size",),
-                encoder=True,
+            _attention(
+                "attention", "q_lin k_lin v_lin", "attention.out_lin", size=("attention_head_size",), encoder=True
             ),
         ),
         feed_forward=(FeedForwardNames(up="ffn.lin1", down="ffn.lin2", activation="ffn.activation"),),
     ),
     "deberta-v2": Family(
         attention=(
-            AttentionNames(
-                module="attention.self",
-                query="attention.self.query_proj",
-                key="attention.self.key_proj",
-                value="attention.self.value_proj",
-                output="attention.output.dense",
+            _attention(
+                "attention.self",
+                "query_proj key_proj value_proj",
+                "attention.output.dense",
                 heads="num_attention_heads",
                 size=("attention_head_size",),
                 width=("all_head_size",),
                 positions=("attention.self.pos_query_proj", "attention.self.pos_key_proj"),
             ),
         ),
-        feed_forward=_BERT.feed_forward,
+        feed_forward=_OF_BERT,
     ),
     "gpt2": Family(
         attention=(
-            AttentionNames(
-                module="attn",
-                query="attn.c_attn",
-                key="attn.c_attn",
-                value="attn.c_attn",
-                output="attn.c_proj",
+            _attention(
+                "attn",
+                "c_attn c_attn c_attn",
+                "attn.c_proj",
                 heads="num_heads",
                 size=("head_dim",),
                 width=("split_size",),

@@ -37,7 +37,7 @@ class Layout(TypedDict):
     modules: list[Entry]
 
 
-def made(entry: Entry, config: PretrainedConfig) -> nn.Module:
+def make_module(entry: Entry, config: PretrainedConfig) -> nn.Module:
     """The module of an entry, with weights to be filled in.
 
     Args:
@@ -66,7 +66,7 @@ def put(model: PreTrainedModel, entry: Entry, module: nn.Module | None = None) -
         for name, size in entry["sizes"].items():
             setattr(changed, name, size)
     else:
-        model.set_submodule(entry["name"], module or made(entry, model.config), strict=True)
+        model.set_submodule(entry["name"], module or make_module(entry, model.config), strict=True)
 
 
 def checked(value: Any, where: str) -> Layout:

@@ -124,7 +124,6 @@ class Constant(nn.Module):
     """A linear layer whose every weight is zero: its bias, whatever comes in."""
 
     def __init__(self, outputs: int) -> None:
-        """Make it, with a bias to be filled in."""
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(outputs))
 

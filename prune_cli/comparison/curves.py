@@ -63,7 +63,7 @@ def thinned(count: int, most: int) -> list[int]:
     return [count * (number + 1) // most - 1 for number in range(most)]
 
 
-def told(series: Curve, most: int) -> dict[str, Any]:
+def thinned_curve(series: Curve, most: int) -> dict[str, Any]:
     """A curve for JSON, thinned out."""
     chosen = thinned(len(series.steps), most)
     return {

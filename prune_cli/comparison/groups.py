@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prune_cli.comparison.query import METRICS, TABLE, column_names, condition, known
+from prune_cli.comparison.query import METRICS, TABLE, column, column_names, condition
 from prune_cli.config.options import GROUPS
 from prune_cli.config.schema import CHOICES, ELSEWHERE, USUAL
 from prune_cli.errors import UserError
@@ -152,7 +152,7 @@ def compare(
     columns = column_names(database)
     chosen = matching(database, where, "state = 'done'")
     for key in (*by, *(name.lstrip("-") for name in sort if name.lstrip("-") != "mean")):
-        known(key, columns)
+        column(key, columns)
     rows = [row for row in rows if row["path"] in chosen]
     if not rows:
         raise NothingLeft(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from prune_cli.comparison.curves import curve, heat, told
+from prune_cli.comparison.curves import curve, heat, thinned_curve
 from prune_cli.comparison.groups import Comparison, said
 from prune_cli.comparison.query import row
 from prune_cli.comparison.runs import Run
@@ -66,7 +66,7 @@ def _run(
         "by": {key: _word(said(values, key)) for key in keys},
         "drop": drops.get(str(run.path)),
         "command": command,
-        "curve": told(series, CURVE),
+        "curve": thinned_curve(series, CURVE),
         "heat": {"layers": layouts.setdefault(layout, len(layouts)), **heat(series, layers, HEAT)},
         "samples": [
             {

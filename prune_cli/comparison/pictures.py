@@ -17,7 +17,7 @@ from prune_cli.comparison.runs import Run
 from prune_cli.comparison.ways import Line, Panel, panels, way_of
 from prune_cli.errors import UserError
 from prune_cli.files import written
-from prune_cli.report.figures import LINES
+from prune_cli.report.figures import LINES, blank_figure, capitalized
 from prune_cli.report.names import block_and_matrix, metric_label
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def curves_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
         UserError: If none of the runs has a history, or there are too many groups.
     """
     _few(len(comparison.groups), "groups")
-    figure = _figure(_COLUMN, 3.1)
+    figure = blank_figure(_COLUMN, 3.1)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     drawn = False
     for number, group in enumerate(comparison.groups):
@@ -198,7 +198,7 @@ def _panel(axis: Axes, panel: Panel) -> None:
     shown = {round(position, 6): _percent(position) for position in sorted(ends)}
     axis.set_xticks(list(shown), list(shown.values()))
     axis.set_xlim(min(ends) - 0.08 * width, max(ends) + 0.08 * width)
-    axis.set_ylabel(f"{_capitalized(panel.metric)} (↑ better)")
+    axis.set_ylabel(f"{capitalized(panel.metric)} (↑ better)")
     axis.set_title(panel.title)
     axis.grid(axis="y", alpha=0.3, lw=0.5)
 
@@ -255,10 +255,6 @@ def _few(count: int, what: str) -> None:
         )
 
 
-def _capitalized(label: str) -> str:
-    return label[0].upper() + label[1:]
-
-
 @contextmanager
 def _typeset() -> Iterator[None]:
     import matplotlib as mpl
@@ -267,18 +263,11 @@ def _typeset() -> Iterator[None]:
         yield
 
 
-def _figure(width: float, height: float) -> Figure:
-    """An empty figure without pyplot, hence without global state."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def _grid(count: int, height: float = 2.0) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels, a column wide for one of them, else a page."""
     columns = min(3, count)
     rows = math.ceil(count / columns)
-    figure = _figure(_COLUMN if count == 1 else _PAGE, 0.6 + height * rows)
+    figure = blank_figure(_COLUMN if count == 1 else _PAGE, 0.6 + height * rows)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in axes[count:]:
         unused.remove()

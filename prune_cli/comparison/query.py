@@ -107,7 +107,7 @@ def column_names(database: DuckDBPyConnection) -> dict[str, str]:
     return {name: kind for name, kind, *_ in described}
 
 
-def known(key: str, columns: Mapping[str, str]) -> str:
+def column(key: str, columns: Mapping[str, str]) -> str:
     """A column as it stands in a query.
 
     Raises:
@@ -144,7 +144,7 @@ def condition(text: str, columns: Mapping[str, str]) -> tuple[str, list[Any]]:
     key, equals, given = text.partition("=")
     if not equals or not given:
         raise UserError(f"--where {text}: give KEY=VALUE, or KEY=VALUE,VALUE for any of several")
-    column = known(key.strip(), columns)
+    name = column(key.strip(), columns)
     kind = columns[key.strip()]
     try:
         values = [_typed(value.strip(), kind) for value in given.split(",")]
@@ -152,9 +152,9 @@ def condition(text: str, columns: Mapping[str, str]) -> tuple[str, list[Any]]:
         raise UserError(f"--where {text}: {key} holds {kind.lower()} values, and {given} is none") from None
     if None in values:  # null equals nothing in SQL
         others = [value for value in values if value is not None]
-        among = f" OR {column} IN ({', '.join('?' * len(others))})" if others else ""
-        return f"({column} IS NULL{among})", others
-    return f"{column} IN ({', '.join('?' * len(values))})", values
+        among = f" OR {name} IN ({', '.join('?' * len(others))})" if others else ""
+        return f"({name} IS NULL{among})", others
+    return f"{name} IN ({', '.join('?' * len(values))})", values
 
 
 def _typed(text: str, kind: str) -> Any:

@@ -48,7 +48,7 @@ class Run:
         return RunFolder(self.path)
 
 
-def found(paths: Iterable[Path]) -> list[Run]:
+def find_runs(paths: Iterable[Path]) -> list[Run]:
     """Find runs.
 
     Args:

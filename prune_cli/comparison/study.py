@@ -17,7 +17,7 @@ from prune_cli.comparison.forms import as_markdown
 from prune_cli.comparison.groups import NothingLeft, compare
 from prune_cli.comparison.pictures import draw
 from prune_cli.comparison.query import column_names, connect, row
-from prune_cli.comparison.runs import Run, found, read
+from prune_cli.comparison.runs import Run, find_runs, read
 from prune_cli.comparison.significance import in_words
 from prune_cli.config.schema import ELSEWHERE
 from prune_cli.config.suggest import did_you_mean
@@ -72,7 +72,7 @@ class Study:
         Returns:
             The identity of the run.
         """
-        (run,) = found([finished])
+        (run,) = find_runs([finished])
         old = self.paths().get(_identity(run))
         if old is not None and not anew:
             return _identity(run)
@@ -96,7 +96,7 @@ class Study:
         return {_identity(run): run.path for run in self._runs()}
 
     def _runs(self) -> list[Run]:
-        return found([self.results]) if any(self.results.glob("*.json")) else []
+        return find_runs([self.results]) if any(self.results.glob("*.json")) else []
 
     def rendered(self) -> dict[Path, str]:
         """The README and the other pages as the results give them.

@@ -16,7 +16,6 @@ from prune_cli.config.overrides import spelt
 from prune_cli.config.schema import CHOICES, ELSEWHERE, TARGET
 from prune_cli.errors import UserError
 
-"""Keys that say where a run goes, not what it is."""
 _MODEL = "model"
 
 

@@ -49,7 +49,6 @@ class Carried(BaseException):
     """
 
     def __init__(self, error: Exception) -> None:
-        """Take it."""
         super().__init__()
         self.error = error
 

@@ -37,6 +37,12 @@ def interrupted(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or bool(_came)
 
 
+def tell(stop: BaseException) -> None:
+    """Print that a command was stopped, and what there is to go on from, which the run has noted."""
+    notes = getattr(stop, "__notes__", ["The same command begins again."])
+    printer(stderr=True).print(f"Stopped. {notes[-1]}", soft_wrap=True)
+
+
 @contextlib.contextmanager
 def steps(first: str) -> Iterator[Callable[[str], None]]:
     """Show what a command is at, and stop it between two steps if a library swallowed a Ctrl-C.

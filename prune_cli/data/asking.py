@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prune_cli.data.conll import is_tagged
 from prune_cli.data.formats import parsed, read
-from prune_cli.data.records import Split, Unreadable, asked, told
+from prune_cli.data.records import Split, Unreadable, asked, problem_lines
 from prune_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def placed_rows(task: Task, file: Path, given: Mapping[str, Any] | None = None) 
     if not split.rows:
         raise UserError(f"{split.origin} has no records")
     if wrong:
-        raise UserError(*told(wrong, split.origin))
+        raise UserError(*problem_lines(wrong, split.origin))
     return rows
 
 
@@ -69,7 +69,7 @@ def asked_rows(task: Task, rows: Iterable[Placed]) -> list[Mapping[str, Any]]:
         else:
             records.append(record)
     if wrong:
-        raise UserError(*told(wrong, "the records"))
+        raise UserError(*problem_lines(wrong, "the records"))
     return records
 
 

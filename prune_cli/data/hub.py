@@ -15,7 +15,7 @@ from prune_cli.network import probe
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from prune_cli.tasks.base import HubDataset, Task
+    from prune_cli.tasks.base import Task
 
 _OTHERS = "Use data=local data.path=DIR with files of your own, data=synthetic for made-up records, or"
 WITHOUT_HUB = f"{_OTHERS} HF_HUB_OFFLINE=1 with a cache filled on a machine that reaches the hub."
@@ -30,18 +30,18 @@ class Hub(Extra):
         """Say whether the data set can be had: from the cache, or from a hub that answers within seconds."""
         from huggingface_hub import constants
 
-        if not task.hub.path:
+        if not task.hub_path:
             return [f"task={task.name} has no data set on the hub: give data=local data.path=DIR, or data=synthetic"]
         if _cached_files(task):
             return []
         if constants.HF_HUB_OFFLINE:
-            return [f"HF_HUB_OFFLINE is set and {_described(task.hub)} is not in the cache. {OFFLINE}"]
-        failure = probe(f"{constants.ENDPOINT}/api/datasets/{task.hub.path}/revision/{task.hub.revision}")
-        return [f"{_described(task.hub)} cannot be loaded from the hub: {failure}. {WITHOUT_HUB}"] if failure else []
+            return [f"HF_HUB_OFFLINE is set and {_described(task)} is not in the cache. {OFFLINE}"]
+        failure = probe(f"{constants.ENDPOINT}/api/datasets/{task.hub_path}/revision/{task.hub_revision}")
+        return [f"{_described(task)} cannot be loaded from the hub: {failure}. {WITHOUT_HUB}"] if failure else []
 
     def identity(self, task: Task) -> str:
         """Name and revision of the data set."""
-        return f"hub:{task.hub.path}/{task.hub.config or 'default'}@{task.hub.revision}"
+        return f"hub:{task.hub_path}/{task.hub_config or 'default'}@{task.hub_revision}"
 
     def load(self, task: Task, *, training: bool = True) -> tuple[Task, dict[str, Dataset]]:
         """Read and check the splits, from the cache where they are in it.
@@ -56,15 +56,16 @@ class Hub(Extra):
         splits = _read_cached(files) if files else _download(task)
         if missing := [split for split in splits_of(task, training=training) if split not in splits]:
             raise UserError(
-                f"{_described(task.hub)} has no split {', '.join(missing)}; there are: {', '.join(splits)}. "
+                f"{_described(task)} has no split {', '.join(missing)}; there are: {', '.join(splits)}. "
                 "Set task.evaluation_splits to what there is."
             )
         raw = {split: _raw(task, split, splits[split]) for split in splits_of(task, training=training)}
         return checked(task, raw, _label_names(task, splits[next(iter(raw))]))
 
 
-def _described(hub: HubDataset) -> str:
-    return f"The data set {hub.path}{f' ({hub.config})' if hub.config else ''} at revision {hub.revision}"
+def _described(task: Task) -> str:
+    config = f" ({task.hub_config})" if task.hub_config else ""
+    return f"The data set {task.hub_path}{config} at revision {task.hub_revision}"
 
 
 def _cached_files(task: Task) -> dict[str, list[Path]]:
@@ -79,9 +80,9 @@ def _cached_files(task: Task) -> dict[str, list[Path]]:
     from datasets import config
     from datasets.naming import camelcase_to_snakecase
 
-    *owner, name = task.hub.path.split("/")
+    *owner, name = task.hub_path.split("/")
     root = Path(config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(name)]))
-    for folder in sorted(root.glob(f"{task.hub.config or 'default'}/*/{task.hub.revision}")):
+    for folder in sorted(root.glob(f"{task.hub_config or 'default'}/*/{task.hub_revision}")):
         files = {split: _shards(folder, split) for split in splits_of(task, training=True)}
         if all(files.values()):
             return files
@@ -106,9 +107,9 @@ def _download(task: Task) -> dict[str, Dataset]:
     from datasets.exceptions import DatasetsError
 
     try:
-        splits = load_dataset(task.hub.path, task.hub.config, revision=task.hub.revision)
+        splits = load_dataset(task.hub_path, task.hub_config, revision=task.hub_revision)
     except (OSError, ValueError, DatasetsError) as error:
-        raise UserError(f"{_described(task.hub)} cannot be read: {error}. {WITHOUT_HUB}") from error
+        raise UserError(f"{_described(task)} cannot be read: {error}. {WITHOUT_HUB}") from error
     return {str(split): records for split, records in splits.items()}
 
 
@@ -127,6 +128,6 @@ def _label_names(task: Task, records: Dataset) -> list[str] | None:
 def _raw(task: Task, split: str, records: Dataset) -> Split:
     return Split(
         records.to_list(),
-        lambda number: f"{task.hub.path} {split}, record {number + 1}",
-        f"{task.hub.path} {split}",
+        lambda number: f"{task.hub_path} {split}, record {number + 1}",
+        f"{task.hub_path} {split}",
     )

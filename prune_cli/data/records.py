@@ -92,7 +92,7 @@ def checked(
                 dict.fromkeys(of_split)
             )  # of parts of one file, together
     if problems := [
-        problem for (origin, columns), of_split in wrong.items() for problem in told(of_split, origin, columns)
+        problem for (origin, columns), of_split in wrong.items() for problem in problem_lines(of_split, origin, columns)
     ]:
         raise UserError(*problems)
     for note in task.notes(rows):
@@ -120,7 +120,7 @@ def asked(task: Task, row: Mapping[str, Any]) -> Mapping[str, Any] | Unreadable:
     return {name: value for name, value in adapted.items() if name in columns or name not in task.columns}
 
 
-def told(reasons: Iterable[tuple[str, str]], origin: str, columns: str = "") -> list[str]:
+def problem_lines(reasons: Iterable[tuple[str, str]], origin: str, columns: str = "") -> list[str]:
     """What is wrong with some records: each reason once, where it is met first; the first few reasons, and a count.
 
     Args:

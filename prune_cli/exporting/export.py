@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from prune_cli import __version__
-from prune_cli.compaction.changes import known
+from prune_cli.compaction.changes import has_rules
 from prune_cli.compaction.compact import Arithmetic, compact
 from prune_cli.errors import UserError
 from prune_cli.exporting.graphs import graphs
@@ -151,7 +151,7 @@ def _filled(source: Source, wanted: Wanted, folder: Path, note: Callable[[str], 
         inputs, checked_on = _checked_on(source)
         note(f"reading {checked_on} with the saved model")
         expected = [outputs_of(model, batch) for batch in inputs]
-        if wanted.compact or wanted.format == "compact" or (wanted.compact is None and known(model)):
+        if wanted.compact or wanted.format == "compact" or (wanted.compact is None and has_rules(model)):
             note("cutting out what is empty")
             arithmetic = compact(model)
         if wanted.format == "compact":

@@ -80,7 +80,6 @@ class Part(nn.Module):
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        """Remember."""
         super().__init__()
         self.model = model
 

@@ -15,11 +15,25 @@ if TYPE_CHECKING:
     from prune_cli.models.architectures import Architecture
 
 
-@final
-class Classification(Head["Tensor"]):
-    """A decision a record; the outputs are the logits, [records, classes]."""
+class OneEach(Head["Tensor"]):
+    """A decision a record."""
 
     auto_classes: ClassVar[Mapping[Architecture, str]] = {"encoder": "AutoModelForSequenceClassification"}
+
+    def count(self, batch: Batch) -> int:
+        """The records."""
+        return len(batch["labels"])
+
+    def predictions(
+        self, model: nn.Module, batch: Batch, outputs: Tensor, tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[Tensor, ...]:
+        """The outputs."""
+        return (outputs.float(),)
+
+
+@final
+class Classification(OneEach):
+    """A class a record; the outputs are the logits, [records, classes]."""
 
     def options(self, labels: Sequence[str]) -> dict[str, Any]:
         """The classes."""
@@ -29,10 +43,6 @@ class Classification(Head["Tensor"]):
         """Pad the inputs; labels are [records]."""
         return one_label_each(tokenizer)
 
-    def count(self, batch: Batch) -> int:
-        """The records."""
-        return len(batch["labels"])
-
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """The logits, [records, classes]."""
         return model(**inputs_of(batch)).logits
@@ -40,9 +50,3 @@ class Classification(Head["Tensor"]):
     def decisions(self, outputs: Tensor, batch: Batch) -> tuple[Choice]:
         """The class of each record."""
         return (Choice(outputs, batch["labels"]),)
-
-    def predictions(
-        self, model: nn.Module, batch: Batch, outputs: Tensor, tokenizer: PreTrainedTokenizerBase
-    ) -> tuple[Tensor, ...]:
-        """The logits, [records, classes]."""
-        return (outputs.float(),)

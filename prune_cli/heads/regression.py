@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 
-from prune_cli.heads.base import Batch, Collator, Head, inputs_of, one_label_each
+from prune_cli.heads.base import Batch, Collator, inputs_of, one_label_each
+from prune_cli.heads.classification import OneEach
 from prune_cli.heads.decisions import Number
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
 
-    from prune_cli.models.architectures import Architecture
-
 
 @final
-class Regression(Head["Tensor"]):
+class Regression(OneEach):
     """A number a record; the outputs are the numbers, [records]."""
-
-    auto_classes: ClassVar[Mapping[Architecture, str]] = {"encoder": "AutoModelForSequenceClassification"}
 
     def options(self, labels: Sequence[str]) -> dict[str, Any]:
         """One output."""
@@ -31,10 +28,6 @@ class Regression(Head["Tensor"]):
         """Pad the inputs; labels are [records], float32."""
         return one_label_each(tokenizer, torch.float32)
 
-    def count(self, batch: Batch) -> int:
-        """The records."""
-        return len(batch["labels"])
-
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """The numbers, [records]."""
         return model(**inputs_of(batch)).logits.squeeze(-1)
@@ -42,9 +35,3 @@ class Regression(Head["Tensor"]):
     def decisions(self, outputs: Tensor, batch: Batch) -> tuple[Number]:
         """The number of each record."""
         return (Number(outputs, batch["labels"]),)
-
-    def predictions(
-        self, model: nn.Module, batch: Batch, outputs: Tensor, tokenizer: PreTrainedTokenizerBase
-    ) -> tuple[Tensor, ...]:
-        """The numbers, [records]."""
-        return (outputs.float(),)

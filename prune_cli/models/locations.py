@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, final
 from prune_cli.errors import UserError
 from prune_cli.files import checksum
 from prune_cli.models.architectures import told_architecture
-from prune_cli.models.fetching import place
 from prune_cli.network import probe
 from prune_cli.plain import from_json
 
@@ -83,51 +82,12 @@ def gguf_metadata(path: Path) -> Mapping[str, Any]:
         raise UserError(f"{path} cannot be read as GGUF: {error}") from error
 
 
-def located(
-    name: str | None,
-    *,
-    revision: str | None = None,
-    package: str | None = None,
-    folder: str = "model",
-    fetched: bool = False,
-    gguf_file: str | None = None,
-    sha256: str | None = None,
-    checked: bool = False,
-) -> Location:
-    """Find a model: in its package where that is installed, in the cache where it was fetched, else by its name or as a file.
-
-    Args:
-        package: Import name of a package that ships the model.
-        fetched: Whether `prune fetch` can put it into the cache.
-        gguf_file: GGUF file inside the package's or the fetched folder or, where neither can be, inside the folder `name`;
-            without a name too, the path of a file.
-        sha256: SHA-256 of the weights of a package or of what is fetched; None to trust them.
+def usable(location: Location) -> Location:
+    """The location, after a look at its GGUF file if it has one.
 
     Raises:
-        UserError: If there is no model, or it cannot be used.
+        UserError: If it is not there, or cannot be read.
     """
-    if package is not None or fetched:
-        here = package_folder(package, folder) if package is not None else place(str(sha256))
-        if here is not None and here.is_dir():
-            if checked and sha256 is not None:
-                _check_weights(here / (gguf_file or WEIGHTS), sha256, package)
-            return _usable(Location(name=here, gguf_file=gguf_file))
-        if name is None:
-            lacks = f"package {package} (model.package) is not installed" if package else "model is not fetched"
-            raise UserError(f"the {lacks}, and there is no model.name to fall back on")
-        return Location(name=name, revision=revision)  # the GGUF file is the package's
-    if name is not None:
-        return _usable(Location(name=name, revision=revision, gguf_file=gguf_file))
-    if gguf_file is not None:
-        path = Path(gguf_file).expanduser()
-        return _usable(Location(name=path.parent, gguf_file=path.name))
-    raise UserError(
-        "the model has no source: choose one (see `prune list models`), or give model.name=FOLDER or a hub id"
-    )
-
-
-def _usable(location: Location) -> Location:
-    """The location, after a look at its GGUF file if it has one."""
     if location.gguf_file is None:
         return location
     folder = Path(location.name)
@@ -198,7 +158,12 @@ def package_folder(package: str, folder: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) / folder
 
 
-def _check_weights(path: Path, sha256: str, package: str | None) -> None:
+def check_weights(path: Path, sha256: str, package: str | None) -> None:
+    """Compare a checksum.
+
+    Raises:
+        UserError: If it is another.
+    """
     if (actual := checksum(path)["sha256"]) != sha256:
         remedy = f"reinstall the package {package}" if package else f"remove {path.parent}, and `prune fetch` it again"
         raise UserError(f"{path} has SHA-256 {actual}, not {sha256} (model.sha256): {remedy}")

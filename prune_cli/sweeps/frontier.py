@@ -7,12 +7,12 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, ListConfig
+from pydantic import TypeAdapter
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +24,6 @@ from prune_cli.config.suggest import did_you_mean
 from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
-from prune_cli.plain import from_json
 from prune_cli.report.formats import percent
 from prune_cli.report.names import metric_label
 from prune_cli.sweeps.grid import Jobs, combinations
@@ -139,7 +138,7 @@ def find(overrides: Sequence[str], config_dir: str | None) -> int:
     file = launched.folder / ANSWER
     if launched.code or not file.is_file():
         return launched.code
-    answer = _read(file)
+    answer = TypeAdapter(Answer).validate_json(file.read_bytes())
     printer().print(evidence(answer), *answer.in_words(), sep="\n")
     return 0
 
@@ -183,17 +182,6 @@ def _whole(jobs: Sequence[Job]) -> bool:
 def _so_far(answer: Answer, following: float) -> str:
     points = [f"{percent(point.sparsity)}% costs {point.drop:.4f}" for point in answer.points]
     return f"{'; '.join(points) or 'dense is known'}: next {percent(following)}%"
-
-
-def _read(file: Path) -> Answer:
-    values = from_json(file.read_text(encoding="utf-8"))
-    points = [
-        Point(point["sparsity"], {int(seed): drop for seed, drop in point["drops"].items()}, point.get("arithmetic"))
-        for point in values["points"]
-    ]
-    return Answer(
-        max_drop=values["max_drop"], metric=values["metric"], grid=values["grid"], points=points, alike=values["alike"]
-    )
 
 
 def _key(override: str) -> str:

@@ -83,7 +83,6 @@ class Jobs:
     """
 
     def __init__(self, config_loader: ConfigLoader, config: DictConfig, launcher: Launcher) -> None:
-        """Begin without a job."""
         self._config_loader = config_loader
         self._config = config
         self._launcher = launcher

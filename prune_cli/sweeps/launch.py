@@ -27,6 +27,7 @@ from prune_cli.config.diagnose import diagnose
 from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
 from prune_cli.console.failures import INTERRUPTED, Carried, carrying, failure_of, show, traceback_wanted
+from prune_cli.console.interrupts import tell
 from prune_cli.console.printer import heading, importing, printer
 from prune_cli.errors import Held, Stopped, UserError
 from prune_cli.paths import CONF
@@ -121,8 +122,7 @@ def _launch(
     except Carried as failed:
         raise failed.error from None
     except KeyboardInterrupt as stop:
-        notes = getattr(stop, "__notes__", ["The same command begins again."])  # what the run has to go on from
-        printer(stderr=True).print(f"Stopped. {notes[-1]}", soft_wrap=True)
+        tell(stop)
         return Launched(stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED, [], sweep_dir)
     return Launched(0, [], sweep_dir)
 

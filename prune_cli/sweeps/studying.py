@@ -86,7 +86,7 @@ def check(name: str | None) -> None:
     Raises:
         UserError: If one is not.
     """
-    studies = [study(each, _folders()) for each in ([name] if name else known())]
+    studies = [study(each, _folders()) for each in ([name] if name else study_names())]
     if changed := [each for each in studies if not each.up_to_date()]:
         raise UserError(
             *(
@@ -98,7 +98,7 @@ def check(name: str | None) -> None:
         printer().print(f"{each.folder.name}: as its results give it", *each.earlier(), sep="\n  ", soft_wrap=True)
 
 
-def known() -> list[str]:
+def study_names() -> list[str]:
     """The studies there are."""
     return names(_folders())
 

@@ -32,20 +32,6 @@ Inventor = Callable[[], tuple[Any, list[Row]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubDataset:
-    """Where a task's records lie on the Hugging Face hub.
-
-    Attributes:
-        path: Repository of the data set, "owner/name"; empty where there is none.
-        revision: Commit that is read, so that a run can be repeated.
-    """
-
-    path: str
-    config: str | None = None
-    revision: str = "main"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """A supervised task: from records to model inputs, from a head's outputs to predictions, from predictions to metrics.
 
@@ -115,11 +101,6 @@ class Task(ABC):
     def key(self) -> str | None:
         """Column that tells raw records apart, where they have it: no two of a split may share its value. None for no such."""
         return None
-
-    @property
-    def hub(self) -> HubDataset:
-        """Where `data=hub` finds the records."""
-        return HubDataset(path=self.hub_path, config=self.hub_config, revision=self.hub_revision)
 
     @property
     def formats(self) -> Mapping[str, Reader]:

@@ -24,7 +24,6 @@ class TensorBoard:
     """The folder `tensorboard` of a run; `tensorboard --logdir runs` shows all runs."""
 
     def __post_init__(self) -> None:
-        """Follow nothing yet."""
         self._writer: SummaryWriter | None = None
         self._config: Mapping[str, Any] = {}
 

@@ -28,7 +28,6 @@ class Trackio:
     space_id: str | None = None
 
     def __post_init__(self) -> None:
-        """Follow nothing yet."""
         self._run: Run | None = None
 
     def problems(self) -> Iterator[str]:

@@ -54,7 +54,6 @@ class Wandb:
     """Whose W&B's one service is."""
 
     def __post_init__(self) -> None:
-        """Follow nothing yet."""
         self._run: Run | None = None
         self._tracked: TrackedRun | None = None
         self._rows = 0

@@ -29,7 +29,6 @@ class BestWeights:
     """
 
     def __init__(self, pruner: Pruner) -> None:
-        """Begin without any."""
         self.step: int | None = None
         self._pruner = pruner
         self._metric = -math.inf

@@ -26,7 +26,6 @@ class Trimmer:
     """Seconds: a step after it takes some 0.2 s more where a gigabyte was given back."""
 
     def __init__(self) -> None:
-        """Begin to wait."""
         self._last = time.monotonic()
 
     def __call__(self) -> None:

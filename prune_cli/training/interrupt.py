@@ -33,7 +33,6 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        """No signal has come."""
         self._signal: int | None = None
         self._putting_off = False
         self._terminals: list[int] = []

@@ -28,7 +28,6 @@ class SentenceMaker:
     """Draws records about one world, one a call."""
 
     def __init__(self, world: World, random: Random) -> None:
-        """Remember where records come from."""
         self._world = world
         self._random = random
         self._about = list(world.about().values())

@@ -31,7 +31,6 @@ class StoryTeller:
     """Draws stories about one world, one a call."""
 
     def __init__(self, world: World, random: Random) -> None:
-        """Remember where stories come from."""
         self._random = random
         self._about = list(world.about().values())
         self._kinds: Mapping[str, Kind] = {name: kind for kind, names in world.names.items() for name in names}

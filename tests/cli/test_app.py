@@ -51,7 +51,7 @@ def test_ctrl_c_ends_a_command_with_one_line(
         except KeyboardInterrupt:
             raise (raised or KeyboardInterrupt) from None
 
-    monkeypatch.setattr("prune_cli.comparison.runs.found", stopped)
+    monkeypatch.setattr("prune_cli.comparison.runs.find_runs", stopped)
     ended = prune("show", ".", "--command")
     assert (ended.code, ended.out, ended.err) == (130, "", "Stopped. The same command begins again.\n")
 

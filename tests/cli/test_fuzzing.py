@@ -81,9 +81,7 @@ def swapped(words: Sequence[Any], fate: random.Random, mutate: Callable[[Any, ra
 @pytest.fixture(autouse=True)
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not refused need not be trained here."""
-    monkeypatch.setattr(
-        "prune_cli.training.training.Training.learn", lambda self, seen: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
+    monkeypatch.setattr("prune_cli.run.run.learn", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
 
 
 def ends_well(prune: Prune, words: Sequence[str]) -> None:

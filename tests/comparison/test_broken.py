@@ -20,7 +20,7 @@ from prune_cli.comparison.forms import as_csv, as_json, as_latex, as_markdown
 from prune_cli.comparison.groups import compare
 from prune_cli.comparison.payload import payload
 from prune_cli.comparison.query import connect, row
-from prune_cli.comparison.runs import found
+from prune_cli.comparison.runs import find_runs
 from prune_cli.comparison.screen import shown
 from prune_cli.comparison.significance import in_words
 from prune_cli.errors import UserError
@@ -56,7 +56,7 @@ def test_any_value_of_a_result_may_be_wrong(wrong: Any, tmp_path: Path, monkeypa
         if wrong == GONE:
             del inner[last]
         file.write_text(json.dumps(changed))
-        runs = found([tmp_path])
+        runs = find_runs([tmp_path])
         rows = [row(run) for run in runs]
         comparison = compare(connect(rows), rows)
         table = columns(comparison)

@@ -17,7 +17,7 @@ from prune_cli.comparison.columns import Column, columns
 from prune_cli.comparison.forms import as_csv, as_json, as_latex, as_markdown
 from prune_cli.comparison.groups import Comparison, compare
 from prune_cli.comparison.query import connect, row
-from prune_cli.comparison.runs import found
+from prune_cli.comparison.runs import find_runs
 from prune_cli.comparison.screen import shown
 from prune_cli.errors import UserError
 from tests.made_runs import made_run
@@ -33,7 +33,7 @@ def compared(tmp_path: Path) -> Compared:
         made_run(tmp_path, seed=seed, metric=0.8 + seed / 300, name=f"good-{seed}")
         made_run(tmp_path, criterion="magnitude", model=HOSTILE, seed=seed, metric=0.7, name=f"other-{seed}")
         made_run(tmp_path, criterion="magnitude", seed=seed, metric=0.7, name=f"bad-{seed}")
-    rows = [row(run) for run in found([tmp_path])]
+    rows = [row(run) for run in find_runs([tmp_path])]
     comparison = compare(connect(rows), rows)
     return comparison, columns(comparison)
 
@@ -54,7 +54,7 @@ def test_the_csv_round_trips(compared: Compared) -> None:
 def test_no_text_is_a_formula_or_a_second_line(tmp_path: Path) -> None:
     for number, model in enumerate(("=1+1", "@sum", "a\nb")):
         made_run(tmp_path, model=model, metric=-0.5, name=f"run-{number}")
-    rows = [row(run) for run in found([tmp_path])]
+    rows = [row(run) for run in find_runs([tmp_path])]
     comparison = compare(connect(rows), rows)
     table = columns(comparison)
     told = list(csv.DictReader(io.StringIO(as_csv(comparison, table))))
@@ -120,7 +120,7 @@ def test_equal_ones_stand_out_together_or_not_at_all(tmp_path: Path) -> None:
     for task, metrics in (("a", (0.8, 0.80001, 0.7)), ("b", (0.5, 0.5, 0.5))):
         for criterion, metric in zip(("pins", "magnitude", "random"), metrics, strict=True):
             made_run(tmp_path, task=task, criterion=criterion, metric=metric)
-    rows = [row(run) for run in found([tmp_path])]
+    rows = [row(run) for run in find_runs([tmp_path])]
     comparison = compare(connect(rows), rows)
     assert sorted(comparison.groups[number].values["criterion"] for number in comparison.best()) == [
         "magnitude",

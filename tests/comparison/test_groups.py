@@ -9,14 +9,14 @@ import pytest
 
 from prune_cli.comparison.groups import Comparison, compare
 from prune_cli.comparison.query import connect, row
-from prune_cli.comparison.runs import found
+from prune_cli.comparison.runs import find_runs
 from prune_cli.comparison.significance import differences, in_words, paired_t, summed_up
 from prune_cli.errors import UserError
 from tests.made_runs import made_run
 
 
 def compared(folder: Path, **options: Any) -> Comparison:
-    rows = [row(run) for run in found([folder])]
+    rows = [row(run) for run in find_runs([folder])]
     return compare(connect(rows), rows, **options)
 
 

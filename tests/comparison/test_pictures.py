@@ -17,14 +17,14 @@ from matplotlib.figure import Figure
 from prune_cli.comparison import pictures
 from prune_cli.comparison.groups import Comparison, compare
 from prune_cli.comparison.query import connect, row
-from prune_cli.comparison.runs import Run, found
+from prune_cli.comparison.runs import Run, find_runs
 from prune_cli.errors import UserError
 from tests.made_runs import made_run
 from tests.tiers import quick
 
 
 def figure(kind: str, folder: Path, **options: Any) -> Figure:
-    runs = found([folder])
+    runs = find_runs([folder])
     rows = [row(run) for run in runs]
     comparison: Comparison = compare(connect(rows), rows, **options)
     by_path: dict[str, Run] = {str(run.path): run for run in runs}
@@ -127,7 +127,7 @@ def test_the_same_runs_give_the_same_file(kind: str, suffix: str, tmp_path: Path
     made_run(tmp_path / "runs")
     made_run(tmp_path / "runs", seed=2, metric=0.7)
     for name in ("one", "two"):
-        pictures.draw(kind, found([tmp_path / "runs"]), tmp_path / f"{name}.{suffix}")
+        pictures.draw(kind, find_runs([tmp_path / "runs"]), tmp_path / f"{name}.{suffix}")
     one, two = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("one", "two"))
     assert one == two and len(one) > 1000
 
@@ -150,8 +150,8 @@ def test_no_global_state(tmp_path: Path) -> None:
     made_run(tmp_path / "runs")
     script = (
         "import sys; from pathlib import Path; from prune_cli.comparison.pictures import draw;"
-        "from prune_cli.comparison.runs import found;"
-        f"draw('frontier', found([Path({str(tmp_path / 'runs')!r})]), Path({str(tmp_path / 'x.png')!r}));"
+        "from prune_cli.comparison.runs import find_runs;"
+        f"draw('frontier', find_runs([Path({str(tmp_path / 'runs')!r})]), Path({str(tmp_path / 'x.png')!r}));"
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -19,7 +19,7 @@ from rich.console import Console
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prune_cli.artifacts.run_folder import RunFolder
-from prune_cli.comparison.runs import found
+from prune_cli.comparison.runs import find_runs
 from prune_cli.config.command import commands
 from prune_cli.errors import UserError
 from prune_cli.heads.classification import Classification
@@ -70,7 +70,7 @@ def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> Non
 
 def test_the_result_says_what_was_run_and_on_what(finished: Outcome, precision: str) -> None:
     """It alone is what runs are compared by, and what a study keeps."""
-    (run,) = found([finished.folder])
+    (run,) = find_runs([finished.folder])
     assert (run.state, run.config) == ("done", finished.result.config)
     assert run.config == OmegaConf.to_container(OmegaConf.load(finished.folder / "config.yaml"))
     assert run.result.records.startswith("sha256:") and run.result.teacher is None

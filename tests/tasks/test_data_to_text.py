@@ -123,7 +123,7 @@ def test_yaml(glue_task: Callable[..., Any], name: str, kind: type, path: str, c
     assert (task.labels, task.primary_metric) == ((), "bleu")
     assert task.prompt == "{source}\nText:"
     assert task.head == Text(max_new_tokens=96, beams=1)
-    assert (task.hub.path, task.hub.config, task.hub.revision) == (path, config, "refs/convert/parquet")
+    assert (task.hub_path, task.hub_config, task.hub_revision) == (path, config, "refs/convert/parquet")
     assert task.evaluation_records == 200
     assert (task.inputs, dict(task.columns)) == (("source",), {"source": str, "references": list})
     assert task.fitted([], None) is task

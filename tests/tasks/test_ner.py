@@ -100,7 +100,7 @@ def test_label_numbers_of_the_real_tasks(ner_task: Build):
     assert len(ner_task("wnut17").labels) == 13
     assert ner_task("wnut17").labels[3:5] == ("B-creative-work", "I-creative-work")
     assert ner_task("ner").labels == ()
-    assert ner_task("ner").hub.path == ""
+    assert ner_task("ner").hub_path == ""
 
 
 @pytest.mark.parametrize(

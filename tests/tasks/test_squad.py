@@ -83,7 +83,7 @@ def test_yaml(glue_task: Callable[..., Any], name: str, path: str, null: bool):
     task = glue_task(name)
     assert [*task.head.auto_classes.values()] == ["AutoModelForQuestionAnswering"]
     assert task.labels == ()
-    assert (task.hub.path, task.null_answers, task.null_threshold) == (path, null, 0.0)
+    assert (task.hub_path, task.null_answers, task.null_threshold) == (path, null, 0.0)
     # as in the published fine-tuning scripts
     assert (task.max_length, task.stride, task.max_question) == (384, 128, 64)
     assert (task.n_best, task.max_answer_length) == (20, 30)

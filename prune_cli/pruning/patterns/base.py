@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -27,6 +27,10 @@ class Rows(NamedTuple):
     """Position of the first weight among all prunable weights, row by row."""
 
 
+Mask = Callable[[Rows], Bool[Tensor, "rows inner"]]
+"""Tells which weights of some rows are removed, from the importance that it was chosen by."""
+
+
 @runtime_checkable  # so that tests can check arguments against it
 class Importance(Protocol):
     """The importance of all prunable weights, to be gone through as often as a selection needs."""
@@ -47,24 +51,6 @@ class Importance(Protocol):
         Args:
             matrix: Number of the only one that is wanted; None for all.
         """
-        ...
-
-
-@runtime_checkable
-class Mask(Protocol):
-    """What a selection removed. It may need the importance that it was chosen by to say it again."""
-
-    @property
-    def removed(self) -> int:
-        """How many weights."""
-        ...
-
-    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
-        """Which of these weights are removed."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs to say the same."""
         ...
 
 
@@ -100,12 +86,8 @@ class Pattern(ABC):
 
     @abstractmethod
     def select(self, importance: Importance, sparsity: float) -> Mask:
-        """Choose what is removed.
+        """Choose what is removed, as many weights as `count` says; of the same importance always the same.
 
         Args:
             sparsity: The share to remove, in [0, 1].
         """
-
-    @abstractmethod
-    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
-        """The mask whose state this is, of the matrices that it was chosen for."""

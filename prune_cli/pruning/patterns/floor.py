@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
-from prune_cli.pruning.patterns.uniform import cutoff_within, kept_state, restored, single
+from prune_cli.pruning.patterns.uniform import below, cutoff_within, single
 from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
 
 
@@ -64,11 +64,8 @@ class Floor(Pattern):
         def scores() -> Iterator[Scores]:
             return (single(_lifted(rows, floors), names[rows.matrix]) for rows in importance.rows())
 
-        return FloorMask((find_cutoff(scores, remove) or NOTHING, *floors), remove)
-
-    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
-        """See `Pattern`."""
-        return FloorMask(restored(state), int(state["removed"]))
+        cutoff = find_cutoff(scores, remove) or NOTHING
+        return lambda rows: below(cutoff, _lifted(rows, floors))
 
 
 def _down(share: float) -> float:
@@ -78,32 +75,9 @@ def _down(share: float) -> float:
 
 def _lifted(rows: Rows, floors: tuple[Cutoff, ...]) -> Rows:
     """The importance, of what stays in any case the largest there is."""
-    falls = floors[rows.matrix].removed(single(rows)).view(rows.values.shape)
-    return rows._replace(values=lifted(rows.values, ~falls))
+    return rows._replace(values=lifted(rows.values, ~below(floors[rows.matrix], rows)))
 
 
 def lifted(values: Float[Tensor, "rows inner"], stays: Bool[Tensor, "rows inner"]) -> Float[Tensor, "rows inner"]:
     """The importance, of what stays in any case the largest number; what is no number is left for selection to refuse."""
     return torch.where(stays & values.isfinite(), torch.finfo(values.dtype).max, values)
-
-
-@final
-@dataclass(frozen=True)
-class FloorMask:
-    """What falls below the line of all, unless it stays above that of its matrix.
-
-    Attributes:
-        cutoffs: The line of all, then one for each matrix.
-    """
-
-    cutoffs: tuple[Cutoff, ...]
-    removed: int
-
-    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
-        """See `Mask`."""
-        scores = single(_lifted(rows, self.cutoffs[1:]))
-        return self.cutoffs[0].removed(scores).view(rows.values.shape)
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Mask`."""
-        return kept_state(self.cutoffs, self.removed)

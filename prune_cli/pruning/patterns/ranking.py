@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
-from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+from prune_cli.pruning.selection import NOTHING, Scores, find_cutoff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,32 +47,5 @@ class Ranking(Pattern):
         def scores() -> Iterator[Scores]:
             return (self.scores(rows, names[rows.matrix]) for rows in importance.rows())
 
-        return RankedMask(self, find_cutoff(scores, remove // self.size) or NOTHING, remove)
-
-    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
-        """See `Pattern`."""
-        cutoff = Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"]))
-        removed = int(state["removed"])
-        return RankedMask(self, cutoff if removed else NOTHING, removed)
-
-
-@final
-@dataclass(frozen=True)
-class RankedMask:
-    """What falls below a cutoff."""
-
-    pattern: Ranking
-    cutoff: Cutoff
-    removed: int
-
-    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
-        """See `Mask`."""
-        return self.pattern.weights(self.cutoff.removed(self.pattern.scores(rows)), rows)
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Mask`."""
-        return {
-            "removed": torch.tensor(self.removed),
-            "cutoff.score": torch.tensor(self.cutoff.score),
-            "cutoff.tie": torch.tensor(self.cutoff.tie),
-        }
+        cutoff = find_cutoff(scores, remove // self.size) or NOTHING
+        return lambda rows: self.weights(cutoff.removed(self.scores(rows)), rows)

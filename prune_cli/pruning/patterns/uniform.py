@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import final
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -78,11 +77,7 @@ class Uniform(Pattern):
             cutoff_within(importance, number, name, count)
             for number, (name, count) in enumerate(zip(importance.layout.shapes, counts, strict=True))
         )
-        return MatrixMask(cutoffs, sum(counts))
-
-    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
-        """See `Pattern`."""
-        return MatrixMask(restored(state), int(state["removed"]))
+        return lambda rows: below(cutoffs[rows.matrix], rows)
 
 
 def cutoff_within(importance: Importance, matrix: int, name: str, remove: int) -> Cutoff:
@@ -104,37 +99,6 @@ def single(rows: Rows, name: str = "") -> Scores:
     return Scores(rows.values.reshape(-1), rows.start, name)
 
 
-def kept_state(cutoffs: tuple[Cutoff, ...], removed: int) -> dict[str, Tensor]:
-    """What a mask of several cutoffs is restored from."""
-    return {
-        "removed": torch.tensor(removed),
-        "cutoff.score": torch.tensor([cutoff.score for cutoff in cutoffs]),
-        "cutoff.tie": torch.tensor([cutoff.tie for cutoff in cutoffs]),
-    }
-
-
-def restored(state: Mapping[str, Tensor]) -> tuple[Cutoff, ...]:
-    """The cutoffs of `kept_state`."""
-    lines = zip(state["cutoff.score"], state["cutoff.tie"], strict=True)
-    return tuple(Cutoff(score.item(), int(tie)) for score, tie in lines)
-
-
-@final
-@dataclass(frozen=True)
-class MatrixMask:
-    """What falls below a cutoff of its own matrix.
-
-    Attributes:
-        cutoffs: A line for each matrix.
-    """
-
-    cutoffs: tuple[Cutoff, ...]
-    removed: int
-
-    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
-        """See `Mask`."""
-        return self.cutoffs[rows.matrix].removed(single(rows)).view(rows.values.shape)
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Mask`."""
-        return kept_state(self.cutoffs, self.removed)
+def below(cutoff: Cutoff, rows: Rows) -> Bool[Tensor, "rows inner"]:
+    """Which weights fall below a line."""
+    return cutoff.removed(single(rows)).view(rows.values.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, final
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
-from prune_cli.pruning.patterns.uniform import single
-from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+from prune_cli.pruning.patterns.uniform import below, single
+from prune_cli.pruning.selection import NOTHING, Scores, find_cutoff
 
 KINDS = ("heads", "neurons", "layers")
 _ROUNDING = 1e-9  # of a number of units that is whole but for the last digits
@@ -101,27 +101,34 @@ class Units(Pattern):
             sums = _sums(importance, kind)
             removed = torch.zeros(len(sums), dtype=torch.bool)
             for _, alike, count in self._shares(layout, kind, sparsity, inside):
-                scores = Scores(sums[alike], 0, f"the {kind}")
-                cutoff = find_cutoff(lambda scores=scores: iter((scores,)), count) or NOTHING
-                removed[alike] = cutoff.removed(scores)
+                of_units = Scores(sums[alike], 0, f"the {kind}")
+                cutoff = find_cutoff(lambda of_units=of_units: iter((of_units,)), count) or NOTHING
+                removed[alike] = cutoff.removed(of_units)
             gone[kind] = removed
-        remove = self.count(layout, sparsity)
-        whole = UnitMask(layout, gone, remove)
-        if not self.inside:
-            return whole
         names = list(layout.shapes)
-        cutoff = find_cutoff(
-            lambda: (single(whole.lowered(rows), names[rows.matrix]) for rows in importance.rows()), remove
-        )
-        return InsideMask(whole, cutoff or NOTHING)
 
-    def restore(self, state: Mapping[str, Tensor], layout: ModelLayout) -> Mask:
-        """See `Pattern`."""
-        gone = {kind: state[f"units.{kind}"].cpu() for kind in self.units}
-        whole = UnitMask(layout, gone, int(state["removed"]))
+        def whole(rows: Rows) -> Bool[Tensor, "rows inner"]:
+            """What goes with its unit."""
+            mask = torch.zeros_like(rows.values, dtype=torch.bool)
+            name = names[rows.matrix]
+            for kind, units in gone.items():
+                if (part := layout.structures[kind].get(name)) is not None:
+                    along = units[part.units(layout.shapes[name][part.axis])].to(mask.device)
+                    mask |= along[rows.first : rows.first + len(mask), None] if part.axis == 0 else along[None]
+            return mask
+
         if not self.inside:
             return whole
-        return InsideMask(whole, Cutoff(state["cutoff.score"].item(), int(state["cutoff.tie"])))
+
+        def lowered(rows: Rows) -> Rows:
+            """The importance, of what goes with its unit the lowest number there is."""
+            return rows._replace(values=rows.values.masked_fill(whole(rows), torch.finfo(rows.values.dtype).min))
+
+        def scores() -> Iterator[Scores]:
+            return (single(lowered(rows), names[rows.matrix]) for rows in importance.rows())
+
+        cutoff = find_cutoff(scores, self.count(layout, sparsity)) or NOTHING
+        return lambda rows: below(cutoff, lowered(rows))
 
 
 def _groups(sizes: Int[Tensor, " units"]) -> Iterator[tuple[int, Int[Tensor, " alike"]]]:
@@ -147,58 +154,3 @@ def _sums(importance: Importance, kind: str) -> Float[Tensor, " units"]:
             sums.index_add_(0, belongs[first : first + count] if part.axis == 0 else belongs, summed)
             first += count
     return sums.float()
-
-
-@final
-@dataclass(frozen=True)
-class UnitMask:
-    """Units that are gone."""
-
-    layout: ModelLayout
-    gone: Mapping[str, Bool[Tensor, " units"]]
-    removed: int
-
-    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
-        """See `Mask`."""
-        mask = torch.zeros_like(rows.values, dtype=torch.bool)
-        name, shape = list(self.layout.shapes.items())[rows.matrix]
-        for kind, gone in self.gone.items():
-            if (part := self.layout.structures[kind].get(name)) is not None:
-                along = gone[part.units(shape[part.axis])].to(mask.device)
-                mask |= along[rows.first : rows.first + len(mask), None] if part.axis == 0 else along[None]
-        return mask
-
-    def lowered(self, rows: Rows) -> Rows:
-        """The importance, of what goes with its unit the lowest number there is."""
-        return rows._replace(values=rows.values.masked_fill(self.of(rows), torch.finfo(rows.values.dtype).min))
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Mask`."""
-        return {"removed": torch.tensor(self.removed), **{f"units.{kind}": gone for kind, gone in self.gone.items()}}
-
-
-@final
-@dataclass(frozen=True)
-class InsideMask:
-    """Units that are gone, and what falls below a cutoff inside of the others.
-
-    Attributes:
-        cutoff: The line, where all of them lie below it.
-    """
-
-    whole: UnitMask
-    cutoff: Cutoff
-
-    @property
-    def removed(self) -> int:
-        """See `Mask`."""
-        return self.whole.removed
-
-    def of(self, rows: Rows) -> Bool[Tensor, "rows inner"]:
-        """See `Mask`."""
-        return self.cutoff.removed(single(self.whole.lowered(rows))).view(rows.values.shape)
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Mask`."""
-        line = {"cutoff.score": torch.tensor(self.cutoff.score), "cutoff.tie": torch.tensor(self.cutoff.tie)}
-        return {**self.whole.state(), **line}
