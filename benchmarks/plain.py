@@ -149,12 +149,7 @@ def squad(records: Any, seed: int, folder: str) -> dict[str, float]:
         owner, offsets = window["owner"], window["offset_mapping"]  # pyright: ignore
         for first in np.argsort(start)[::-1][:N_BEST]:
             for last in np.argsort(end)[::-1][:N_BEST]:
-                if (
-                    max(first, last) < len(offsets)
-                    and offsets[first]
-                    and offsets[last]
-                    and first <= last < first + LONGEST
-                ):
+                if max(first, last) < len(offsets) and offsets[first] and offsets[last] and first <= last < first + LONGEST:
                     text = contexts[owner][offsets[first][0] : offsets[last][1]]
                     best[owner] = max(best[owner], (float(start[first] + end[last]), text))
     scores = [

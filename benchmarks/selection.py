@@ -57,9 +57,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, medians of {RUNS} interleaved runs, 90% removed")
     for millions in [float(word) for word in sys.argv[1:]] or [10, 85]:
         generator = torch.Generator().manual_seed(0)
-        matrices = [
-            torch.randn(590_000, generator=generator).square_().mul_(1e-14) for _ in range(round(millions / 0.59))
-        ]
+        matrices = [torch.randn(590_000, generator=generator).square_().mul_(1e-14) for _ in range(round(millions / 0.59))]
         remove = round(0.9 * sum(m.numel() for m in matrices))
         assert len({way(matrices, remove) for way in ways}) == 1, "the cutoffs differ"
         times = [[seconds(way, matrices, remove) for way in ways] for _ in range(RUNS)]

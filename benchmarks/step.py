@@ -18,7 +18,7 @@ import yaml
 from transformers import BertConfig, BertForSequenceClassification
 
 from prune_cli.config.build import build
-from prune_cli.config.options import names
+from prune_cli.config.option_files import names
 from prune_cli.models.prunable import prunable
 from prune_cli.paths import CONF
 from prune_cli.pruning.criteria import Criterion
@@ -37,9 +37,7 @@ def option(group: str, name: str) -> Any:
     return build({key: 1 if value == "${seed}" else value for key, value in values.items()}, group)
 
 
-def measure(
-    criterion: Criterion, pattern: Pattern, precision: str, tokens: int
-) -> tuple[dict[str, list[float]], float]:
+def measure(criterion: Criterion, pattern: Pattern, precision: str, tokens: int) -> tuple[dict[str, list[float]], float]:
     """Milliseconds of each part of each step, by phase, and the bytes that are kept for a prunable weight."""
     torch.manual_seed(0)
     config = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)

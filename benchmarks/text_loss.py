@@ -40,9 +40,7 @@ def measure(pieces: bool, taught: bool) -> tuple[float, float, str]:
     for _ in range(ROUNDS):
         began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            student, teacher = (
-                Choice(h, labels, layer=Vocabulary.of(layer)) for h, layer in zip(hidden, layers, strict=True)
-            )
+            student, teacher = (Choice(h, labels, layer=Vocabulary.of(layer)) for h, layer in zip(hidden, layers, strict=True))
             loss = Distillation().decision_loss([student], [teacher]) if taught else task_loss([student])
         loss.backward()
         seconds.append(time.perf_counter() - began)

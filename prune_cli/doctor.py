@@ -78,9 +78,7 @@ def checks() -> list[Check]:
     requirements = declared_requirements()
     result = [Check("Python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}")]
     if not requirements:
-        result.append(
-            Check(DISTRIBUTION, "warning", "runs without being installed: versions unchecked", "pip install -e .")
-        )
+        result.append(Check(DISTRIBUTION, "warning", "runs without being installed: versions unchecked", "pip install -e ."))
     result += [check_core(requirement) for requirement in requirements.get("", [])]
     if exit_code(result) == 0:  # all of these need the core packages
         result += [*check_torch(), *check_machine(Path.cwd()), *check_services(services()), check_wandb_login()]
@@ -125,9 +123,7 @@ def problem(requirement: Requirement) -> str:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         return "not installed"
-    return (
-        "" if requirement.specifier.contains(version, prereleases=True) else f"{version} is not {requirement.specifier}"
-    )
+    return "" if requirement.specifier.contains(version, prereleases=True) else f"{version} is not {requirement.specifier}"
 
 
 def check_core(requirement: Requirement) -> Check:
@@ -138,9 +134,7 @@ def check_core(requirement: Requirement) -> Check:
     try:
         importlib.import_module(_IMPORT_NAMES.get(requirement.name, requirement.name.replace("-", "_")))
     except _IMPORT_ERRORS as error:
-        return Check(
-            requirement.name, "broken", f"import fails: {error}", f"pip install --force-reinstall '{requirement}'"
-        )
+        return Check(requirement.name, "broken", f"import fails: {error}", f"pip install --force-reinstall '{requirement}'")
     return Check(requirement.name, "ok", metadata.version(requirement.name))
 
 
@@ -158,9 +152,7 @@ def check_torch() -> Iterator[Check]:
 
     from prune_cli.training.hardware import bf16_in_hardware, on_gpu, resolved_precision
 
-    yield Check(
-        "torch threads", "ok", f"{torch.get_num_threads()} (OMP_NUM_THREADS changes it), {os.cpu_count()} cores"
-    )
+    yield Check("torch threads", "ok", f"{torch.get_num_threads()} (OMP_NUM_THREADS changes it), {os.cpu_count()} cores")
     bf16 = "bf16 in hardware" if bf16_in_hardware("cpu") else "no bf16 in hardware"
     yield Check("CPU", "ok", f"{torch.backends.cpu.get_cpu_capability()}, {bf16}")
     if not torch.cuda.is_available():
@@ -255,11 +247,7 @@ def _wandb_url() -> str:
 
 def _enough(what: str, free: float, low: float, remedy: str) -> Check:
     """A warning where less than `low` GiB are free."""
-    return (
-        Check(what, "ok", f"{free:.0f} GiB free")
-        if free >= low
-        else Check(what, "warning", f"{free:.1f} GiB free", remedy)
-    )
+    return Check(what, "ok", f"{free:.0f} GiB free") if free >= low else Check(what, "warning", f"{free:.1f} GiB free", remedy)
 
 
 def _gib(size: int) -> float:

@@ -135,9 +135,7 @@ def _own_name(path: Path) -> Path:
         for left in path.parent.glob(_OWN.format(pid="*", token="*", suffix="*")):
             if (pid := left.name.split("-")[1]).isdecimal() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-    return path.with_name(
-        _OWN.format(pid=os.getpid(), token=secrets.token_hex(4), suffix=path.suffix[:_LONGEST_SUFFIX])
-    )
+    return path.with_name(_OWN.format(pid=os.getpid(), token=secrets.token_hex(4), suffix=path.suffix[:_LONGEST_SUFFIX]))
 
 
 def is_held(lock: Path) -> bool:

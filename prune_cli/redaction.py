@@ -13,9 +13,7 @@ HIDDEN = "[hidden]"
 _NAME = r"(?:token|secret|password|passwd|credential|(?:api|access|private|secret)_?key)s?"
 _SECRET_NAME = re.compile(rf"(?i)(?:^|[_.-]){_NAME}$")
 _ASSIGNMENT = re.compile(rf"(?i)((?:^|[\s_.+?&,;'\"({{-]){_NAME}=)[^\s&]+")
-_KNOWN_SHAPES = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{16})\b"
-)
+_KNOWN_SHAPES = re.compile(r"\b(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{16})\b")
 _LOGIN_IN_URL = re.compile(r"(?<=[A-Za-z]:/)(/?)[^/\s]+@")  # a Path makes one slash of two
 _SHORTEST_SECRET = 8
 """Characters; a shorter value of an environment variable would hide innocent text."""

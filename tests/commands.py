@@ -42,9 +42,7 @@ def root_logger() -> Iterator[None]:
 
 
 @pytest.fixture
-def prune(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root_logger: None
-) -> Prune:
+def prune(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root_logger: None) -> Prune:
     """Call `prune` with arguments, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")

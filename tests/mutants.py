@@ -89,9 +89,7 @@ def prepared(folder: Path, one: Round) -> Path:
     """A copy of what is in git, with the settings of a round."""
     place = folder / one.name
     shutil.rmtree(place, ignore_errors=True)
-    files = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     for file in files:
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, place / file)
@@ -141,9 +139,7 @@ def table(rounds: Mapping[str, Mapping[str, Counter[str]]]) -> Table:
                 counts[key][1] += counter[NOTICED] if number < 2 else 0
                 counts[key][2] += counter[NOTICED]
     for folder, (changes, first, second) in sorted(counts.items(), key=lambda item: (item[0] == "all", item[0])):
-        shown.add_row(
-            folder, str(changes), f"{first / changes:.1%}", f"{second / changes:.1%}", f"{first / max(second, 1):.1%}"
-        )
+        shown.add_row(folder, str(changes), f"{first / changes:.1%}", f"{second / changes:.1%}", f"{first / max(second, 1):.1%}")
     return shown
 
 

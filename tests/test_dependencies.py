@@ -51,9 +51,7 @@ def test_the_pinned_version_meets_the_range(requirement: Requirement) -> None:
 
 @pytest.mark.parametrize("requirement", [*CORE, *EXTRAS], ids=str)
 def test_the_reason_for_it_is_written_down(requirement: Requirement) -> None:
-    rows = [
-        line for line in (CHECKOUT / "docs/dependencies.md").read_text(encoding="utf-8").splitlines() if "|" in line
-    ]
+    rows = [line for line in (CHECKOUT / "docs/dependencies.md").read_text(encoding="utf-8").splitlines() if "|" in line]
     assert any(requirement.name in row and _pins()[canonicalize_name(requirement.name)] in row for row in rows)
 
 

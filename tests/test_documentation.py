@@ -146,9 +146,7 @@ class Reader:
         there = [re.sub(r"^runs/(RUN|PRUNED|DENSE|\w+-\.\.\.)$", lambda found: self._run(found[1]), w) for w in words]
         if "FOLDER_WITH_A_MODEL" in there:
             there[there.index("FOLDER_WITH_A_MODEL")] = f"{self._run('RUN')}/model"
-            there = [word for word in there if not word.startswith("data")] + [
-                f"{key}={value}" for key, value in RECORDS.items()
-            ]
+            there = [word for word in there if not word.startswith("data")] + [f"{key}={value}" for key, value in RECORDS.items()]
         return there
 
     def _run(self, name: str) -> str:
@@ -229,9 +227,7 @@ def test_a_page_says_first_for_whom_it_is(page: str) -> None:
 
 
 @exhaustive
-@pytest.mark.parametrize(
-    "study", sorted((ROOT / "experiments").glob("*/study.yaml")), ids=lambda path: path.parent.name
-)
+@pytest.mark.parametrize("study", sorted((ROOT / "experiments").glob("*/study.yaml")), ids=lambda path: path.parent.name)
 def test_every_sweep_of_a_study_can_be_composed(study: Path) -> None:
     for words in yaml.safe_load(study.read_text())["sweeps"].values():
         diagnose([re.sub(r"\{\w+\}", "RUN", word) for word in words if not word.startswith("seed=")], multirun=True)

@@ -18,9 +18,7 @@ HEAVY = ["torch", "transformers", "datasets", "wandb", "matplotlib", "sklearn", 
 
 def _python(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> str:
     command = [sys.executable, *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

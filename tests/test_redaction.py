@@ -9,9 +9,7 @@ import pytest
 from prune_cli.redaction import redact
 
 
-@pytest.mark.parametrize(
-    "name", ["token", "hub_token", "api_key", "apikey", "PASSWORD", "client-secret", "model.token"]
-)
+@pytest.mark.parametrize("name", ["token", "hub_token", "api_key", "apikey", "PASSWORD", "client-secret", "model.token"])
 def test_a_value_under_a_secret_name_is_hidden(name: str) -> None:
     assert redact({"a": [{name: "x"}]}) == {"a": [{name: "[hidden]"}]}
 

@@ -64,9 +64,7 @@ def test_predictions_samples_and_eval_tell_the_same_in_the_same_words(
     for sample in outcome.result.samples:
         (row,) = [row for row in kept if row["id"] == sample["id"]]
         assert sample.items() <= {**row, "sentence": row["sentence"].strip()}.items()
-    file = written(
-        tmp_path / "others.jsonl", [*RECORDS[12:], {"id": "r24", "sentence": "word " * 60, "label": "positive"}]
-    )
+    file = written(tmp_path / "others.jsonl", [*RECORDS[12:], {"id": "r24", "sentence": "word " * 60, "label": "positive"}])
     show_evaluation(outcome.folder, [str(file)], None, predictions=tmp_path / "said.jsonl")
     again = lines(tmp_path / "said.jsonl")
     assert [row.pop("split") for row in again] == ["others.jsonl"] * 13

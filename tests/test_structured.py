@@ -43,9 +43,7 @@ def test_the_saved_model_is_as_much_smaller_as_was_removed(finished: Outcome, tm
     assert (result.small, dense.small) == ("compact", None)
     gone = result.sparsity.zeros_in_file
     assert gone == result.sparsity.zeros_by_mask == sum(layer.zeros for layer in result.layers)
-    assert 4 * gone * 0.85 < saved < 4 * gone * 1.1, (
-        "bytes; what is left is filled up to whole vectors, and biases go too"
-    )
+    assert 4 * gone * 0.85 < saved < 4 * gone * 1.1, "bytes; what is left is filled up to whole vectors, and biases go too"
     left = sum(weight.numel() for weight in prunable_weights(load_compact(finished.folder / "model")).values())
     assert result.arithmetic is not None
     assert left == result.arithmetic.left < result.arithmetic.dense == dense.sparsity.prunable
@@ -78,9 +76,7 @@ def test_it_is_exported_and_measured(finished: Outcome, tmp_path: Path) -> None:
 
 def test_it_teaches_and_is_not_trained_on(finished: Outcome, tmp_path: Path) -> None:
     model = finished.folder / "model"
-    taught = do(
-        tmp_path, *WIDE, f"regularization.first_teacher={model}", "regularization.hidden=1", "trainer.max_steps=20"
-    )
+    taught = do(tmp_path, *WIDE, f"regularization.first_teacher={model}", "regularization.hidden=1", "trainer.max_steps=20")
     assert taught.result.teacher_metric == pytest.approx(finished.result.metric, abs=1e-5)
     with pytest.raises(UserError, match="is a compact model, from which whole units are gone"):
         do(tmp_path, f"model.name={model}", "model.random=null", "trainer.max_steps=20")
@@ -93,9 +89,7 @@ def test_weights_inside_of_units_go_too(tmp_path: Path) -> None:
     assert result.arithmetic.left < result.arithmetic.dense
 
 
-def test_what_computes_something_else_when_it_is_read_back_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_computes_something_else_when_it_is_read_back_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(model: Any) -> None:
         compact(model)
         model.classifier.bias.data += 1
@@ -121,10 +115,7 @@ def test_a_decoder_without_some_of_its_layers_is_a_plain_one(tmp_path: Path) -> 
     assert run.result.small == "plain"
     whole = do(tmp_path, *asked, "sparsity=0", "trainer.max_steps=1").result
     model = AutoModelForCausalLM.from_pretrained(run.folder / "model")
-    assert (
-        model.config.num_hidden_layers * 2
-        == AutoConfig.from_pretrained(tmp_path / whole.name / "model").num_hidden_layers
-    )
+    assert model.config.num_hidden_layers * 2 == AutoConfig.from_pretrained(tmp_path / whole.name / "model").num_hidden_layers
     metrics = evaluate(config_of(tmp_path, *asked), run.folder / "model", Console(quiet=True)).metrics
     assert metrics == pytest.approx(run.result.metrics, abs=1e-5)
     assert "AutoModelForCausalLM.from_pretrained(folder)" in (run.folder / "model" / "README.md").read_text()

@@ -81,9 +81,7 @@ class RunFolder:
             UserError: If there is none, or it is broken.
         """
         if not self.result.is_file():
-            raise UserError(
-                f"{self.path} has no result.json: the run has not finished; run the same command again to go on"
-            )
+            raise UserError(f"{self.path} has no result.json: the run has not finished; run the same command again to go on")
         try:
             values = from_json(self.result.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -135,8 +133,7 @@ class RunFolder:
         """What result.json promises: the model with its tokenizer, the history, the predictions."""
         files = [path for path in sorted(self.model.iterdir()) if path != self.card]  # which people edit
         return {
-            path.relative_to(self.path).as_posix(): Promise(**checksum(path))
-            for path in (*files, self.history, self.predictions)
+            path.relative_to(self.path).as_posix(): Promise(**checksum(path)) for path in (*files, self.history, self.predictions)
         }
 
     @contextlib.contextmanager

@@ -173,17 +173,11 @@ def verdict(ways: Sequence[Way], front: Sequence[bool]) -> list[str]:
             quickest = min(pruned, key=latency)
             sentences.append(f"dense int8 alone: {_told(chosen)}; the fastest pruned way: {_told(quickest)}")
         else:
-            sentences.append(
-                f"dense int8 alone is the better choice: {_told(chosen)}; no pruned way is faster, none is better"
-            )
+            sentences.append(f"dense int8 alone is the better choice: {_told(chosen)}; no pruned way is faster, none is better")
     for way in ways:
         if way["form"] == COMPACT:
             whole = next(
-                (
-                    each
-                    for each in ways
-                    if (each["run"], each["runtime"], each["form"]) == (way["run"], way["runtime"], SAVED)
-                ),
+                (each for each in ways if (each["run"], each["runtime"], each["form"]) == (way["run"], way["runtime"], SAVED)),
                 None,
             )
             if whole is None:

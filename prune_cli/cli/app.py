@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from prune_cli import __version__
 from prune_cli.cli import completion
-from prune_cli.config.options import GROUPS
+from prune_cli.config.option_files import GROUPS
 from prune_cli.console.failures import INTERRUPTED, failure_of, show, traceback_wanted
 from prune_cli.console.interrupts import interrupted, noting_interrupts, tell
 from prune_cli.console.printer import printer
@@ -66,9 +66,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="GROUP=OPTION or KEY=VALUE.", show_default=False, autocompletion=completion.overrides),
 ]
-Runs = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Run folders, folders of runs, or the results of a study.")
-]
+Runs = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run folders, folders of runs, or the results of a study.")]
 Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="KEY=VALUE", help="Only runs with this value, or one of several values."),
@@ -171,9 +169,7 @@ def predict_(
     run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL_DIR", help="A run folder, or a folder with a model.")],
     texts: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="TEXT...", help="One record: a text for each input column of the task.", show_default=False
-        ),
+        typer.Argument(metavar="TEXT...", help="One record: a text for each input column of the task.", show_default=False),
     ] = None,
     context: Annotated[
         str | None,
@@ -188,9 +184,7 @@ def predict_(
             help="A file of records, read by its ending; in .txt a text a line; - for standard input.",
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write JSON lines to this file.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write JSON lines to this file.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="The task, for a model outside a run folder.")] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
     config_dir: ConfigDir = None,
@@ -340,9 +334,7 @@ def compare_(
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table, for booktabs.")] = False,
     sql: Annotated[
         str | None,
-        typer.Option(
-            "--sql", metavar="QUERY", help="Query the table `runs` in SQL; 'DESCRIBE runs' lists its columns."
-        ),
+        typer.Option("--sql", metavar="QUERY", help="Query the table `runs` in SQL; 'DESCRIBE runs' lists its columns."),
     ] = None,
 ) -> None:
     """Compare runs: mean and deviation over seeds, the drop from dense, and which difference is more than noise."""
@@ -450,9 +442,9 @@ def study_(
 
 @app.command("status")
 def status_(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of runs, of one run, or of a multirun.")
-    ] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of runs, of one run, or of a multirun.")] = Path(
+        "runs"
+    ),
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat until nothing runs or waits.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -478,9 +470,7 @@ def sync_(
 @app.command("wandb-workspace")
 def wandb_workspace_(
     project: Annotated[str, typer.Option("--project", help="W&B project of the runs.")] = "prune-lm",
-    entity: Annotated[
-        str | None, typer.Option("--entity", help="W&B user or team; by default that of the login.")
-    ] = None,
+    entity: Annotated[str | None, typer.Option("--entity", help="W&B user or team; by default that of the login.")] = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Make a report too.")] = True,
 ) -> None:
     """Save a view of runs at W&B, grouped by task, criterion and sparsity, and a report of metric against sparsity."""

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.config.build import build
-from prune_cli.config.options import folders, names
+from prune_cli.config.option_files import folders, names
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.console import outputs
 from prune_cli.console.interrupts import steps
@@ -42,9 +42,7 @@ def runtimes(chosen: Sequence[str], config_dir: str | None) -> dict[str, Runtime
 
     there = names(GROUP, folders(config_dir))
     if unknown := [name for name in chosen if name not in there]:
-        raise UserError(
-            f"--runtime {unknown[0]}: there is none{did_you_mean(unknown[0], there)} (one of {', '.join(there)})"
-        )
+        raise UserError(f"--runtime {unknown[0]}: there is none{did_you_mean(unknown[0], there)} (one of {', '.join(there)})")
     runtimes: dict[str, Runtime] = {}
     for name in chosen or there:
         path = next(path for root in folders(config_dir) if (path := root / GROUP / f"{name}.yaml").is_file())

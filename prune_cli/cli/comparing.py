@@ -109,9 +109,7 @@ def _show_query(database: DuckDBPyConnection, sql: str, form: Form, console: Con
     except duckdb.Error as error:
         raise UserError(f"--sql: {str(error).strip()}") from None
     if form == "json":
-        console.out(
-            json.dumps([dict(zip(names, each, strict=True)) for each in rows], indent=2, default=str), highlight=False
-        )
+        console.out(json.dumps([dict(zip(names, each, strict=True)) for each in rows], indent=2, default=str), highlight=False)
     elif form == "csv":
         file = io.StringIO()
         csv.writer(file, lineterminator="\n").writerows([names, *(map(as_cell, each) for each in rows)])

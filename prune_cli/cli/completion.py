@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from prune_cli.config.options import GROUPS, folders, names, options
+from prune_cli.config.option_files import GROUPS, folders, names, options
 from prune_cli.paths import CONF
 
 _KEY = re.compile(r"^(\w+):", re.MULTILINE)

@@ -21,7 +21,7 @@ from prune_cli.exporting.source import Source
 from prune_cli.files import filled
 from prune_cli.models import silence
 from prune_cli.plain import from_json
-from prune_cli.report.formats import compared, percent, size
+from prune_cli.report.numbers import compared, percent, size
 
 
 def source_of(run: Path, overrides: Sequence[str], config_dir: str | None = None) -> Source:
@@ -120,8 +120,5 @@ def _same_run(source: RunFolder, folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return (
-        isinstance(earlier, dict)
-        and "id" in earlier
-        and "promised" not in earlier
-        and earlier["id"] == source.read_result().id
+        isinstance(earlier, dict) and "id" in earlier and "promised" not in earlier and earlier["id"] == source.read_result().id
     )

@@ -6,7 +6,7 @@ import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from prune_cli.config.build import construct
-from prune_cli.config.options import folders, options
+from prune_cli.config.option_files import folders, options
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.console.printer import printer
 from prune_cli.errors import UserError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prune_cli.config.available import FETCH, HUB, place_of
-from prune_cli.config.options import GROUPS, folders, options
+from prune_cli.config.option_files import GROUPS, folders, options
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
 
@@ -31,9 +31,7 @@ def listing(group: str | None, config_dir: str | None) -> str:
     if config_dir is not None and not Path(config_dir).expanduser().is_dir():
         raise UserError(f"--config-dir {config_dir}: there is no such folder")
     if group is None:
-        return "\n\n".join(
-            f"{plural}: {_written(name)}\n{_lines(name, folders(config_dir))}" for name, plural in _LISTED.items()
-        )
+        return "\n\n".join(f"{plural}: {_written(name)}\n{_lines(name, folders(config_dir))}" for name, plural in _LISTED.items())
     by_either_name = {**{plural: name for name, plural in _LISTED.items()}, **{name: name for name in _LISTED}}
     if group not in by_either_name:
         groups = ", ".join(_LISTED.values())

@@ -63,16 +63,13 @@ def predictions(config: RunConfig, model: Path, rows: Sequence[Placed]) -> list[
     collected: list[Prediction] = []
     with (
         results_alone(),
-        Progress(
-            console=printer(stderr=True), transient=True, disable=len(rows) <= config.trainer.eval_batch_size
-        ) as bar,
+        Progress(console=printer(stderr=True), transient=True, disable=len(rows) <= config.trainer.eval_batch_size) as bar,
     ):
         shown = bar.add_task("predicting", total=len(rows))
         for part in predict(config, model, [row for _, row in rows], [place for place, _ in rows]):
             asked = rows[len(collected) : len(collected) + len(part)]
             collected += [
-                {ID: row[ID], **prediction} if ID in row else prediction
-                for (_, row), prediction in zip(asked, part, strict=True)
+                {ID: row[ID], **prediction} if ID in row else prediction for (_, row), prediction in zip(asked, part, strict=True)
             ]
             bar.update(shown, completed=len(collected))
     return collected

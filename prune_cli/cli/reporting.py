@@ -14,7 +14,7 @@ from prune_cli.comparison.query import connect, row
 from prune_cli.comparison.runs import done, find_runs
 from prune_cli.config.command import commands
 from prune_cli.console import outputs
-from prune_cli.report.formats import counted, size
+from prune_cli.report.numbers import counted, size
 
 
 def write_report(paths: Sequence[Path], output: Path, title: str | None, config_dir: str | None) -> None:

@@ -30,18 +30,12 @@ def result_of(path: Path) -> Result:
         there = "there is no such folder"
         if path.is_dir():
             first = next((place for place in places(path) if place != path and read(place) is not None), None)
-            there = (
-                f"it holds runs, such as {first}: show one, or `prune compare {path}`"
-                if first
-                else "it has no config.yaml"
-            )
+            there = f"it holds runs, such as {first}: show one, or `prune compare {path}`" if first else "it has no config.yaml"
         raise UserError(f"{path} is no run folder: {there}")
     return folder.read_result()
 
 
-def run_shown(
-    path: Path, config_dir: str | None = None, *, verify: bool = False, whole: bool = False
-) -> RenderableType:
+def run_shown(path: Path, config_dir: str | None = None, *, verify: bool = False, whole: bool = False) -> RenderableType:
     """Result, layers and command of a finished run, and whether its files are those that it wrote.
 
     Args:

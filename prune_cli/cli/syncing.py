@@ -34,9 +34,7 @@ def sync_shown(paths: Sequence[Path]) -> int:
     ends = sync(runs, lambda end: console.print(_line(end), soft_wrap=True))
     failed = sum(end.state == "failed" for end in ends)
     if failed:
-        console.print(
-            f"{failed} of {len(ends)} could not be sent: `wandb login`, then the same command sends the rest."
-        )
+        console.print(f"{failed} of {len(ends)} could not be sent: `wandb login`, then the same command sends the rest.")
     return USER if failed else 0
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from prune_cli.compaction.affine import Affine
+from prune_cli.compaction.compact_layout import KEY, Entry
 from prune_cli.compaction.families import FAMILIES, AttentionNames, FeedForwardNames
-from prune_cli.compaction.layout import KEY, Entry
-from prune_cli.compaction.matrices import Affine
 from prune_cli.compaction.modules import Group
 from prune_cli.compaction.rules import (
     Attention,
@@ -86,9 +86,7 @@ def _linear(block: nn.Module, name: str, new: Affine) -> Change:
     if inputs == 0 or not new.rows.any():
         return Change({"name": name, "kind": "constant", "outputs": outputs}, {"bias": new.bias.contiguous()}, before)
     tensors = {"weight": new.weight.contiguous()} | ({"bias": new.bias.contiguous()} if new.biased else {})
-    return Change(
-        {"name": name, "kind": "linear", "inputs": inputs, "outputs": outputs, "bias": new.biased}, tensors, before
-    )
+    return Change({"name": name, "kind": "linear", "inputs": inputs, "outputs": outputs, "bias": new.biased}, tensors, before)
 
 
 def _feed_forward(block: nn.Module, names: FeedForwardNames) -> Iterator[Change]:
@@ -141,9 +139,7 @@ def _attention(block: nn.Module, names: AttentionNames) -> Iterator[Change]:
         yield from _resized(block, names, left, positional or [], heads=heads, size=size)
 
 
-def _grouped(
-    block: nn.Module, names: AttentionNames, left: Attention, *, inputs: int, heads: int, size: int
-) -> Iterator[Change]:
+def _grouped(block: nn.Module, names: AttentionNames, left: Attention, *, inputs: int, heads: int, size: int) -> Iterator[Change]:
     """Attention whose heads differ in size."""
     module = block.get_submodule(names.module)
     inside = names.output.startswith(f"{names.module}.")  # DistilBERT's output projection belongs to the attention
@@ -151,8 +147,7 @@ def _grouped(
     whole = (3 * inputs + outputs) * heads * size
     cut = partition([head.group for head in left.heads], heads, size)
     laid = [
-        joined([left.heads[number] for number in numbers], group)
-        for numbers, group in zip(cut.heads, cut.groups, strict=True)
+        joined([left.heads[number] for number in numbers], group) for numbers, group in zip(cut.heads, cut.groups, strict=True)
     ]
     projection = Affine(torch.cat([one.output for one in laid], dim=1), left.bias, True)
     tensors = {
@@ -173,9 +168,7 @@ def _grouped(
         "groups": [list(group) for group in cut.groups],
         "scaling": float(module.scaling),  # pyright: ignore[reportArgumentType]
     }
-    yield Change(
-        entry, tensors, whole if inside else whole - Affine.of(block.get_submodule(names.output)).weight.numel()
-    )
+    yield Change(entry, tensors, whole if inside else whole - Affine.of(block.get_submodule(names.output)).weight.numel())
     if not inside:
         yield _linear(block, names.output, projection)
 
@@ -200,17 +193,13 @@ def _resized(
         whole = Affine(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]), True)
         yield _linear(block, names.query, whole)
     else:
-        placed = zip(
-            (names.query, names.key, names.value, *positional), (query, key, laid.value, *positions), strict=True
-        )
+        placed = zip((names.query, names.key, names.value, *positional), (query, key, laid.value, *positions), strict=True)
         for name, matrix in placed:
             yield _linear(block, name, matrix)
     yield _linear(block, names.output, Affine(laid.output, left.bias, left.biased))
 
 
-def _rotary(
-    block: nn.Module, names: AttentionNames, parts: list[Affine], output: Affine, size: int
-) -> Iterator[Change]:
+def _rotary(block: nn.Module, names: AttentionNames, parts: list[Affine], output: Affine, size: int) -> Iterator[Change]:
     """Attention whose queries and keys are rotated: the heads that share a key go when none of them is alive."""
     query, key, value = parts
     groups = len(key.weight) // size

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from prune_cli.compaction.blocks import silent_blocks, without_blocks
 from prune_cli.compaction.changes import changes, has_rules
+from prune_cli.compaction.compact_layout import KEY, VERSION, CompactLayout, make_module, put
 from prune_cli.compaction.families import FAMILIES
-from prune_cli.compaction.layout import KEY, VERSION, Layout, make_module, put
 from prune_cli.errors import UserError
 from prune_cli.pruning.scope import prunable_weights
 
@@ -49,9 +49,7 @@ def arithmetic(model: PreTrainedModel) -> Arithmetic | None:
     dense = sum(weight.numel() for weight in weights.values())
     gone = tuple(f"{name}." for name in silent_blocks(model))
     dropped = sum(weight.numel() for name, weight in weights.items() if name.startswith(gone)) if gone else 0
-    cut = sum(
-        each.after - each.before for each in changes(model) if not gone or not each.entry["name"].startswith(gone)
-    )
+    cut = sum(each.after - each.before for each in changes(model) if not gone or not each.entry["name"].startswith(gone))
     return Arithmetic(dense, dense - dropped + cut)
 
 
@@ -79,7 +77,7 @@ def compact(model: PreTrainedModel) -> Arithmetic:
     dense = sum(weight.numel() for weight in prunable_weights(model).values())
     without_blocks(model, silent_blocks(model))
     left = sum(weight.numel() for weight in prunable_weights(model).values())
-    layout = Layout(version=VERSION, modules=[])
+    layout = CompactLayout(version=VERSION, modules=[])
     for change in changes(model):
         left += change.after - change.before
         if change.entry["kind"] == "sizes":

@@ -89,9 +89,7 @@ def _t5(module: str) -> AttentionNames:
     return _attention(module, "q k v", f"{module}.o", heads="n_heads", removable=False, **sizes)
 
 
-_OF_BERT = (
-    FeedForwardNames(up="intermediate.dense", down="output.dense", activation="intermediate.intermediate_act_fn"),
-)
+_OF_BERT = (FeedForwardNames(up="intermediate.dense", down="output.dense", activation="intermediate.intermediate_act_fn"),)
 _BERT = Family(
     attention=(
         _attention(
@@ -106,9 +104,7 @@ _BERT = Family(
 )
 _LLAMA = Family(
     attention=(_attention("self_attn", "q_proj k_proj v_proj", "self_attn.o_proj", size=("head_dim",), rotary=True),),
-    feed_forward=(
-        FeedForwardNames(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj", activation="mlp.act_fn"),
-    ),
+    feed_forward=(FeedForwardNames(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj", activation="mlp.act_fn"),),
     adds=True,
 )
 FAMILIES: Mapping[str, Family] = {
@@ -117,9 +113,7 @@ FAMILIES: Mapping[str, Family] = {
     "electra": _BERT,
     "distilbert": Family(
         attention=(
-            _attention(
-                "attention", "q_lin k_lin v_lin", "attention.out_lin", size=("attention_head_size",), encoder=True
-            ),
+            _attention("attention", "q_lin k_lin v_lin", "attention.out_lin", size=("attention_head_size",), encoder=True),
         ),
         feed_forward=(FeedForwardNames(up="ffn.lin1", down="ffn.lin2", activation="ffn.activation"),),
     ),
@@ -165,9 +159,7 @@ FAMILIES: Mapping[str, Family] = {
             for place in ("layer.1.DenseReluDense", "layer.2.DenseReluDense")
             for names in (
                 FeedForwardNames(up=f"{place}.wi", down=f"{place}.wo", activation=f"{place}.act"),
-                FeedForwardNames(
-                    gate=f"{place}.wi_0", up=f"{place}.wi_1", down=f"{place}.wo", activation=f"{place}.act"
-                ),
+                FeedForwardNames(gate=f"{place}.wi_0", up=f"{place}.wi_1", down=f"{place}.wo", activation=f"{place}.act"),
             )
         ),
     ),

@@ -79,9 +79,7 @@ class GroupedAttention(nn.Module):
         if outputs is not None:
             self.output = nn.Linear(sum(group.heads * group.values for group in self.groups), outputs)
 
-    def forward(
-        self, hidden_states: Tensor, attention_mask: Tensor | None = None, **options: Any
-    ) -> tuple[Tensor, None]:
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, **options: Any) -> tuple[Tensor, None]:
         """Attend.
 
         Args:

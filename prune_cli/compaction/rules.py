@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from prune_cli.compaction.matrices import Affine
+from prune_cli.compaction.affine import Affine
 from prune_cli.compaction.modules import Group
 
 Activation = Callable[[Tensor], Tensor]
@@ -79,9 +79,7 @@ def kept_rows(matrix: Affine, kept: Bool[Tensor, " out"] | Int[Tensor, " kept"])
     return Affine(matrix.weight[kept], matrix.bias[kept], matrix.biased)
 
 
-def _folded(
-    matrix: Affine, alive: Bool[Tensor, " in"], constant: Bool[Tensor, " in"], value: Float[Tensor, " in"]
-) -> Affine:
+def _folded(matrix: Affine, alive: Bool[Tensor, " in"], constant: Bool[Tensor, " in"], value: Float[Tensor, " in"]) -> Affine:
     """The columns that are alive; the inputs that are constant are in the bias."""
     given = torch.where(constant, value, 0).double()
     more = matrix.weight.double() @ given
@@ -166,11 +164,7 @@ def alive_groups(value: Affine, output: Affine, groups: int) -> tuple[Bool[Tenso
         Those that are alive, and the output projection with what constant values gave in its bias; of all columns.
     """
     size = len(value.weight) // groups
-    shared = (
-        torch.arange(len(value.weight))
-        .view(groups, 1, size)
-        .expand(-1, output.weight.shape[1] // len(value.weight), -1)
-    )
+    shared = torch.arange(len(value.weight)).view(groups, 1, size).expand(-1, output.weight.shape[1] // len(value.weight), -1)
     seen = kept_rows(value, shared.reshape(-1))  # the value behind each column of the output
     constant = ~seen.rows
     alive = (output.columns & ~constant).view(groups, -1).any(1)
@@ -236,9 +230,7 @@ def partition(sizes: Sequence[Group], heads: int, size: int) -> Partition:
     # best[end]: cost of the first `end` heads, and where their groups begin
     best: list[tuple[float, list[int]]] = [(0.0, [])]
     for end in range(1, len(order) + 1):
-        options = (
-            (cost + group(cut, end).weight + whole * _A_GROUP, [*cuts, cut]) for cut, (cost, cuts) in enumerate(best)
-        )
+        options = ((cost + group(cut, end).weight + whole * _A_GROUP, [*cuts, cut]) for cut, (cost, cuts) in enumerate(best))
         best.append(min(options))
     cuts = [*best[-1][1], len(order)]
     spans = list(pairwise(cuts))

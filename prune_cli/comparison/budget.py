@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from prune_cli.report.formats import percent
+from prune_cli.report.numbers import percent
 
 _SURE = 0.95
 
@@ -137,9 +137,7 @@ class Answer:
             f"Whether {percent(point.sparsity)}% is within the budget is a matter of noise with {len(point.drops)} seeds:"
             " more would tell."
             for point in (best, beyond)
-            if point is not None
-            and point.interval is not None
-            and point.interval[0] <= self.max_drop < point.interval[1]
+            if point is not None and point.interval is not None and point.interval[0] <= self.max_drop < point.interval[1]
         ]
         words += [
             f"{percent(point.sparsity)}% costs {_told(point)}, more than that: noise below, or luck above."

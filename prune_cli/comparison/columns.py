@@ -10,8 +10,8 @@ from prune_cli.comparison.groups import SHOWN, Comparison, Group
 from prune_cli.comparison.query import METRICS
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
-from prune_cli.report.formats import duration, percent, size
 from prune_cli.report.names import metric_label
+from prune_cli.report.numbers import duration, percent, size
 
 NOTHING = "-"
 
@@ -54,9 +54,7 @@ def columns(comparison: Comparison, chosen: Sequence[str] = (), known: Collectio
     keys = [_key(key) for key in comparison.by]
     offered = {column.key: column for column in _outcome(comparison)}
     if not chosen:
-        filled = [
-            column for column in offered.values() if any(column.value(group) is not None for group in comparison.groups)
-        ]
+        filled = [column for column in offered.values() if any(column.value(group) is not None for group in comparison.groups)]
         return [*keys, *filled]
     if unknown := [name for name in chosen if name not in offered and name not in known]:
         remedy = did_you_mean(unknown[0], [*offered, *known])
@@ -93,9 +91,7 @@ def _of(column: str) -> Callable[[Group], float | None]:
 
 
 def _key(key: str) -> Column:
-    return Column(
-        key=key, header=key.removeprefix("trainer."), value=lambda group: group.values[key], show=_word, words=True
-    )
+    return Column(key=key, header=key.removeprefix("trainer."), value=lambda group: group.values[key], show=_word, words=True)
 
 
 def _of_runs(name: str) -> Column:

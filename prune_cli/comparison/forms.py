@@ -37,9 +37,7 @@ def as_cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def as_json(
-    comparison: Comparison, columns: Sequence[Column], findings: Sequence[str], unfinished: Sequence[Run]
-) -> str:
+def as_json(comparison: Comparison, columns: Sequence[Column], findings: Sequence[str], unfinished: Sequence[Run]) -> str:
     """All that the other forms say, with the runs of each group and those that have not finished."""
     values: dict[str, Any] = {
         "common": dict(comparison.common),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_cli.comparison.query import METRICS, TABLE, column, column_names, condition
-from prune_cli.config.options import GROUPS
+from prune_cli.config.option_files import GROUPS
 from prune_cli.config.schema import CHOICES, ELSEWHERE, USUAL
 from prune_cli.errors import UserError
 from prune_cli.marks import counts
@@ -155,9 +155,7 @@ def compare(
         column(key, columns)
     rows = [row for row in rows if row["path"] in chosen]
     if not rows:
-        raise NothingLeft(
-            f"no finished run has {' and '.join(where)}: leave a --where out" if where else "no run has finished"
-        )
+        raise NothingLeft(f"no finished run has {' and '.join(where)}: leave a --where out" if where else "no run has finished")
     keys = tuple(by) or differing(rows)
     groups = [Group(values=dict(zip(keys, values, strict=True)), runs=runs) for values, runs in _by_values(rows, keys)]
     groups = _with_dense(groups)

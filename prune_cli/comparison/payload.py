@@ -14,8 +14,8 @@ from prune_cli.comparison.runs import Run
 from prune_cli.comparison.significance import in_words
 from prune_cli.comparison.ways import panels
 from prune_cli.plain import shortened
-from prune_cli.report.formats import counted
 from prune_cli.report.names import block_and_matrix
+from prune_cli.report.numbers import counted
 from prune_cli.report.samples import one_line
 
 CURVE, HEAT = 60, 16
@@ -69,10 +69,7 @@ def _run(
         "curve": thinned_curve(series, CURVE),
         "heat": {"layers": layouts.setdefault(layout, len(layouts)), **heat(series, layers, HEAT)},
         "samples": [
-            {
-                str(name): value is True if name == "right" else one_line(str(value), LONGEST)
-                for name, value in sample.items()
-            }
+            {str(name): value is True if name == "right" else one_line(str(value), LONGEST) for name, value in sample.items()}
             for sample in ([] if run.outcome is None else run.outcome.samples[:SAMPLES])
         ],
     }

@@ -73,8 +73,7 @@ def draw(kind: str, runs: Sequence[Run], path: Path, where: Sequence[str] = (), 
 def frontier(results: Sequence[Result], path: Path) -> None:
     """Draw metric against sparsity of some results into a file."""
     runs = [
-        Run(path=Path(result.name), name=result.name, state="done", config=result.config, outcome=result)
-        for result in results
+        Run(path=Path(result.name), name=result.name, state="done", config=result.config, outcome=result) for result in results
     ]
     draw("frontier", runs, path)
 
@@ -112,20 +111,14 @@ def curves_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
         for each in group.runs:
             series = curve(runs[str(each["path"])])
             metric = [math.nan if value is None else value for value in series.metric]
-            upper.plot(
-                series.steps, metric, label=label, marker=_MARKERS[number % 6], markevery=(number / 50, 0.25), **style
-            )
+            upper.plot(series.steps, metric, label=label, marker=_MARKERS[number % 6], markevery=(number / 50, 0.25), **style)
             taught = [i for i, version in enumerate(series.teacher) if version > (series.teacher[i - 1] if i else 0)]
             if len(comparison.groups) * len(group.runs) <= 3:
-                upper.plot(
-                    [series.steps[i] for i in taught], [metric[i] for i in taught], "v", color="black", ms=3, zorder=3
-                )
+                upper.plot([series.steps[i] for i in taught], [metric[i] for i in taught], "v", color="black", ms=3, zorder=3)
             lower.plot(series.steps, [100 * value for value in series.sparsity], **style)
             drawn, label = drawn or bool(series.steps), None
     if not drawn:
-        raise UserError(
-            "none of these runs has a history: give run folders, for results that a study keeps have no curves"
-        )
+        raise UserError("none of these runs has a history: give run folders, for results that a study keeps have no curves")
     metrics = {metric_label(group.metric) for group in comparison.groups}
     upper.set_ylabel(f"{' / '.join(sorted(metrics))} (↑ better)")
     lower.set_ylabel("Sparsity\n(% removed)")
@@ -150,9 +143,7 @@ def layers_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
     if not groups:
         raise UserError("none of these runs pruned anything, so there is nothing to see of layers")
     if len(groups) > _MOST_MAPS:
-        raise UserError(
-            f"{len(groups)} maps are too many for one picture, {_MOST_MAPS} at most: choose with --where KEY=VALUE"
-        )
+        raise UserError(f"{len(groups)} maps are too many for one picture, {_MOST_MAPS} at most: choose with --where KEY=VALUE")
     maps = [_cells(group, runs) for group in groups]
     figure, axes = _grid(len(groups), height=0.9 + 0.16 * max(len({block for block, _ in cells}) for cells in maps))
     values = [value for cells in maps for value in cells.values()]
@@ -160,9 +151,7 @@ def layers_figure(comparison: Comparison, runs: Mapping[str, Run]) -> Figure:
     for axis, group, cells in zip(axes, groups, maps, strict=True):
         blocks, matrices = (list(dict.fromkeys(place[i] for place in cells)) for i in (0, 1))
         grid = np.array([[cells.get((block, matrix), np.nan) for matrix in matrices] for block in blocks])
-        image = axis.imshow(
-            grid, cmap="cividis", vmin=min(values), vmax=max(max(values), min(values) + 1), aspect="auto"
-        )
+        image = axis.imshow(grid, cmap="cividis", vmin=min(values), vmax=max(max(values), min(values) + 1), aspect="auto")
         axis.set_xticks(
             range(len(matrices)),
             [matrix.replace("attention.", "attn. ") for matrix in matrices],
@@ -243,16 +232,13 @@ def _cells(group: Group, runs: Mapping[str, Run]) -> dict[tuple[str, str], float
         raise UserError(f"the matrices of {results[0].name} lie in no blocks: `prune show` tells them one by one")
     removed = [{layer.name: layer.sparsity for layer in result.layers} for result in results]
     return {
-        place: 100 * math.fsum(each[name] for each in removed) / len(removed)
-        for place, name in zip(places, names, strict=True)
+        place: 100 * math.fsum(each[name] for each in removed) / len(removed) for place, name in zip(places, names, strict=True)
     }
 
 
 def _few(count: int, what: str) -> None:
     if count > _MOST_WAYS:
-        raise UserError(
-            f"{count} {what} are too many for one picture, {_MOST_WAYS} at most: choose with --where KEY=VALUE"
-        )
+        raise UserError(f"{count} {what} are too many for one picture, {_MOST_WAYS} at most: choose with --where KEY=VALUE")
 
 
 @contextmanager

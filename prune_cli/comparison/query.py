@@ -114,9 +114,7 @@ def column(key: str, columns: Mapping[str, str]) -> str:
         UserError: If there is none of this name.
     """
     if key not in columns:
-        raise UserError(
-            f"{key} is no column of these runs{did_you_mean(key, columns)} (`--sql 'DESCRIBE runs'` lists them)"
-        )
+        raise UserError(f"{key} is no column of these runs{did_you_mean(key, columns)} (`--sql 'DESCRIBE runs'` lists them)")
     return quoted(key)
 
 

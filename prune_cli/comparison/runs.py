@@ -64,11 +64,7 @@ def find_runs(paths: Iterable[Path]) -> list[Run]:
     paths = [path.expanduser() for path in paths]
     if missing := [f"{path}: there is no such file or folder" for path in paths if not path.exists()]:
         raise UserError(*missing)
-    runs = [
-        run
-        for place in dict.fromkeys(place for path in paths for place in places(path))
-        if (run := read(place)) is not None
-    ]
+    runs = [run for place in dict.fromkeys(place for path in paths for place in places(path)) if (run := read(place)) is not None]
     if not runs:
         searched = ", ".join(map(str, paths))
         raise UserError(f"{searched} holds no run: give run folders, or the output_dir of runs, `runs` by default")
@@ -84,9 +80,7 @@ def done(runs: Sequence[Run]) -> list[Run]:
     """
     finished = [run for run in runs if run.state == "done"]
     if not finished:
-        reasons = "; ".join(
-            f"{run.name} is {run.state}" + (f" ({run.problem})" if run.problem else "") for run in runs[:3]
-        )
+        reasons = "; ".join(f"{run.name} is {run.state}" + (f" ({run.problem})" if run.problem else "") for run in runs[:3])
         raise UserError(f"none of {len(runs)} runs has finished: {reasons}" + ("; ..." if len(runs) > 3 else ""))
     return finished
 

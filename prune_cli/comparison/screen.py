@@ -44,9 +44,7 @@ def shown(
             min_width=_narrowest(comparison, column),
         )
     for number, group in enumerate(comparison.groups):
-        cells = [
-            Text(column.text(group), style="bold green" if column.best and number in best else "") for column in fitting
-        ]
+        cells = [Text(column.text(group), style="bold green" if column.best and number in best else "") for column in fitting]
         table.add_row(*cells)
     common = ", ".join(f"{key} {value}" for key, value in comparison.common.items())
     parts: list[RenderableType] = [Text(common, style="dim")] if common else []
@@ -86,9 +84,7 @@ def _joined(comparison: Comparison, columns: Sequence[Column]) -> list[Column]:
     bare = ("task", "model", "criterion")  # clear without their names
 
     def what_differs(group: Group) -> str:
-        lines = [
-            (column.header, column.key, column.text(group)) for column in keys if group.values[column.key] is not None
-        ]
+        lines = [(column.header, column.key, column.text(group)) for column in keys if group.values[column.key] is not None]
         return " ".join(text if key in bare else f"{header}={text}" for header, key, text in lines)
 
     joined = Column(key="", header="what differs", value=what_differs, words=True)
@@ -105,9 +101,7 @@ def _legend(comparison: Comparison, columns: Sequence[Column], left_out: Sequenc
     if "removed" in keys:
         lines.append("% removed: of the prunable weights, counted in the saved file")
     if "arithmetic" in keys:
-        lines.append(
-            "% arith: multiply-adds of the matrices that are left when what is empty is cut out (`prune export`)"
-        )
+        lines.append("% arith: multiply-adds of the matrices that are left when what is empty is cut out (`prune export`)")
     if comparison.best():
         lines.append("green: best of its task, model and sparsity")
     if left_out:

@@ -9,8 +9,8 @@ from typing import final
 
 from prune_cli.comparison.groups import Comparison, Group
 from prune_cli.plain import shortened
-from prune_cli.report.formats import percent
 from prune_cli.report.names import metric_label
+from prune_cli.report.numbers import percent
 
 LEVEL = 0.05
 """Probability of a difference as large by chance below which it is called more than noise."""
@@ -144,9 +144,7 @@ def _holm(found: Sequence[Difference]) -> list[Difference]:
     return [
         each
         if each.p is None
-        else Difference(
-            best=each.best, other=each.other, seeds=each.seeds, difference=each.difference, p=corrected[id(each)]
-        )
+        else Difference(best=each.best, other=each.other, seeds=each.seeds, difference=each.difference, p=corrected[id(each)])
         for each in found
     ]
 
@@ -163,10 +161,7 @@ def _sentence(each: Difference, comparison: Comparison) -> str:
     else:
         chance = "p < 0.0001" if each.p < 0.0001 else f"p = {each.p:.2g}"
     amount = f"{each.difference:.4f}"
-    sentence = (
-        f"{ours} beats {theirs} by {amount}" if float(amount) else f"{ours} and {theirs} differ by less than 0.0001"
-    )
+    sentence = f"{ours} beats {theirs} by {amount}" if float(amount) else f"{ours} and {theirs} differ by less than 0.0001"
     return (
-        f"{where}: {sentence} {metric_label(each.best.metric)}"
-        f" ({each.seeds} shared seeds, paired t-test, {chance}): {verdict}."
+        f"{where}: {sentence} {metric_label(each.best.metric)} ({each.seeds} shared seeds, paired t-test, {chance}): {verdict}."
     )

@@ -25,7 +25,7 @@ from prune_cli.errors import UserError
 from prune_cli.files import write_text
 from prune_cli.plain import from_yaml
 from prune_cli.redaction import redact, without_folders
-from prune_cli.report.formats import counted
+from prune_cli.report.numbers import counted
 
 FILE = "study.yaml"
 MEASURED = "measured"
@@ -108,9 +108,7 @@ class Study:
         parts = {name: self._part(name, runs) for names in self.parts().values() for name in names}
         return {
             page: _PART.sub(
-                lambda match, page=page: (
-                    f"{match['begin']}{parts.get(self._named(page, match), match['body'])}{match['end']}"
-                ),
+                lambda match, page=page: f"{match['begin']}{parts.get(self._named(page, match), match['body'])}{match['end']}",
                 page.read_text(encoding="utf-8"),
             )
             for page in self._pages()
@@ -124,9 +122,7 @@ class Study:
         """
         names_given = [*self.tables, MEASURED]
         parts = {
-            page: [
-                name for match in _PART.finditer(page.read_text(encoding="utf-8")) if (name := self._named(page, match))
-            ]
+            page: [name for match in _PART.finditer(page.read_text(encoding="utf-8")) if (name := self._named(page, match))]
             for page in self._pages()
         }
         problems = [

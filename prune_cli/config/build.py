@@ -188,9 +188,7 @@ def _items(values: Sequence[Any], hints: tuple[Any, ...], key: str) -> tuple[Any
         hints = hints[:1] * len(values)
     if len(values) != len(hints):
         raise UserError(f"{key}={shortened(written(values))} does not fit: a list of {len(hints)} is needed")
-    return tuple(
-        convert(value, hint, f"{key}[{number}]") for number, (value, hint) in enumerate(zip(values, hints, strict=True))
-    )
+    return tuple(convert(value, hint, f"{key}[{number}]") for number, (value, hint) in enumerate(zip(values, hints, strict=True)))
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from prune_cli.config.options import names
+from prune_cli.config.option_files import names
 from prune_cli.errors import UserError
 from prune_cli.paths import CONF
 from prune_cli.plain import shortened
@@ -52,9 +52,7 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
     yield f"task={task.name} needs {needed}, and {chosen} is {WITH_ARTICLE[architecture]}: choose model={others}"
 
 
-def shape_problems(
-    task: Task, model: ModelConfig, criterion: Criterion, pattern: Pattern, sparsity: float
-) -> Iterator[str]:
+def shape_problems(task: Task, model: ModelConfig, criterion: Criterion, pattern: Pattern, sparsity: float) -> Iterator[str]:
     """Why a criterion or a pattern does not go with the matrices of a model, or with the sparsity.
 
     The model is outlined only where one of them has a say in that.

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from prune_cli.config.build import locate
 from prune_cli.config.compose import Composer, composer, without_hydra
-from prune_cli.config.options import GROUPS, folders, names
+from prune_cli.config.describe import default_of
+from prune_cli.config.option_files import GROUPS, folders, names
 from prune_cli.config.overrides import spelt
 from prune_cli.config.schema import CHOICES, ELSEWHERE, TARGET
 from prune_cli.errors import UserError
@@ -19,9 +20,7 @@ from prune_cli.errors import UserError
 _MODEL = "model"
 
 
-def commands(
-    configs: Sequence[Mapping[str, Any]], config_dir: str | None = None, *, lenient: bool = False
-) -> list[str]:
+def commands(configs: Sequence[Mapping[str, Any]], config_dir: str | None = None, *, lenient: bool = False) -> list[str]:
     """The commands that repeat some runs, as short as they can be.
 
     What has the same value by default, or by the options that are chosen, is left out; so is where the run goes.
@@ -70,9 +69,7 @@ def _chosen(config: Mapping[str, Any], known: Mapping[str, Sequence[str]]) -> It
     """The options that a run took: the experiment first, for the others win over it."""
     choices = config.get("choices")
     if not isinstance(choices, Mapping) or choices.get("task") is None:
-        raise UserError(
-            "config.yaml does not say which options the run took: it is broken, or of another version of prune"
-        )
+        raise UserError("config.yaml does not say which options the run took: it is broken, or of another version of prune")
     order = ["experiment", *(group for group in GROUPS if group not in ("experiment", "tracking"))]
     for group in order:
         choice = choices.get(group)
@@ -94,12 +91,9 @@ def _resolved(compose: Composer, overrides: Sequence[str]) -> tuple[DictConfig, 
 
 
 def _defaults(cls: Any) -> dict[str, Any]:
-    fields = dataclasses.fields(cls)
-    given = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-    defaults = {
-        field.name: field.default_factory() for field in fields if field.default_factory is not dataclasses.MISSING
-    }
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**given, **defaults}.items()}
+    defaults = {field.name: default_of(field) for field in dataclasses.fields(cls)}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    return {name: value for name, value in plain.items() if value is not dataclasses.MISSING}
 
 
 def _short(compose: Composer, chosen: Sequence[str]) -> list[str]:
@@ -110,15 +104,11 @@ def _short(compose: Composer, chosen: Sequence[str]) -> list[str]:
     return [
         text
         for text in chosen
-        if text in first
-        or (text in task and not first)
-        or str(taken.get(text.partition("=")[0])) != text.partition("=")[2]
+        if text in first or (text in task and not first) or str(taken.get(text.partition("=")[0])) != text.partition("=")[2]
     ]
 
 
-def _changes(
-    config: Mapping[str, Any], composed: DictConfig, base: Mapping[str, Any], prefix: str = ""
-) -> Iterator[str]:
+def _changes(config: Mapping[str, Any], composed: DictConfig, base: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Overrides that lead from what the options give to what the run had."""
     for key, value in config.items():
         name, there = f"{prefix}{key}", base.get(key)

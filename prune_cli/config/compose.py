@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from prune_cli.config.options import GROUPS
+from prune_cli.config.option_files import GROUPS
 from prune_cli.config.schema import schema
 from prune_cli.paths import CONF
 

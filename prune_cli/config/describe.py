@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import itertools
 import re
 import textwrap
 from functools import cache
+from typing import Any
 
 
 @cache
@@ -46,3 +48,8 @@ def _strings_beneath(cls: type) -> dict[str, str]:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 descriptions[name] = " ".join(text.split())
     return descriptions
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """What a field is where nobody says otherwise; `dataclasses.MISSING` where somebody has to."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prune_cli.config.compose import Composer, composer, without_hydra
 from prune_cli.config.explain import explain_choice, explain_failure, explain_value, is_group
-from prune_cli.config.options import folders, names
+from prune_cli.config.option_files import folders, names
 from prune_cli.config.overrides import Setting, one_value_each, parse
 from prune_cli.config.run_config import RunConfig, not_chosen
 from prune_cli.config.schema import KEYS, MISSING, PARTS
@@ -116,9 +116,7 @@ class _Diagnosis:
                 problems.append(f"{setting.text}: every run has {setting.key}, give another in its place")
             elif isinstance(chosen, list) and setting.key not in _OF_SEVERAL:
                 asked = ",".join(map(str, chosen))
-                problems.append(
-                    f"{setting.text} chooses several for one run: give one, or `prune run -m {setting.key}={asked}`"
-                )
+                problems.append(f"{setting.text} chooses several for one run: give one, or `prune run -m {setting.key}={asked}`")
                 kept += [parse(f"{setting.key}={chosen[0]}", self._folders)] if chosen else []
             else:
                 kept.append(setting)

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from prune_cli.config.build import locate
-from prune_cli.config.options import GROUPS, names
+from prune_cli.config.option_files import GROUPS, names
 from prune_cli.config.overrides import Setting
 from prune_cli.config.schema import TARGET
 from prune_cli.config.suggest import closest, did_you_mean
@@ -49,9 +49,7 @@ def explain_choice(setting: Setting, folders: Sequence[Path]) -> str:
             return f"{setting.text} comes with an extra: pip install 'prune-lm[{extra}]'"
         if option not in options:
             plugin = "; others come with plugins of Hydra" if group.startswith("hydra/") else ""
-            return (
-                f"{setting.text} is not known{did_you_mean(str(option), options)} (one of {', '.join(options)}{plugin})"
-            )
+            return f"{setting.text} is not known{did_you_mean(str(option), options)} (one of {', '.join(options)}{plugin})"
     return ""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prune_cli.config.describe import default_of
 from prune_cli.config.schema import General
 from prune_cli.data.extra import Extra
 from prune_cli.marks import counts
@@ -87,7 +88,7 @@ def described(part: Any) -> dict[str, Any]:
     values = {
         field.name: getattr(part, field.name)
         for field in dataclasses.fields(part)
-        if counts(field.metadata) and getattr(part, field.name) != _default(field)
+        if counts(field.metadata) and getattr(part, field.name) != default_of(field)
     }
     cls = type(part)
     if cls.__module__.startswith(_OURS):
@@ -97,12 +98,6 @@ def described(part: Any) -> dict[str, Any]:
         "source": sources_hash(class_sources(cls, {_OURS.rstrip(".")})),
         **values,
     }
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
 
 
 def _weights(model: ModelConfig) -> str:

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
-from prune_cli.config.options import GROUPS, names
+from prune_cli.config.option_files import GROUPS, names
 from prune_cli.errors import UserError
 from prune_cli.plain import shortened
 

@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 import yaml
 
 from prune_cli.config.build import kind, locate, written
-from prune_cli.config.describe import about
-from prune_cli.config.options import options
+from prune_cli.config.describe import about, default_of
+from prune_cli.config.option_files import options
 from prune_cli.config.schema import MISSING, PARTS, TARGET, USUAL, General
 from prune_cli.paths import CONF
 
@@ -70,11 +70,9 @@ def _default(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> str:
     """What a field is where nobody sets it: as the option's YAML has it, or else the class."""
     if (value := values.get(field.name, MISSING)) != MISSING:
         return f"`{_cell(written(value))}`"
-    if field.default_factory is not dataclasses.MISSING:
-        return f"`{written(field.default_factory())}`"
-    if field.default is dataclasses.MISSING:
+    if (default := default_of(field)) is dataclasses.MISSING:
         return "given"
-    return f"`{_cell(written(field.default)) or chr(39) * 2}`"
+    return f"`{_cell(written(default)) or chr(39) * 2}`"
 
 
 def _cell(text: str) -> str:

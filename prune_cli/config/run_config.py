@@ -21,7 +21,7 @@ from prune_cli.config.checks import (
     shape_problems,
     teacher_problems,
 )
-from prune_cli.config.options import GROUPS, names
+from prune_cli.config.option_files import GROUPS, names
 from prune_cli.config.schema import BASES, CHOICES, GENERAL, KEYS, MISSING, PARTS, TARGET, TRACKER, General, own
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.errors import UserError
@@ -48,21 +48,10 @@ _BESIDE = ""
 class RunConfig:
     """One run, ready to start as far as can be told without a model or a record.
 
+    What the groups decide, `PARTS` says; what stands beside them, `General`.
+
     Attributes:
-        task: What is learned.
-        model: What is pruned.
-        criterion: Which weights matter.
-        schedule: How sparsity grows over the steps.
-        pattern: Which weights compete with each other.
-        regularization: What the student learns from beside the labels.
-        trainer: Steps, batches, learning rate.
-        data: Where records come from.
-        tracking: How the run is called where it is logged beside its folder.
-        trackers: Where that is, by name.
-        sparsity: Fraction of the prunable weights that is removed, from 0 to 1.
-        seed: Seed of everything random, >= 0.
-        output_dir: Folder in which the run makes its own folder.
-        overwrite: Redo a run that has finished already.
+        trackers: Where the run is logged beside its folder, by name.
         choices: Which option each group took.
         resolved: The whole configuration as plain values: no interpolation, every default written out.
     """
@@ -116,9 +105,7 @@ class RunConfig:
         _add(parts, _BESIDE, lambda: construct(General, {key: values[key] for key in GENERAL}), problems)
         trackers: dict[str, Tracker] = {}
         for name, node in parts["tracking"].trackers.items() if "tracking" in parts else ():
-            _add(
-                trackers, name, lambda name=name, node=node: build(node, f"tracking.trackers.{name}", TRACKER), problems
-            )
+            _add(trackers, name, lambda name=name, node=node: build(node, f"tracking.trackers.{name}", TRACKER), problems)
         problems += _problems_together(parts, ask_source=ask_source, training=training)
         if writes and _BESIDE in parts:
             problems += output_problems(Path(parts[_BESIDE].output_dir).expanduser())
@@ -194,7 +181,5 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: 
 def _plain(part: Any, node: Mapping[str, Any]) -> dict[str, Any]:
     """A built part as plain values that build it again."""
     target = {TARGET: node[TARGET]} if TARGET in node else {}
-    fields = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(part).items()
-    }
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(part).items()}
     return {**target, **fields}

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prune_cli.config.compose import without_hydra
 from prune_cli.config.diagnose import diagnose
-from prune_cli.config.options import folders, names
+from prune_cli.config.option_files import folders, names
 from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
 from prune_cli.config.schema import TARGET
@@ -85,17 +85,11 @@ def saved_run(
     }
     values["data"].pop("extra", None)
     for name in ("project", "entity"):
-        if (
-            f"tracking.{name}" not in given
-            and HIDDEN not in str(saved_name := tracking.get(name))
-            and saved_name is not None
-        ):
+        if f"tracking.{name}" not in given and HIDDEN not in str(saved_name := tracking.get(name)) and saved_name is not None:
             values["tracking"][name] = saved_name
     if not (records and training):  # an evaluation logs nothing, and what is wrong with a tracker is nothing to it
         values["tracking"]["trackers"] = {}
-    return RunConfig.from_hydra(
-        OmegaConf.create(values), {}, writes=False, ask_source=records, training=training
-    ), model
+    return RunConfig.from_hydra(OmegaConf.create(values), {}, writes=False, ask_source=records, training=training), model
 
 
 def _config_of(model: Path) -> Path:
@@ -108,9 +102,7 @@ def _check_hidden(path: Path, group: str, saved: Any) -> None:
     """Refuse a value that was hidden when the run wrote its configuration."""
     for name, value in saved.items() if isinstance(saved, Mapping) else ():
         if isinstance(value, str) and HIDDEN in value:
-            raise UserError(
-                f"{path} does not tell {group}.{name}, in which was a secret: give {group}.{name}=... again"
-            )
+            raise UserError(f"{path} does not tell {group}.{name}, in which was a secret: give {group}.{name}=... again")
 
 
 def _check_class(path: Path, group: str, saved: Any, composed: Mapping[str, Any]) -> None:

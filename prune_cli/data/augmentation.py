@@ -28,9 +28,7 @@ class Replacer:
     model's own pre-training, and not one after the other.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, replaced: float, seed: int
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, replaced: float, seed: int) -> None:
         """Prepare.
 
         Args:
@@ -53,9 +51,7 @@ class Replacer:
 
     @torch.no_grad()
     def _some(self, texts: Sequence[str]) -> list[str]:
-        batch = self.tokenizer(
-            list(texts), padding=True, truncation=True, return_offsets_mapping=True, return_tensors="pt"
-        )
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, return_offsets_mapping=True, return_tensors="pt")
         offsets = cast("Tensor", batch.pop("offset_mapping"))
         tokens = cast("Tensor", batch["input_ids"])
         chosen = self._lone_words(batch) & (torch.rand(tokens.shape, generator=self.random) < self.replaced)
@@ -69,14 +65,10 @@ class Replacer:
         drawn = torch.multinomial(chances, 1, generator=self.random).squeeze(1) if len(chances) else tokens.new_empty(0)
         words = iter(self.tokenizer.batch_decode(drawn.unsqueeze(1)))
         words_made: list[str] = []
-        for text, places in zip(
-            texts, [spans[there] for spans, there in zip(offsets, chosen, strict=True)], strict=True
-        ):
+        for text, places in zip(texts, [spans[there] for spans, there in zip(offsets, chosen, strict=True)], strict=True):
             parts, behind = [], 0
             for first, end in places.tolist():
-                first += len(text[first:end]) - len(
-                    text[first:end].lstrip()
-                )  # some tokens begin with the blank before them
+                first += len(text[first:end]) - len(text[first:end].lstrip())  # some tokens begin with the blank before them
                 parts += [text[behind:first], next(words).strip()]
                 behind = end
             words_made.append("".join([*parts, text[behind:]]))

@@ -85,8 +85,7 @@ class _Layout:
 def _layout(sentences: Sequence[Sequence[Line]]) -> _Layout:
     lines = [[(line, _cells(line)) for _, line in sentence] for sentence in sentences]
     rows = [
-        [cells for line, cells in sentence if not line.startswith(COMMENT) or _TAG.fullmatch(cells[-1])]
-        for sentence in lines
+        [cells for line, cells in sentence if not line.startswith(COMMENT) or _TAG.fullmatch(cells[-1])] for sentence in lines
     ]
     widths = Counter(len(cells) for sentence in rows for cells in sentence)
     columns = widths.most_common(1)[0][0] if widths else 0

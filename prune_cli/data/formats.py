@@ -154,9 +154,7 @@ def _table(file: Path, text: str, columns: Mapping[str, type], before: int = 0, 
         reader.fieldnames = [_as_wanted(name, names, columns) for name in names]
         lines, rows = [], []
         for row in reader:
-            lines.append(
-                before + reader.line_num - sum(cell.count("\n") for cell in row.values() if isinstance(cell, str))
-            )
+            lines.append(before + reader.line_num - sum(cell.count("\n") for cell in row.values() if isinstance(cell, str)))
             rows.append(_typed(row, columns))
     except csv.Error as error:
         raise UserError(f"{file}: broken CSV after line {reader.line_num + before}: {error}.") from error

@@ -96,10 +96,7 @@ def _shards(folder: Path, split: str) -> list[Path]:
 def _read_cached(files: dict[str, list[Path]]) -> dict[str, Dataset]:
     from datasets import Dataset, concatenate_datasets
 
-    return {
-        split: concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards])
-        for split, shards in files.items()
-    }
+    return {split: concatenate_datasets([Dataset.from_file(str(shard)) for shard in shards]) for split, shards in files.items()}
 
 
 def _download(task: Task) -> dict[str, Dataset]:

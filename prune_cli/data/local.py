@@ -83,9 +83,7 @@ class Local(Extra):
     def _missing_of_file(self, task: Task, training: bool) -> list[str]:
         problems = []
         if self._path.suffix.lower() not in task.formats:
-            problems.append(
-                f"data.path={self.path} is no file of records: give one that ends in {', '.join(task.formats)}."
-            )
+            problems.append(f"data.path={self.path} is no file of records: give one that ends in {', '.join(task.formats)}.")
         if training and len(task.evaluation_splits) > 1:
             problems.append(
                 f"data.path={self.path} is one file, and the task {task.name} is evaluated on"

@@ -73,10 +73,7 @@ def checked(
         UserError: If a record is unusable; it names the first few of every split and counts the rest.
     """
     if labels is not None:
-        splits = {
-            name: replace(split, rows=[_named(task, row, labels) for row in split.rows])
-            for name, split in splits.items()
-        }
+        splits = {name: replace(split, rows=[_named(task, row, labels) for row in split.rows]) for name, split in splits.items()}
     training = splits.get("train", Split([], str, ""))
     rows = [row for row in (training.rows if learned is None else learned) if isinstance(row, Mapping)]
     if rows or "train" not in splits:
@@ -88,9 +85,7 @@ def checked(
         if settled or split.origin == training.origin:  # otherwise what is wrong there alone can be told
             datasets[name], of_split = _build(task, split)
             columns = "; ".join(filter(None, (split.header, task.names_columns)))
-            wrong.setdefault((split.origin, columns), {}).update(
-                dict.fromkeys(of_split)
-            )  # of parts of one file, together
+            wrong.setdefault((split.origin, columns), {}).update(dict.fromkeys(of_split))  # of parts of one file, together
     if problems := [
         problem for (origin, columns), of_split in wrong.items() for problem in problem_lines(of_split, origin, columns)
     ]:

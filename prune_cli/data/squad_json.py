@@ -55,9 +55,7 @@ def _row(asked: Any, about: Mapping[str, Any]) -> Any:
         return Unreadable("a question is no object")
     row = {**about, **asked}
     answers = [] if asked.get("is_impossible") else asked.get("answers", [])
-    if not all(
-        isinstance(answer, Mapping) and {"text", "answer_start"} <= answer.keys() for answer in _listed(answers)
-    ):
+    if not all(isinstance(answer, Mapping) and {"text", "answer_start"} <= answer.keys() for answer in _listed(answers)):
         return Unreadable("`answers` is no list of objects with `text` and `answer_start`")
     return {**row, "answers": {name: [answer[name] for answer in answers] for name in ("text", "answer_start")}}
 

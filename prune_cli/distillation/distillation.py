@@ -74,9 +74,7 @@ class Distillation(Regularization):
             if not 0 <= getattr(self, name) < math.inf:
                 yield f"{name} is {getattr(self, name):g}: give a weight from 0 (none) on, such as 1"
         if self.first_teacher is not None:
-            yield from (
-                f"first_teacher={self.first_teacher}: {problem}" for problem in folder_problems(self.first_teacher)
-            )
+            yield from (f"first_teacher={self.first_teacher}: {problem}" for problem in folder_problems(self.first_teacher))
         elif self.update == "never":
             yield "first_teacher is missing: with update=never give the folder of a fine-tuned model"
 
@@ -97,9 +95,7 @@ class Distillation(Regularization):
     def state_loss(self, student: Reading, teacher: Reading | None) -> Tensor | None:
         """See `Regularization` and `states.distance`."""
         assert teacher is not None, "it is needed"
-        parts = [
-            weight * distance(student.states[kind], teacher.states[kind]) for kind, weight in self._weights().items()
-        ]
+        parts = [weight * distance(student.states[kind], teacher.states[kind]) for kind, weight in self._weights().items()]
         return torch.stack(parts).sum() if parts else None
 
     def decision_loss(self, student: Decisions, teacher: Decisions) -> Tensor:

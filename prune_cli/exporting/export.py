@@ -132,9 +132,7 @@ def export(source: Source, wanted: Wanted, output: Path, note: Callable[[str], N
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
     except SafetensorError as error:
-        where = (
-            f"--output {output} cannot be written" if "os error" in str(error) else f"{source.folder} cannot be read"
-        )
+        where = f"--output {output} cannot be written" if "os error" in str(error) else f"{source.folder} cannot be read"
         raise UserError(f"{where}: {first_line(error)}") from error
     return Exported(**{**exported.__dict__, "folder": output})
 

@@ -34,9 +34,7 @@ def put_together(run: RunFolder, folder: Path) -> None:
         raise UserError(*broken)
     config = result.config
     if not _is_regular(run.card) and "model" not in config:
-        raise UserError(
-            f"{run.card} is gone, and result.json has no configuration to write it anew: put a README.md there"
-        )
+        raise UserError(f"{run.card} is gone, and result.json has no configuration to write it anew: put a README.md there")
     for name in _of_model(result):
         shutil.copyfile(run.path / name, folder / Path(name).name, follow_symlinks=False)
     pictures = [path for path in sorted(run.figures.glob("*.*")) if path.name in PICTURES and _is_regular(path)]
@@ -101,9 +99,7 @@ def upload(folder: Path, repository: str, *, private: bool) -> str:
     if constants.HF_HUB_OFFLINE:
         raise UserError("HF_HUB_OFFLINE is set: unset it to push, or give --dry-run")
     if get_token() is None:
-        raise UserError(
-            "there is no token for the hub: `hf auth login`, or HF_TOKEN; or look at it first with --dry-run"
-        )
+        raise UserError("there is no token for the hub: `hf auth login`, or HF_TOKEN; or look at it first with --dry-run")
     hub = HfApi()
     try:
         address = hub.create_repo(repository, private=private, exist_ok=True)

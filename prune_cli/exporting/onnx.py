@@ -70,9 +70,7 @@ def write_onnx(graph: Graph, path: Path, *, int8: bool = False) -> None:
 
         with quiet():
             # Named, for left to itself it takes ONNX's attention for its own of the same name
-            quantize_dynamic(
-                plain, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "Gather"]
-            )
+            quantize_dynamic(plain, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "Gather"])
         plain.unlink()
 
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from prune_cli.exporting.source import Inputs
 
 
-def write_openvino(
-    graph: Graph, path: Path, *, half: bool = False, calibration: Iterable[Inputs] | None = None
-) -> None:
+def write_openvino(graph: Graph, path: Path, *, half: bool = False, calibration: Iterable[Inputs] | None = None) -> None:
     """Write a graph, by way of ONNX.
 
     Args:
@@ -42,8 +40,6 @@ def write_openvino(
 
             inputs = nncf.Dataset([{name: value.numpy() for name, value in each.items()} for each in calibration])
             with redirect_stdout(io.StringIO()):  # it draws bars of its own
-                model = nncf.quantize(
-                    model, inputs, model_type=nncf.ModelType.TRANSFORMER, subset_size=inputs.get_length() or 1
-                )
+                model = nncf.quantize(model, inputs, model_type=nncf.ModelType.TRANSFORMER, subset_size=inputs.get_length() or 1)
         openvino.save_model(model, str(path), compress_to_fp16=half)
     plain.unlink()

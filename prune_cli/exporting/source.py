@@ -52,9 +52,7 @@ class Source:
         """
         cls = class_as_saved(self.folder)
         try:
-            model = cls.from_pretrained(
-                str(self.folder), dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
+            model = cls.from_pretrained(str(self.folder), dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise UserError(f"{self.folder} cannot be loaded: {first_line(error)}") from error
         model = cast("PreTrainedModel", model)

@@ -51,9 +51,7 @@ class Spans(Head[SpanOutputs]):
     def outputs(self, model: nn.Module, batch: Batch) -> SpanOutputs:
         """The logits over the tokens that are there."""
         result, mask = model(**inputs_of(batch)), batch["attention_mask"].bool()
-        start, end = (
-            logits.float().masked_fill(~mask, IMPOSSIBLE) for logits in (result.start_logits, result.end_logits)
-        )
+        start, end = (logits.float().masked_fill(~mask, IMPOSSIBLE) for logits in (result.start_logits, result.end_logits))
         return SpanOutputs(start, end, mask.sum(-1))
 
     def decisions(self, outputs: SpanOutputs, batch: Batch) -> tuple[Choice, Choice]:

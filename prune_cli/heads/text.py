@@ -206,10 +206,7 @@ class Text(Head[TextOutputs]):
             other = torch.tensor([[end, (end + 1) % outputs.layer.classes]])
             if not torch.allclose(model(input_ids=other).logits[0, 0], theirs[0], rtol=1e-4, atol=1e-5):
                 return f"{type(model).__name__} reads what comes after a token, and would learn to copy it: it does not write"
-        if all(
-            torch.allclose(a, b, rtol=1e-3, atol=1e-3)
-            for a, b in ((ours, theirs), (expected.expand_as(behind), behind))
-        ):
+        if all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in ((ours, theirs), (expected.expand_as(behind), behind))):
             return None
         return f"{type(model).__name__} changes its logits behind the output layer, which training here would not see"
 

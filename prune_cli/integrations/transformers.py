@@ -33,9 +33,7 @@ class PruneCallback(TrainerCallback):
         self.pruner: Pruner | None = None
         """None before training begins."""
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Make the pruner, and give it its state back where training goes on from a checkpoint.
 
         Raises:
@@ -43,25 +41,19 @@ class PruneCallback(TrainerCallback):
             FileNotFoundError: If the checkpoint has no state of a pruner.
         """
         if args.load_best_model_at_end:
-            raise ValueError(
-                "load_best_model_at_end=True may end with weights that are not pruned yet: set it to False"
-            )
+            raise ValueError("load_best_model_at_end=True may end with weights that are not pruned yet: set it to False")
         self.pruner = self._make(kwargs["model"], state.max_steps)
         if state.global_step > 0:
             self.pruner.load_state_dict(load_file(_file(args, state)))
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Score the weights: their gradients are clipped, and the optimizer has not moved them yet."""
         assert self.pruner is not None
         groups: list[dict[str, Any]] = kwargs["optimizer"].param_groups
         rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
         self.pruner.score(state.global_step, [rates.get(id(each.parameter), 0.0) for each in self.pruner.matrices])
 
-    def on_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Select, and zero what is not kept."""
         assert self.pruner is not None
         self.pruner.select(state.global_step)

@@ -47,9 +47,7 @@ def readable(what: str, remedy: str) -> Iterator[None]:
         raise
     except Exception as error:
         if "ignore_mismatched_sizes" in str(error):
-            raise UserError(
-                f"{what} cannot be loaded: weights and config.json are of different sizes. {remedy}"
-            ) from error
+            raise UserError(f"{what} cannot be loaded: weights and config.json are of different sizes. {remedy}") from error
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         named = "" if isinstance(error, OSError | ValueError) and first else f"{type(error).__name__}: "
         raise UserError(f"{what} cannot be loaded: {named}{shortened(first.rstrip('.'), 300)}. {remedy}") from error

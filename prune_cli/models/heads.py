@@ -26,9 +26,7 @@ def auto_class(head: Head[Any], architecture: Architecture, model: str) -> Any:
 
     if architecture not in head.auto_classes:
         needed = " or ".join(WITH_ARTICLE[kind] for kind in head.auto_classes)
-        raise UserError(
-            f"{model} is {WITH_ARTICLE[architecture]}, and the task needs {needed}: see `prune list models`"
-        )
+        raise UserError(f"{model} is {WITH_ARTICLE[architecture]}, and the task needs {needed}: see `prune list models`")
     return getattr(transformers, head.auto_classes[architecture])
 
 
@@ -71,9 +69,7 @@ def class_problems(folder: str, labels: Sequence[str], source: str) -> Iterator[
         return
 
 
-def label_order(
-    model_labels: Mapping[int, str] | Mapping[str, str], task_labels: Sequence[str], source: str
-) -> list[int] | None:
+def label_order(model_labels: Mapping[int, str] | Mapping[str, str], task_labels: Sequence[str], source: str) -> list[int] | None:
     """Where each class of the task stands among a model's outputs.
 
     Args:

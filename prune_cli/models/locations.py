@@ -49,9 +49,7 @@ class Location:
         from huggingface_hub.errors import HFValidationError
 
         if self.gguf_file is not None:
-            return told_architecture(
-                {"model_type": gguf_metadata(Path(self.name) / self.gguf_file)["general.architecture"]}
-            )
+            return told_architecture({"model_type": gguf_metadata(Path(self.name) / self.gguf_file)["general.architecture"]})
         if Path(self.name).is_dir():
             config = Path(self.name) / _CONFIG
         else:
@@ -133,9 +131,7 @@ def quantized(values: Mapping[str, Any]) -> str | None:
     if not quantization:
         return None
     method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-    return (
-        f"its weights are quantized ({method or 'quantization_config'}): give the plain weights that they were made of"
-    )
+    return f"its weights are quantized ({method or 'quantization_config'}): give the plain weights that they were made of"
 
 
 def _quantized_in(config: Path) -> str | None:

@@ -130,9 +130,7 @@ class ModelConfig:
         if self.gguf_file is not None:
             path = Path(self.gguf_file).expanduser()
             return usable(Location(name=path.parent, gguf_file=path.name))
-        raise UserError(
-            "the model has no source: choose one (see `prune list models`), or give model.name=FOLDER or a hub id"
-        )
+        raise UserError("the model has no source: choose one (see `prune list models`), or give model.name=FOLDER or a hub id")
 
     def loading(self) -> tuple[str | Path, dict[str, Any]]:
         """Name and options for those who load tokenizer and model.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from prune_cli.errors import UserError
 from prune_cli.models.architectures import architecture_of, check_layers, readable
 from prune_cli.models.heads import auto_class
+from prune_cli.models.input_length import longest_input
 from prune_cli.models.locations import Location, gguf_metadata, quantized
-from prune_cli.models.positions import longest_input
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -95,7 +95,7 @@ def load_model(
     import torch
     from transformers import GgufConfig
 
-    from prune_cli.compaction.layout import KEY
+    from prune_cli.compaction.compact_layout import KEY
 
     source = _source(name, revision, trust_remote_code, gguf_file)
     config = _config(name, source, **({} if labels is None else head.options(labels)))
@@ -137,9 +137,7 @@ def load_finetuned(folder: str | Path, head: Head[Any]) -> PreTrainedModel:
         needed = auto._model_mapping[type(model.config)].__name__
     elif (Path(folder) / FILE).is_file():
         model = load_sparse(folder)
-        needed = (
-            auto_class(head, architecture_of(model.config), str(folder))._model_mapping[type(model.config)].__name__
-        )
+        needed = auto_class(head, architecture_of(model.config), str(folder))._model_mapping[type(model.config)].__name__
     else:
         model = load_model(folder, head=head, labels=None)
         needed = type(model).__name__
@@ -175,9 +173,7 @@ def _refuse_other_weights(
 
     other = [key for key, *_ in found["mismatched_keys"]]
     if wrong := [key for key in other if not is_made(key)]:
-        raise UserError(
-            f"{name} cannot be loaded: {sorted(wrong)[0]} is of another size than config.json says. {_REMEDY}"
-        )
+        raise UserError(f"{name} cannot be loaded: {sorted(wrong)[0]} is of another size than config.json says. {_REMEDY}")
     if other:
         log.warning("%s was fine-tuned for other classes: a new head is made for those of the task.", name)
     lacking = [key for key in found["missing_keys"] if not is_made(key)]
@@ -185,9 +181,7 @@ def _refuse_other_weights(
     dropped = [key for key in found["unexpected_keys"] if (_layer(key) or 0) >= layers]
     if lacking or dropped:
         which = f"lack {sorted(lacking)[0]}" if lacking else f"have {sorted(dropped)[0]} too"
-        raise UserError(
-            f"{name} cannot be loaded: its weights are not those of its config.json, they {which}. {_REMEDY}"
-        )
+        raise UserError(f"{name} cannot be loaded: its weights are not those of its config.json, they {which}. {_REMEDY}")
 
 
 def _layer(key: str) -> int | None:

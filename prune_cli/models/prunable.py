@@ -78,18 +78,12 @@ def _layout(model: PreTrainedModel, matrices: list[Matrix]) -> ModelLayout:
     return ModelLayout(shapes, {kind: _numbered(find(), shapes) for kind, find in kinds.items()})
 
 
-def _heads(
-    block: str, module: nn.Module, names: AttentionNames, shapes: Shapes
-) -> tuple[list[tuple[str, int, int, int]], int]:
+def _heads(block: str, module: nn.Module, names: AttentionNames, shapes: Shapes) -> tuple[list[tuple[str, int, int, int]], int]:
     """The heads of one attention; those that share keys and values are one unit."""
     size = int(getattr(module, names.size[0]))
-    query, key, value, output = (
-        f"{block}.{each}.weight" for each in (names.query, names.key, names.value, names.output)
-    )
+    query, key, value, output = (f"{block}.{each}.weight" for each in (names.query, names.key, names.value, names.output))
     if query == key:  # one matrix for all three
-        heads = (
-            shapes[query][0] // 3 // size if query in shapes else shapes[output][1] // size if output in shapes else 0
-        )
+        heads = shapes[query][0] // 3 // size if query in shapes else shapes[output][1] // size if output in shapes else 0
         return [(query, 0, size, heads * size), (output, 1, size, heads * size)], heads
     across = next((shapes[each][axis] for each, axis in ((query, 0), (output, 1)) if each in shapes), 0)
     along = next((shapes[each][0] for each in (key, value) if each in shapes), across)

@@ -33,12 +33,8 @@ def random_tokenizer(config: Mapping[str, Any], texts: Sequence[str]) -> PreTrai
     """
     built = _config(config)
     if built.vocab_size < _FEWEST_WORDS:
-        raise UserError(
-            f"model.random.vocab_size is {built.vocab_size}: give at least {_FEWEST_WORDS}, for special tokens too"
-        )
-    positions: int | None = getattr(
-        built, "max_position_embeddings", None
-    )  # T5 counts from token to token, without end
+        raise UserError(f"model.random.vocab_size is {built.vocab_size}: give at least {_FEWEST_WORDS}, for special tokens too")
+    positions: int | None = getattr(built, "max_position_embeddings", None)  # T5 counts from token to token, without end
     return trained_tokenizer(texts, built.vocab_size, positions, architecture_of(built))
 
 
@@ -93,9 +89,7 @@ def _refuse_too_large(auto: Any, config: PretrainedConfig) -> None:
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         weights = sum(weight.numel() for weight in auto.from_config(copy.deepcopy(config)).parameters())
     if 4 * weights > (free := psutil.virtual_memory().available):
-        raise UserError(
-            f"{_WHERE} has {weights:,} weights, and {free / 2**30:.1f} GiB of memory are free: give smaller sizes"
-        )
+        raise UserError(f"{_WHERE} has {weights:,} weights, and {free / 2**30:.1f} GiB of memory are free: give smaller sizes")
 
 
 def trained_tokenizer(

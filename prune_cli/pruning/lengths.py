@@ -32,9 +32,7 @@ def length_problem(length: Length) -> str | None:
         good = _EPOCHS.fullmatch(length) is not None
     else:
         good = 0 <= length < 1 or (1 <= length < math.inf and length == round(length))  # no not-a-number
-    return (
-        None if good else "give a fraction of the run from 0 to below 1, a whole number of steps, or epochs such as 2ep"
-    )
+    return None if good else "give a fraction of the run from 0 to below 1, a whole number of steps, or epochs such as 2ep"
 
 
 def in_steps(length: Length, epoch: int) -> float:

@@ -79,9 +79,7 @@ def unreached(model: nn.Module) -> float:
         From 0 to 1.
     """
     weights = {
-        id(parameter): parameter.numel()
-        for name, _, parameter in _candidates(model)
-        if parameter.ndim > 1 and "bias" not in name
+        id(parameter): parameter.numel() for name, _, parameter in _candidates(model) if parameter.ndim > 1 and "bias" not in name
     }
     reached = {id(matrix.parameter) for matrix in _matrices(model)}
     return sum(count for weight, count in weights.items() if weight not in reached) / max(1, sum(weights.values()))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prune_cli.artifacts.result import Layer
-from prune_cli.report.formats import percent
 from prune_cli.report.names import block_and_matrix, metric_label
+from prune_cli.report.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,9 +111,7 @@ def _heat_map(cells: Mapping[tuple[str, str], float], title: str) -> Figure:
     image = axis.imshow(values, cmap="cividis", vmin=lowest, vmax=highest, aspect="auto")
     for row, column in np.argwhere(~np.isnan(values)):
         color = "white" if values[row, column] < (lowest + highest) / 2 else "black"
-        axis.text(
-            column, row, percent(float(values[row, column]) / 100), ha="center", va="center", fontsize=8, color=color
-        )
+        axis.text(column, row, percent(float(values[row, column]) / 100), ha="center", va="center", fontsize=8, color=color)
     axis.set_xticks(range(len(matrices)), [matrix.replace(".", "\n") for matrix in matrices], fontsize=8)
     axis.set_yticks(range(len(blocks)), blocks, fontsize=8)
     axis.tick_params(length=0)
@@ -157,9 +155,7 @@ def _limits(lowest: float, highest: float) -> tuple[float, float]:
 def _teacher_updates(history: Sequence[Record]) -> list[int]:
     """Steps at which the student had become the teacher."""
     versions = [0, *(record["teacher_version"] for record in history)]
-    return [
-        record["step"] for before, record in zip(versions, history, strict=False) if record["teacher_version"] > before
-    ]
+    return [record["step"] for before, record in zip(versions, history, strict=False) if record["teacher_version"] > before]
 
 
 def _percent(records: Sequence[Record], key: str) -> list[float]:

@@ -11,8 +11,8 @@ import yaml
 
 from prune_cli.artifacts.result import Result
 from prune_cli.redaction import redact, without_folders
-from prune_cli.report.formats import four_digits, percent, size
 from prune_cli.report.names import metric_label, primary_first, way
+from prune_cli.report.numbers import four_digits, percent, size
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _PIPELINES = {

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.artifacts.result import Layer, Result
-from prune_cli.report.formats import duration, four_digits, percent, size
 from prune_cli.report.names import block_and_matrix, metric_label, primary_first, way
+from prune_cli.report.numbers import duration, four_digits, percent, size
 from prune_cli.report.samples import one_line
 
 SHOWN_LENGTH = 120  # characters of a text in a table of samples
@@ -65,9 +65,7 @@ def summary_table(result: Result, folder: Path) -> Table:
     )
     table.add_row("zeros counted", f"{zeros:,} of {prunable:,}, in the saved file ({by_mask})")
     table.add_row("keep ratio", f"{percent(1 - zeros / prunable, 4)}%, {prunable - zeros:,} weights kept")
-    table.add_row(
-        "of the whole model", f"{percent(sparsity.of_model, 2)}% of {sparsity.parameters:,} parameters removed"
-    )
+    table.add_row("of the whole model", f"{percent(sparsity.of_model, 2)}% of {sparsity.parameters:,} parameters removed")
     if (counted := result.arithmetic) is not None:
         table.add_row(
             "compact",
@@ -75,9 +73,7 @@ def summary_table(result: Result, folder: Path) -> Table:
         )
     table.add_section()
     for name, count in result.files.items():
-        table.add_row(
-            "file", f"{name}, {size(count)} (zeros are stored too; a small one: prune export --format sparse)"
-        )
+        table.add_row("file", f"{name}, {size(count)} (zeros are stored too; a small one: prune export --format sparse)")
     table.add_row("time", f"{duration(seconds.total)}, of which {duration(seconds.evaluate)} evaluating")
     table.add_row("speed", f"{result.steps:,} steps, {result.steps_per_second:.2f} a second of training")
     table.add_row("peak memory", size(result.peak_memory_bytes))
@@ -127,9 +123,7 @@ def layer_table(layers: Sequence[Layer]) -> Table:
 
 def runs_table(results: Sequence[Result]) -> Group:
     """One line a run, to compare the runs of a sweep: above it what all have in common, below it their folders."""
-    choices = {
-        name: [result.choices[name] for result in results] for name in ("task", "model", "criterion", "regularization")
-    }
+    choices = {name: [result.choices[name] for result in results] for name in ("task", "model", "criterion", "regularization")}
     choices["metric"] = [result.primary_metric for result in results]
     differing = [name for name, values in choices.items() if len(set(values)) > 1]
     common = [f"{name} {values[0]}" for name, values in choices.items() if name not in differing]

@@ -100,9 +100,7 @@ def finish(
             teacher_records=sum(len(each.records) for each in training.evaluation.sets(whole=False).values()),
             sparsity=measured.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
             layers=measured.layers(pruner, zeros),
-            arithmetic=None
-            if counted is None
-            else Arithmetic(dense=counted.dense, left=counted.left, share=counted.share),
+            arithmetic=None if counted is None else Arithmetic(dense=counted.dense, left=counted.left, share=counted.share),
             steps=last["step"],
             kept_step=training.kept_step,
             epochs=last["epoch"],
@@ -140,8 +138,7 @@ def finish(
     write_text(folder.samples, samples.as_markdown(shown, folder.path.name))
     kept = (samples.ID, *task.inputs, samples.EXPECTED, samples.PREDICTED)
     told_samples = [
-        {**{name: samples.told(row[name]) for name in kept if name in row}, samples.RIGHT: row[samples.RIGHT]}
-        for row in shown
+        {**{name: samples.told(row[name]) for name in kept if name in row}, samples.RIGHT: row[samples.RIGHT]} for row in shown
     ]
     training.checkpoints.history.save(folder.history)
     return replace(result, samples=told_samples, promised=folder.promises()), shown

@@ -34,9 +34,7 @@ log = logging.getLogger(__name__)
 _SEED = 42  # of the words that are drawn: the same for all runs, whatever theirs
 
 
-def with_extra(
-    config: RunConfig, found: Contents, task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase
-) -> Dataset:
+def with_extra(config: RunConfig, found: Contents, task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """The training records and, where the configuration wants them, the extra ones behind them.
 
     What a teacher has labelled once is kept for the next run.
@@ -86,9 +84,7 @@ def _masked_model(config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     wanted = cast("Extra", config.data).masked_model
     name = str(wanted or config.model.location().name)
     key = f"data.masked_model={name}" if wanted else f"data.masked_model is null, and the model {name}"
-    with models.readable(
-        key, "Give the folder or hub id of a masked language model, such as google-bert/bert-base-uncased"
-    ):
+    with models.readable(key, "Give the folder or hub id of a masked language model, such as google-bert/bert-base-uncased"):
         loaded = AutoModelForMaskedLM.from_pretrained(
             name, use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
@@ -102,9 +98,7 @@ def _masked_model(config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     return model.eval(), models.load_tokenizer(name)
 
 
-def _labelled(
-    config: RunConfig, task: Task, rows: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
-) -> Dataset:
+def _labelled(config: RunConfig, task: Task, rows: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """The records with what the first teacher says of them."""
     from datasets import Dataset
 
@@ -124,7 +118,5 @@ def _labelled(
             f"data.extra={cast('Extra', config.data).extra}: of {len(rows)} records the first teacher says nothing"
             f" that task {task.name} can learn from. Leave data.extra out"
         )
-    _, datasets = checked(
-        task, {"extra": Split(sound, lambda number: f"extra record {number + 1}", "the extra records")}
-    )
+    _, datasets = checked(task, {"extra": Split(sound, lambda number: f"extra record {number + 1}", "the extra records")})
     return datasets["extra"]

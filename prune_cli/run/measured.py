@@ -92,9 +92,7 @@ def best_at_target(history: Sequence[Mapping[str, Any]], primary_metric: str, ta
     key = f"eval_{primary_metric}"
     evaluated = evaluations(history, primary_metric)
     count: int = evaluated[-1]["evaluation_records"] if evaluated else 0
-    comparable = [
-        record for record in evaluated if record["target_sparsity"] == target and record["evaluation_records"] == count
-    ]
+    comparable = [record for record in evaluated if record["target_sparsity"] == target and record["evaluation_records"] == count]
     if not comparable:
         return None
     best = max(comparable, key=lambda record: record[key])

@@ -87,9 +87,7 @@ def planned(config: RunConfig, rows: int) -> Plan:
     if steps is None:
         steps = math.ceil(options.epochs * epoch)
     if steps > LARGEST:
-        raise UserError(
-            f"trainer.epochs={options.epochs:g} makes {steps:.0e} steps of {rows:,} records: give fewer epochs"
-        )
+        raise UserError(f"trainer.epochs={options.epochs:g} makes {steps:.0e} steps of {rows:,} records: give fewer epochs")
     schedule = config.schedule.with_epochs_of(epoch)
     if config.sparsity > 0 and (problems := list(schedule.incompatibilities(steps))):
         raise UserError(*problems)

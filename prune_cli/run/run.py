@@ -130,9 +130,7 @@ def _run(
         progress(record)
     trackers = _trackers(config, run_id, folder, tuple(history.records), anew=anew)
     best = BestWeights(parts.learning.pruner) if config.trainer.keep == "best" else None
-    checkpoints = Checkpoints(
-        folder.checkpoints, keep=config.trainer.keep_checkpoints, run_id=run_id, history=history, best=best
-    )
+    checkpoints = Checkpoints(folder.checkpoints, keep=config.trainer.keep_checkpoints, run_id=run_id, history=history, best=best)
     training = training_for(config, data, parts, checkpoints, stop, progress, [tracker.log for tracker in trackers])
     last: RunSummary | None = None
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors import SafetensorError
 
 from prune_cli.compaction.compact import compact_class
-from prune_cli.compaction.layout import KEY, checked
+from prune_cli.compaction.compact_layout import KEY, checked
 from prune_cli.errors import UserError
 from prune_cli.runtime.folders import class_of, config_of, first_line
 
@@ -52,9 +52,7 @@ def load_compact(folder: str | Path) -> PreTrainedModel:
     folder = Path(folder).expanduser()
     cls = class_as_saved(folder)
     try:
-        loaded = cls.from_pretrained(
-            str(folder), use_safetensors=True, output_loading_info=True, trust_remote_code=False
-        )
+        loaded = cls.from_pretrained(str(folder), use_safetensors=True, output_loading_info=True, trust_remote_code=False)
     except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be loaded: {first_line(error)}") from error
     model, load_report = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)

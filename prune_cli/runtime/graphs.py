@@ -71,9 +71,7 @@ class Graphs(ABC):
             elif name == "token_type_ids" and "input_ids" in inputs:
                 arrays[name] = np.zeros_like(inputs["input_ids"])
             else:
-                raise UserError(
-                    f"the model of {self.folder} reads {name}, which is not given: it was {', '.join(inputs)}"
-                )
+                raise UserError(f"the model of {self.folder} reads {name}, which is not given: it was {', '.join(inputs)}")
         return arrays
 
     @abstractmethod

@@ -41,9 +41,7 @@ class OnnxModel(Graphs):
         options.intra_op_num_threads = threads or 0
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
         self.sessions = self.opened(
-            lambda path: onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW
-            )
+            lambda path: onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW)
         )
 
     def computed(self, name: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:

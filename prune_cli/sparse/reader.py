@@ -128,9 +128,7 @@ def opened(path: str | Path, *, verify: bool = True) -> SparseFile:
     data = np.memmap(path, dtype=np.uint8, mode="r")
     start = 8 + int(data[:8].view(np.uint64)[0])
     matrices, checksum = str(about.get("matrices")), str(about.get("crc32"))
-    file = SparseFile(
-        Path(path), matrices, data, _header(data[8:start].tobytes()), _matrices(matrices, path), start, checksum
-    )
+    file = SparseFile(Path(path), matrices, data, _header(data[8:start].tobytes()), _matrices(matrices, path), start, checksum)
     if verify:
         file.verify()
     return file
@@ -147,17 +145,13 @@ def _matrices(text: str, path: str | Path) -> dict[str, Any]:
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise BrokenFile(f"{path}: its list of matrices cannot be read: {str(error)[:200]}") from error
     if not sound:
-        raise BrokenFile(
-            f"{path}: its list of matrices cannot be read: one is not described by shape, positions, values"
-        )
+        raise BrokenFile(f"{path}: its list of matrices cannot be read: one is not described by shape, positions, values")
     return matrices
 
 
 def _is_matrix(about: Mapping[str, Any]) -> bool:
     shape = about["shape"]
-    return (
-        set(about) == {"shape", "positions", "values"} and len(shape) > 1 and all(type(side) is int for side in shape)
-    )
+    return set(about) == {"shape", "positions", "values"} and len(shape) > 1 and all(type(side) is int for side in shape)
 
 
 def crc32(matrices: str, data: bytes | memoryview) -> str:

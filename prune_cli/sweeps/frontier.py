@@ -18,14 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from prune_cli.comparison.budget import Answer, Point, next_position
-from prune_cli.config.options import GROUPS
+from prune_cli.config.option_files import GROUPS
 from prune_cli.config.schema import GENERAL
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
 from prune_cli.files import write_text
-from prune_cli.report.formats import percent
 from prune_cli.report.names import metric_label
+from prune_cli.report.numbers import percent
 from prune_cli.sweeps.grid import Jobs, combinations
 from prune_cli.sweeps.jobs import Job
 from prune_cli.sweeps.launch import launch_many
@@ -127,9 +127,7 @@ def find(overrides: Sequence[str], config_dir: str | None) -> int:
         UserError: If an override cannot work.
     """
     if chosen := [text for text in overrides if _key(text) == _SPARSITY]:
-        raise UserError(
-            f"{chosen[0]}: prune frontier chooses sparsities itself; grid=[0.8,0.9] says which can be the answer"
-        )
+        raise UserError(f"{chosen[0]}: prune frontier chooses sparsities itself; grid=[0.8,0.9] says which can be the answer")
     for text in overrides:
         if _key(text) not in _KEYS and (meant := did_you_mean(_key(text), OPTIONS)):
             raise UserError(f"{_key(text)} is not known{meant}")
@@ -170,9 +168,7 @@ def _check_seeds_alone(given: Sequence[Sequence[str]]) -> None:
     """Several seeds make one answer surer; several of anything else would be several answers."""
     swept = {_key(text) for each in given for text in each if any(text not in other for other in given)} - {_SEED}
     if swept:
-        raise UserError(
-            f"prune frontier answers for one configuration, and {', '.join(sorted(swept))} has several values"
-        )
+        raise UserError(f"prune frontier answers for one configuration, and {', '.join(sorted(swept))} has several values")
 
 
 def _whole(jobs: Sequence[Job]) -> bool:

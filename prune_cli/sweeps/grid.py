@@ -35,9 +35,7 @@ TRIES = 2
 _DIED = "its process ended without a word: killed, or out of memory? The same command tries again"
 
 
-def run_grid(
-    overrides: Sequence[str], config_loader: ConfigLoader, config: DictConfig, launcher: Launcher
-) -> list[Job]:
+def run_grid(overrides: Sequence[str], config_loader: ConfigLoader, config: DictConfig, launcher: Launcher) -> list[Job]:
     """Run every combination that is not done yet.
 
     Args:
@@ -157,9 +155,7 @@ class Jobs:
                 raise problem  # the launcher itself cannot work
             if problem is not None:
                 reason = failure_of(problem).problems[0].partition("\n")[0]
-                printer(stderr=True).print(
-                    f"the launcher stopped, and goes on with what is left: {reason}", soft_wrap=True
-                )
+                printer(stderr=True).print(f"the launcher stopped, and goes on with what is left: {reason}", soft_wrap=True)
             for job in lost:
                 tries[job.number] += job.status == "running" or problem is None
                 if tries[job.number] == TRIES:
@@ -172,9 +168,7 @@ class Jobs:
         display = contextlib.nullcontext() if in_this_process(self._config.hydra) else following(self._sweep)
         try:
             with display:
-                given = [
-                    self._given.get(job.number, job.overrides) for job in batch
-                ]  # of an earlier launch, as written
+                given = [self._given.get(job.number, job.overrides) for job in batch]  # of an earlier launch, as written
                 self._launcher.launch(given, initial_job_idx=batch[0].number - 1)
         except Exception as error:  # noqa: BLE001  # launchers raise what their libraries do; it is told by who called
             return error

@@ -24,7 +24,7 @@ from prune_cli.console.failures import DIVERGED, PROGRAM, USER
 from prune_cli.files import is_held, write_text
 from prune_cli.plain import from_json
 from prune_cli.redaction import redact
-from prune_cli.report.formats import duration
+from prune_cli.report.numbers import duration
 
 FORMAT = 1
 """Version of the layout of sweep.json."""

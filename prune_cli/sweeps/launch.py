@@ -90,9 +90,7 @@ class Launched:
     folder: Path
 
 
-def launch_many(
-    overrides: Sequence[str], config_dir: str | None = None, *, checked: DictConfig | None = None
-) -> Launched:
+def launch_many(overrides: Sequence[str], config_dir: str | None = None, *, checked: DictConfig | None = None) -> Launched:
     """Run every combination of swept values.
 
     Args:
@@ -104,9 +102,7 @@ def launch_many(
     return _launch(overrides, True, config_dir, checked)
 
 
-def _launch(
-    overrides: Sequence[str], multirun: bool, config_dir: str | None, checked: DictConfig | None = None
-) -> Launched:
+def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None, checked: DictConfig | None = None) -> Launched:
     overrides = [expand_home(override) for override in overrides]
     options = _options(config_dir)
     first = checked or diagnose(overrides, config_dir, multirun=multirun)

@@ -20,7 +20,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from prune_cli.config.options import GROUPS
+from prune_cli.config.option_files import GROUPS
 from prune_cli.config.schema import ELSEWHERE
 from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
@@ -92,9 +92,7 @@ def run_search(
             load_if_exists=True,
         )
     except Exception as error:
-        of_storage = isinstance(error, ImportError | StorageInternalError) or type(error).__module__.startswith(
-            "sqlalchemy"
-        )
+        of_storage = isinstance(error, ImportError | StorageInternalError) or type(error).__module__.startswith("sqlalchemy")
         if not of_storage:
             raise
         raise UserError(
@@ -195,9 +193,7 @@ def _distribution(override: Override) -> BaseDistribution:
     return CategoricalDistribution([str(value) for value in values])
 
 
-def _ask(
-    study: Study, space: Mapping[str, BaseDistribution], trials: int, at_once: int, folder: Path
-) -> list[FrozenTrial]:
+def _ask(study: Study, space: Mapping[str, BaseDistribution], trials: int, at_once: int, folder: Path) -> list[FrozenTrial]:
     """The next trials: those that a dead process left behind, then new ones; none where there are enough."""
     from optuna.trial import TrialState
 

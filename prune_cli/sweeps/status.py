@@ -18,8 +18,8 @@ from rich.text import Text
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.artifacts.run_status import RunStatus, run_status
 from prune_cli.errors import UserError
-from prune_cli.report.formats import duration, percent
 from prune_cli.report.names import metric_label
+from prune_cli.report.numbers import duration, percent
 from prune_cli.sweeps.jobs import SWEEP, Sweep
 
 EVERY = 2.0

@@ -22,7 +22,7 @@ from prune_cli.config.identity import identity
 from prune_cli.config.suggest import did_you_mean
 from prune_cli.console.printer import printer
 from prune_cli.errors import UserError
-from prune_cli.report.formats import counted
+from prune_cli.report.numbers import counted
 from prune_cli.sweeps.grid import Jobs, combinations
 from prune_cli.sweeps.jobs import Job
 
@@ -112,9 +112,7 @@ class Plan:
             wanted.append((key, [_written(value) for value in values.split(",")]))
             if key not in keys:
                 listed_keys = ", ".join(sorted(keys))
-                problems.append(
-                    f"--where {text}: no sweep gives {key}{did_you_mean(key, keys)} (they give {listed_keys})"
-                )
+                problems.append(f"--where {text}: no sweep gives {key}{did_you_mean(key, keys)} (they give {listed_keys})")
         if problems:
             raise UserError(*problems)
         part = [

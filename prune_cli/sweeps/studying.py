@@ -21,9 +21,7 @@ from prune_cli.sweeps.launch import launch_many
 from prune_cli.sweeps.study_runs import Plan, Planned, names_in, stand_in
 
 
-def carry_out(
-    name: str, overrides: Sequence[str], config_dir: str | None, *, sweeps: Sequence[str], where: Sequence[str]
-) -> int:
+def carry_out(name: str, overrides: Sequence[str], config_dir: str | None, *, sweeps: Sequence[str], where: Sequence[str]) -> int:
     """Make the runs of a study of which no result is kept, keep each as it ends, and write the README anew.
 
     Args:
@@ -89,10 +87,7 @@ def check(name: str | None) -> None:
     studies = [study(each, _folders()) for each in ([name] if name else study_names())]
     if changed := [each for each in studies if not each.up_to_date()]:
         raise UserError(
-            *(
-                f"{each.readme} is not what its results give: `prune study {each.folder.name} --tables`"
-                for each in changed
-            )
+            *(f"{each.readme} is not what its results give: `prune study {each.folder.name} --tables`" for each in changed)
         )
     for each in studies:
         printer().print(f"{each.folder.name}: as its results give it", *each.earlier(), sep="\n  ", soft_wrap=True)

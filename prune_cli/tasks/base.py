@@ -158,9 +158,7 @@ class Task(ABC):
             Pairs of record number (from 0) and what is wrong with it, in order; empty when all is well.
         """
         rows = zip(*(records[column][:] for column in self.columns), strict=True)
-        problems = (
-            (number, self._record_problem(dict(zip(self.columns, row, strict=True)))) for number, row in enumerate(rows)
-        )
+        problems = ((number, self._record_problem(dict(zip(self.columns, row, strict=True)))) for number, row in enumerate(rows))
         return [(number, reason) for number, reason in problems if reason is not None]
 
     @abstractmethod
@@ -194,9 +192,7 @@ class Task(ABC):
         # A fast tokenizer keeps cuts and special tokens as state: the caller's would save it, and two threads must not share it
         tokenizer, size = deepcopy(tokenizer), self.encoded_at_once
         parts = [
-            Dataset.from_dict(
-                dict(self.model_inputs(records[start : start + size], start, tokenizer, training=training))
-            )
+            Dataset.from_dict(dict(self.model_inputs(records[start : start + size], start, tokenizer, training=training)))
             for start in range(0, len(records), size)
         ]
         return concatenate_datasets(parts)

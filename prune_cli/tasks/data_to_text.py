@@ -88,9 +88,7 @@ class DataToText(Task):
         can = (*METRICS, LIKELIHOOD) if self.generate else (LIKELIHOOD,)
         if self.primary_metric not in can:
             where = "" if self.generate else " where generate=false"
-            yield (
-                f"primary_metric={self.primary_metric} cannot tell the better of two runs{where}; {', '.join(can)} can."
-            )
+            yield (f"primary_metric={self.primary_metric} cannot tell the better of two runs{where}; {', '.join(can)} can.")
 
     @property
     def head(self) -> Head[Any]:
@@ -167,8 +165,7 @@ class DataToText(Task):
             return "no facts"
         if len(source) > self.max_source:
             return (
-                f"the facts have {len(source)} characters, above task.max_source={self.max_source}: "
-                "are several records in one?"
+                f"the facts have {len(source)} characters, above task.max_source={self.max_source}: are several records in one?"
             )
         if not references:
             return "no reference: there is no text to learn from or to compare with"

@@ -177,9 +177,7 @@ def _is_constant(values: Values) -> bool:
 CLASS_METRICS: Mapping[str, Metric] = {metric.__name__: metric for metric in (accuracy, f1, f1_macro, matthews)}
 """Metrics of predicted class numbers, by the name that a task's YAML gives."""
 
-SCORE_METRICS: Mapping[str, Metric] = {
-    metric.__name__: metric for metric in (pearson, spearman, pearson_spearman, r2, mse, mae)
-}
+SCORE_METRICS: Mapping[str, Metric] = {metric.__name__: metric for metric in (pearson, spearman, pearson_spearman, r2, mse, mae)}
 """Metrics of predicted scores, likewise."""
 
 LOWER_IS_BETTER = ("mse", "mae")

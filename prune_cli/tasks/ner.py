@@ -188,9 +188,7 @@ class TokenTagging(Task):
         Raises:
             UserError: If label names contradict the configuration or are no tags, or if tags are numbers without names.
         """
-        if labels is not None and (
-            problems := label_problems(labels, f"The label names of the data, {_listed(labels)}")
-        ):
+        if labels is not None and (problems := label_problems(labels, f"The label names of the data, {_listed(labels)}")):
             raise UserError(*problems)
         if self.labels:
             refuse_other_labels(self, [] if labels is None else [plain(name) for name in labels])
@@ -203,9 +201,7 @@ class TokenTagging(Task):
     def notes(self, rows: Sequence[Row]) -> list[str]:
         """Entities that do not begin with B-X: files of IOB1 have many, others should have none. And tags without a type."""
         bare = {tag for row in rows if isinstance(tags := _tags_of(row), list) for tag in tags if tag in PREFIXES}
-        untyped = (
-            f"tags {', '.join(sorted(bare))} of the training records name no type: all entities are of one, {UNTYPED}"
-        )
+        untyped = f"tags {', '.join(sorted(bare))} of the training records name no type: all entities are of one, {UNTYPED}"
         begun = sum(_begun_inside([self._name(tag) for tag in tags]) for row in rows if (tags := _tags_of(row)))
         read = "of the training records begin with I-X, as in IOB1: they are read as if they began with B-X"
         return [*([f"{begun} entities {read}"] if begun else []), *([untyped] if bare else [])]
@@ -327,9 +323,7 @@ class TokenTagging(Task):
         texts = records[TEXT][:] if TEXT in records.column_names else [None] * len(tokens)
         return [self._prediction(*each) for each in zip(tokens, texts, chosen, scores, strict=True)]
 
-    def _prediction(
-        self, tokens: Sequence[str], text: str | None, numbers: Sequence[int], scores: Sequence[float]
-    ) -> Prediction:
+    def _prediction(self, tokens: Sequence[str], text: str | None, numbers: Sequence[int], scores: Sequence[float]) -> Prediction:
         tags = [self.labels[number] for number in numbers]
         text = " ".join(tokens) if text is None else text
         places = _places(tokens, text)
@@ -368,9 +362,7 @@ class TokenTagging(Task):
         """Texts of a few facts, their names marked by what kind of thing they name."""
         stories = StoryTeller(world, random)
         names_used = {label[2:] for label in self.labels} or {names[0] for names in ENTITY_TYPES.values()}
-        types = {
-            kind: next((name for name in names if name in names_used), None) for kind, names in ENTITY_TYPES.items()
-        }
+        types = {kind: next((name for name in names if name in names_used), None) for kind, names in ENTITY_TYPES.items()}
 
         def invent() -> tuple[Any, list[Row]]:
             facts = stories.facts()
@@ -452,9 +444,7 @@ def _word_starts(word_ids: Sequence[Sequence[int | None]], owners: Sequence[int]
     return starts
 
 
-def _in_one_window(
-    starts: Sequence[dict[int, int]], owners: Sequence[int], lengths: Sequence[int]
-) -> list[dict[int, int]]:
+def _in_one_window(starts: Sequence[dict[int, int]], owners: Sequence[int], lengths: Sequence[int]) -> list[dict[int, int]]:
     """Each word in that window alone where it has the most tokens around it, on the side that has fewer; of ties the first.
 
     >>> _in_one_window([{0: 1, 1: 2, 2: 3}, {1: 1, 2: 2, 3: 3}], [0, 0], [5, 5])

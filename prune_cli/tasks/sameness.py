@@ -35,7 +35,5 @@ def _only(task: Task, predictions: Iterable[Prediction]) -> str | None:
 
 
 def _asked(task: Task, records: Dataset) -> Iterable[tuple[Any, ...]]:
-    columns = [
-        [tuple(value) if isinstance(value, list) else value for value in records[name][:]] for name in task.inputs
-    ]
+    columns = [[tuple(value) if isinstance(value, list) else value for value in records[name][:]] for name in task.inputs]
     return zip(*columns, strict=True)

@@ -161,9 +161,7 @@ class SpanExtraction(Task):
         """
         windows = super().encode(records, tokenizer, training=training)
         if training and (lost := _lost_answers(windows, records)):
-            problems = [
-                f"{source_of(records)}: record {n + 1}, {records[n][QUESTION]!r}: {WINDOWLESS}." for n in lost[:SHOWN]
-            ]
+            problems = [f"{source_of(records)}: record {n + 1}, {records[n][QUESTION]!r}: {WINDOWLESS}." for n in lost[:SHOWN]]
             more = [f"{len(lost) - SHOWN} more answers are in no window."] if len(lost) > SHOWN else []
             raise UserError(*problems, *more)
         return windows
@@ -209,8 +207,7 @@ class SpanExtraction(Task):
         if ANSWERS in part:
             spans = [_first_span(answers) for answers in part[ANSWERS]]
             windows["labels"] = [
-                _tokens_of(spans[owner], pairs) or (null, null)
-                for owner, pairs, null in zip(owners, offsets, nulls, strict=True)
+                _tokens_of(spans[owner], pairs) or (null, null) for owner, pairs, null in zip(owners, offsets, nulls, strict=True)
             ]
         windows["null"] = nulls
         return windows if training else {**windows, "offsets": [pairs.ravel() for pairs in offsets]}
@@ -278,9 +275,7 @@ class SpanExtraction(Task):
             predictions.append(self._prediction(context, span, scores[first:behind], null_score))
         return predictions
 
-    def _prediction(
-        self, context: str, span: tuple[int, int], scores: np.ndarray, null_score: float | None
-    ) -> Prediction:
+    def _prediction(self, context: str, span: tuple[int, int], scores: np.ndarray, null_score: float | None) -> Prediction:
         """Say what a record's best stretch, the best scores of its windows and the score of no answer mean."""
         import numpy as np
 
@@ -374,9 +369,9 @@ def _list_of(kind: type, answers: Mapping[str, Any], name: str) -> list[Any]:
 def _cut(questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, count: int) -> list[str]:
     """The questions, each ending with its token of this number."""
     questions = [question.strip() for question in questions]
-    offsets = tokenizer(
-        questions, add_special_tokens=False, truncation=True, max_length=count, return_offsets_mapping=True
-    )["offset_mapping"]
+    offsets = tokenizer(questions, add_special_tokens=False, truncation=True, max_length=count, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
     return [question[: pairs[-1][1]] if pairs else "" for question, pairs in zip(questions, offsets, strict=True)]
 
 

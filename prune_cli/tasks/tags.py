@@ -87,9 +87,7 @@ def entities_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     return entities
 
 
-def entity_scores(
-    right: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Sequence[str]
-) -> dict[str, float]:
+def entity_scores(right: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Sequence[str]) -> dict[str, float]:
     """Precision, recall and F1 of whole entities, by seqeval (Nakayama 2018) in its strict mode with IOB2.
 
     An entity is found if its first word, its last word and its type are.

@@ -162,9 +162,7 @@ class TextClassification(Task):
         if isinstance(label, bool) or not isinstance(label, int) or label == HIDDEN or any(map(_is_number, names)):
             return row
         if not 0 <= label < len(names):
-            raise ValueError(
-                f"`{self.label_column}` is {label}, and the data name {len(names)} classes, 0 to {len(names) - 1}"
-            )
+            raise ValueError(f"`{self.label_column}` is {label}, and the data name {len(names)} classes, 0 to {len(names) - 1}")
         return {**row, self.label_column: names[label]}
 
     def adapt(self, row: Row) -> Row:
@@ -292,11 +290,7 @@ class TextClassification(Task):
 
     def expected(self, record: Row) -> Prediction:
         """The class, or the score."""
-        return (
-            {"label": self.labels[record[self.label_column]]}
-            if self.labels
-            else {"score": float(record[self.label_column])}
-        )
+        return {"label": self.labels[record[self.label_column]]} if self.labels else {"score": float(record[self.label_column])}
 
     def told(self, record: Row) -> Row:
         """The name of the class in place of its number."""
@@ -340,9 +334,7 @@ class TextClassification(Task):
 
         return invent
 
-    def _draw(
-        self, maker: SentenceMaker, random: Random
-    ) -> Callable[[], tuple[tuple[str, ...], int | float | str]] | None:
+    def _draw(self, maker: SentenceMaker, random: Random) -> Callable[[], tuple[tuple[str, ...], int | float | str]] | None:
         """What draws texts and their label; None for labels or columns of another kind."""
 
         def of_two() -> tuple[bool, int]:
@@ -424,9 +416,7 @@ def _classes(values: Sequence[Any], column: str) -> tuple[str, ...]:
     if not names:
         raise UserError(f"{where}: there is none. Name the column of the classes with task.label_column=...")
     if len(names) == 1:
-        raise UserError(
-            f"{where} is always {names[0]}: there is nothing to tell apart. Give records of two classes at least."
-        )
+        raise UserError(f"{where} is always {names[0]}: there is nothing to tell apart. Give records of two classes at least.")
     if len(names) > max(_FEW, len(values) / 2):
         raise UserError(
             f"{where} has {len(names):,} different values in {len(values):,} records: that is no set of classes. Name another"
@@ -437,9 +427,7 @@ def _classes(values: Sequence[Any], column: str) -> tuple[str, ...]:
 
 def _few_integers(values: Sequence[Any]) -> list[int]:
     """The whole numbers that values are, in order; none where one is something else."""
-    whole = [
-        value for value in values if isinstance(value, int | float) and math.isfinite(value) and value == int(value)
-    ]
+    whole = [value for value in values if isinstance(value, int | float) and math.isfinite(value) and value == int(value)]
     return sorted({int(value) for value in whole}) if len(whole) == len(values) else []
 
 

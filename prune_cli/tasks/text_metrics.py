@@ -60,13 +60,9 @@ def _apart(text: str) -> str:
     return " ".join(re.findall(r"\w+|[^\w\s]", text.lower()))
 
 
-E2E = Rules(
-    lowercase=True, read=_ascii_lower, tokens="13a", empty_references=False, short_texts=True, ter_as_bleu=False
-)
+E2E = Rules(lowercase=True, read=_ascii_lower, tokens="13a", empty_references=False, short_texts=True, ter_as_bleu=False)
 """e2e-metrics (Dušek et al. 2018): BLEU of mteval-v13a without regard to the case of ASCII; it has no TER."""
-GENERATION_EVAL = Rules(
-    lowercase=False, read=str, tokens="13a", empty_references=True, short_texts=False, ter_as_bleu=True
-)
+GENERATION_EVAL = Rules(lowercase=False, read=str, tokens="13a", empty_references=True, short_texts=False, ter_as_bleu=True)
 """GenerationEval of the WebNLG challenge 2020: BLEU of multi-bleu-detok with case; TER of split tokens."""
 DART = Rules(lowercase=True, read=_apart, tokens="none", empty_references=True, short_texts=False, ter_as_bleu=False)
 """DART (Nan et al. 2021): BLEU of multi-bleu and TER with tercom's defaults, both over its files of tokens in lower case."""
@@ -128,9 +124,7 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], rules: Rules
     bleu_score = BLEU(tokenize=rules.tokens, force=True).corpus_score([rules.read(text) for text in texts], streams)
     if rules.short_texts and bleu_score.totals[0] and not bleu_score.totals[-1]:
         log_precisions = [
-            math.log(share / 100)
-            for share, total in zip(bleu_score.precisions, bleu_score.totals, strict=True)
-            if total
+            math.log(share / 100) for share, total in zip(bleu_score.precisions, bleu_score.totals, strict=True) if total
         ]
         return 100 * bleu_score.bp * math.exp(sum(log_precisions) / len(bleu_score.totals))
     return bleu_score.score
@@ -157,9 +151,7 @@ def _metrics(rules: Rules) -> tuple[BLEU, CHRF, TER]:
     from sacrebleu.metrics.ter import TER
 
     return (
-        BLEU(
-            lowercase=rules.lowercase, tokenize=rules.tokens, force=True
-        ),  # `force`: no warning that texts end in " ."
+        BLEU(lowercase=rules.lowercase, tokenize=rules.tokens, force=True),  # `force`: no warning that texts end in " ."
         CHRF(word_order=2),
         TER(normalized=rules.ter_as_bleu, case_sensitive=rules.ter_as_bleu),
     )

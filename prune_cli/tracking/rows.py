@@ -90,10 +90,7 @@ def layer_table(result: Result) -> Table:
     """What was pruned of each matrix."""
     return Table(
         ("layer", "shape", "weights", "zeros", "sparsity"),
-        [
-            (layer.name, "x".join(map(str, layer.shape)), layer.weights, layer.zeros, layer.sparsity)
-            for layer in result.layers
-        ],
+        [(layer.name, "x".join(map(str, layer.shape)), layer.weights, layer.zeros, layer.sparsity) for layer in result.layers],
     )
 
 
@@ -107,8 +104,7 @@ def sample_table(samples: Sequence[Mapping[str, Any]]) -> Table:
         tuple(samples[0]),
         [
             tuple(
-                value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
-                for value in row.values()
+                value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False) for value in row.values()
             )
             for row in samples
         ],

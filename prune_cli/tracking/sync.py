@@ -75,9 +75,7 @@ def filled_in(paths: Iterable[Path]) -> int:
                 values["timeout"] = max(values["timeout"], _PATIENCE)
                 run = TrackedRun(**values, folder=folder.path, anew=True, earlier=History.read(folder.history))
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    f"{note} cannot be read ({error}): remove it, and W&B stays without this run"
-                ) from error
+                raise UserError(f"{note} cannot be read ({error}): remove it, and W&B stays without this run") from error
             if not folder.busy():
                 count += _written_anew(folder, run)
     return count
@@ -131,9 +129,7 @@ def check_login() -> None:
     import wandb
 
     if not wandb.login(prompt=False, verify=False):
-        raise UserError(
-            "nobody is logged in at W&B: `wandb login`, or give WANDB_API_KEY; then the same command sends all runs"
-        )
+        raise UserError("nobody is logged in at W&B: `wandb login`, or give WANDB_API_KEY; then the same command sends all runs")
 
 
 def sync(runs: Sequence[OfflineRun], told: Callable[[Synced], None]) -> list[Synced]:

@@ -85,9 +85,7 @@ def _frontier() -> list[Any]:
     from wandb_workspaces.reports.v2 import interface as wr
 
     return [
-        wr.ScatterPlot(
-            title="final metric against measured sparsity", x=wr.SummaryMetric(_SPARSITY), y=wr.SummaryMetric(METRIC)
-        ),
+        wr.ScatterPlot(title="final metric against measured sparsity", x=wr.SummaryMetric(_SPARSITY), y=wr.SummaryMetric(METRIC)),
         wr.ParallelCoordinatesPlot(
             title="task, criterion, sparsity, metric",
             columns=[

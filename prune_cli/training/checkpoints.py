@@ -75,9 +75,7 @@ def latest_checkpoint(folder: Path, run_id: str) -> Checkpoint | None:
             continue
         state = from_json((path / _STATE).read_text(encoding="utf-8"))
         if state.get("step") != _step(path):
-            log.warning(
-                "%s is of step %s, whatever its name says; going back to the one before it", path, state.get("step")
-            )
+            log.warning("%s is of step %s, whatever its name says; going back to the one before it", path, state.get("step"))
             continue
         if state["run"] != run_id:
             raise UserError(
@@ -101,9 +99,7 @@ class Checkpoints:
     criterion that is not smoothed), 4 more a weight while a former student teaches, and 4 more where the best are kept.
     """
 
-    def __init__(
-        self, folder: Path, *, keep: int, run_id: str, history: History, best: BestWeights | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *, keep: int, run_id: str, history: History, best: BestWeights | None = None) -> None:
         """Name what is saved beside what learns.
 
         Args:

@@ -88,6 +88,4 @@ class Patience:
         """Whether so many evaluations in a row brought nothing better."""
         values = [record[self._key] for record in self._history.records if self._key in record]
         metrics = [-math.inf if value is None else value for value in values]
-        return len(metrics) > self.evaluations and max(metrics[: -self.evaluations]) >= max(
-            metrics[-self.evaluations :]
-        )
+        return len(metrics) > self.evaluations and max(metrics[: -self.evaluations]) >= max(metrics[-self.evaluations :])

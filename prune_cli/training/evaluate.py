@@ -46,9 +46,7 @@ class Evaluator:
     precision: str
     seen: Callable[[int, int], None] = _nobody
 
-    def score(
-        self, model: nn.Module, sets: Mapping[str, EvaluationSet]
-    ) -> tuple[dict[str, float], dict[str, list[Prediction]]]:
+    def score(self, model: nn.Module, sets: Mapping[str, EvaluationSet]) -> tuple[dict[str, float], dict[str, list[Prediction]]]:
         """Evaluate.
 
         Args:

@@ -50,6 +50,5 @@ def device_of(device: str) -> torch.device:
 def moved(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     """A batch on a device; from pinned memory without waiting for it."""
     return {
-        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-        for name, value in batch.items()
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value for name, value in batch.items()
     }

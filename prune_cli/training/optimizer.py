@@ -42,9 +42,7 @@ def _undecayed(model: nn.Module) -> Iterator[str]:
     for name, _ in model.named_parameters():
         parts = name.split(".")
         around = [".".join(parts[:end]) for end in range(1, len(parts))]
-        if not norms.isdisjoint(around) or any(
-            _NO_DECAY.search(".".join(parts[start:]).lower()) for start in range(len(parts))
-        ):
+        if not norms.isdisjoint(around) or any(_NO_DECAY.search(".".join(parts[start:]).lower()) for start in range(len(parts))):
             yield name
 
 

@@ -101,9 +101,7 @@ class TrainerConfig:
                 yield f"{name} is {number:g}: give a number above 0"
         if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
             yield f"weight_decay is {self.weight_decay:g}: give 0 or a number above"
-        if not (
-            0 < self.eval_steps < 1 or (1 <= self.eval_steps < math.inf and self.eval_steps == round(self.eval_steps))
-        ):
+        if not (0 < self.eval_steps < 1 or (1 <= self.eval_steps < math.inf and self.eval_steps == round(self.eval_steps))):
             yield f"eval_steps is {self.eval_steps:g}: give a fraction of the run above 0 and below 1, or a whole number of steps"
         yield from self._warmup_problems()
         if self.patience is not None and self.patience < 1:

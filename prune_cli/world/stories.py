@@ -76,9 +76,7 @@ class StoryTeller:
         words = WORDS.findall(text)
         found: list[tuple[int, int, Kind]] = []
         names = {name for fact in facts for name in (fact.subject, fact.object)}
-        for name in sorted(
-            names, key=lambda name: (-len(name), name)
-        ):  # the longest first: a name may be part of another
+        for name in sorted(names, key=lambda name: (-len(name), name)):  # the longest first: a name may be part of another
             parts = WORDS.findall(name)
             for start in range(len(words) - len(parts) + 1):
                 end = start + len(parts)

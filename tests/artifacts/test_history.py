@@ -54,9 +54,7 @@ def test_a_broken_line_elsewhere_is_named(history: History, line: str) -> None:
         History.read(history.path)
 
 
-def test_a_resumed_run_has_the_records_of_its_checkpoint_whatever_became_of_the_file(
-    history: History, tmp_path: Path
-) -> None:
+def test_a_resumed_run_has_the_records_of_its_checkpoint_whatever_became_of_the_file(history: History, tmp_path: Path) -> None:
     history.save(tmp_path / "copy.jsonl")
     history.append({"step": 40})
     for became in ("", '{"step": 10}\n', "{broken\n", None):

@@ -18,7 +18,7 @@ from prune_cli.bench.memory import peak_memory
 from prune_cli.bench.pytorch import PyTorch
 from prune_cli.cli.benching import runtimes
 from prune_cli.cli.exporting import source_of
-from prune_cli.config.options import names
+from prune_cli.config.option_files import names
 from prune_cli.config.saved import saved_run
 from prune_cli.errors import UserError
 from prune_cli.exporting.source import Source
@@ -46,9 +46,7 @@ def test_every_runtime_of_the_folder_can_be_built() -> None:
 
 def test_a_users_own_runtime_is_found(tmp_path: Path) -> None:
     (tmp_path / "runtime").mkdir()
-    (tmp_path / "runtime" / "mine.yaml").write_text(
-        "# Mine\n_target_: prune_cli.bench.pytorch.PyTorch\nprecision: fp32\n"
-    )
+    (tmp_path / "runtime" / "mine.yaml").write_text("# Mine\n_target_: prune_cli.bench.pytorch.PyTorch\nprecision: fp32\n")
     assert runtimes(["mine"], str(tmp_path)) == {"mine": PyTorch()}
 
 
@@ -122,9 +120,7 @@ def test_the_metric_of_other_kinds_of_tasks(task: str, tmp_path: Path) -> None:
     assert metric_of(called, source) == pytest.approx(expected, abs=1e-12)
 
 
-def _way(
-    run: str, runtime: str, milliseconds: float, metric: float, sparsity: float, form: str = "saved"
-) -> dict[str, Any]:
+def _way(run: str, runtime: str, milliseconds: float, metric: float, sparsity: float, form: str = "saved") -> dict[str, Any]:
     times = [{"batch": 1, "length": 8, "median": milliseconds / 1000}]
     return {"run": run, "runtime": runtime, "form": form, "metric": metric, "sparsity": sparsity, "times": times}
 

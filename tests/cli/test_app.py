@@ -16,7 +16,7 @@ import pytest
 from datasets import Dataset
 
 import prune_cli
-from prune_cli.config.options import GROUPS, names
+from prune_cli.config.option_files import GROUPS, names
 from prune_cli.console.interrupts import noting_interrupts, steps
 from prune_cli.paths import CONF
 from tests.made_runs import made_values
@@ -40,9 +40,7 @@ def finished(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("signals_of_a_terminal")
 @pytest.mark.parametrize("raised", [None, RuntimeError("Query interrupted")], ids=str)
-def test_ctrl_c_ends_a_command_with_one_line(
-    raised: Exception | None, prune: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_a_command_with_one_line(raised: Exception | None, prune: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a library that it met makes of it."""
 
     def stopped(_: object) -> None:

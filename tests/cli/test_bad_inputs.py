@@ -45,9 +45,7 @@ GOOD: Mapping[str, Sequence[Any]] = {
 def cases(family: str, every: int = 1, told_at_once: Callable[[Any], bool] = lambda case: False) -> Any:
     """The cases of a family, each under its own words; `make test` takes one of so many that are not told at once."""
     alone = [case for case in CASES[family] if not told_at_once(case)]
-    own = [
-        pytest.param(case, id=shown(case), marks=() if case in alone[::every] else exhaustive) for case in CASES[family]
-    ]
+    own = [pytest.param(case, id=shown(case), marks=() if case in alone[::every] else exhaustive) for case in CASES[family]]
     return pytest.mark.parametrize("case", own)
 
 
@@ -155,8 +153,7 @@ def packs(most: int = 9) -> list[list[Mapping[str, Any]]]:
                 fitting = (
                     pack
                     for pack in kind
-                    if len(pack) < most
-                    and keys_of([case["command"]]).isdisjoint(keys_of([other["command"] for other in pack]))
+                    if len(pack) < most and keys_of([case["command"]]).isdisjoint(keys_of([other["command"] for other in pack]))
                 )
                 pack = next(fitting, None)
                 if pack is None:

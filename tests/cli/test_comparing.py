@@ -39,9 +39,7 @@ def test_csv_goes_to_standard_output_alone(prune: Prune, runs: Path) -> None:
 
 
 def test_a_query(prune: Prune, runs: Path) -> None:
-    ended = prune(
-        "compare", str(runs), "--csv", "--sql", "SELECT state, count(*) AS n FROM runs GROUP BY ALL ORDER BY n"
-    )
+    ended = prune("compare", str(runs), "--csv", "--sql", "SELECT state, count(*) AS n FROM runs GROUP BY ALL ORDER BY n")
     assert ended.out == "state,n\nbroken,1\ndone,2\n"
     assert "learning_rate" in prune("compare", str(runs), "--sql", "DESCRIBE runs").out
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prune_cli.config.options import names
+from prune_cli.config.option_files import names
 from prune_cli.paths import CONF
 
 
@@ -17,9 +17,7 @@ def completed(*words: str) -> list[str]:
     """What is offered for the last of some words."""
     asked = {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1), "_PRUNE_COMPLETE": "complete_bash"}
     command = [str(Path(sys.executable).parent / "prune")]
-    return subprocess.run(
-        command, env={**os.environ, **asked}, capture_output=True, text=True, timeout=60
-    ).stdout.split()
+    return subprocess.run(command, env={**os.environ, **asked}, capture_output=True, text=True, timeout=60).stdout.split()
 
 
 CRITERIA = (

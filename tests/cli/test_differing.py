@@ -28,9 +28,7 @@ def test_one_run_is_asked_for(prune: Prune, tmp_path: Path) -> None:
 
 
 def test_the_command_that_repeats_a_run(prune: Prune, tmp_path: Path) -> None:
-    overrides = (
-        "task=mrpc model=tiny_bert data=synthetic data.train=32 tracking=none seed=7 trainer.max_steps=40".split()
-    )
+    overrides = "task=mrpc model=tiny_bert data=synthetic data.train=32 tracking=none seed=7 trainer.max_steps=40".split()
     assert prune("run", *overrides, "data.validation=8", "sparsity=0.5").code == 0
     (folder,) = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
     ended = prune("show", "--command", str(folder))

@@ -64,9 +64,7 @@ def mutated_line(line: str, fate: random.Random) -> bytes:
             row[fate.choice([*row])] = fate.choice(others)
             return json.dumps(row).encode()
         case _:
-            return json.dumps(
-                {name + fate.choice(["", "x"]): value for name, value in json.loads(line).items()}
-            ).encode()
+            return json.dumps({name + fate.choice(["", "x"]): value for name, value in json.loads(line).items()}).encode()
     return bytes(raw)
 
 

@@ -110,9 +110,7 @@ def test_files_that_cannot_be_read(single: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="latin:1: not UTF-8, byte 4 of the line"):
         given_rows(single, [], tmp_path / "latin")
     (tmp_path / "in.docx").write_bytes(b"x")
-    with pytest.raises(
-        UserError, match=r"in.docx is no file of records for task sst2: give one that ends in .jsonl, .*\.txt"
-    ):
+    with pytest.raises(UserError, match=r"in.docx is no file of records for task sst2: give one that ends in .jsonl, .*\.txt"):
         given_rows(single, [], tmp_path / "in.docx")
 
 
@@ -122,9 +120,7 @@ def test_files_are_read_as_a_run_reads_them(single: Any, glue_task: Any, tmp_pat
     (tmp_path / "in.csv").write_text("label,sentence\n1,good film\n0,bad\u2028film\n", encoding="utf-8")
     (tmp_path / "in.tsv").write_text("\ufeffsentence\tlabel\ngood film\t1\nbad\u2028film\t0\n", encoding="utf-8")
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
-    (tmp_path / "in.jsonl").write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-    )
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     (tmp_path / "in.txt").write_text("\ufeffgood film\nbad\u2028film\n", encoding="utf-8")
     for file in sorted(tmp_path.iterdir()):
         found = [asked(single, row) for _, row in given_rows(single, [], file)]

@@ -44,9 +44,7 @@ def opened(browser: Browser) -> Iterator[Callable[[Path], Page]]:
 
     def go(file: Path) -> Page:
         page = context.new_page()
-        page.on(
-            "console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None
-        )
+        page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
             "request",
@@ -77,9 +75,7 @@ def report(prune: Prune, tmp_path: Path) -> Path:
         runs, task=LINK, model=HOSTILE, criterion=HOSTILE, samples=[sample], name="<b>hostile <svg onload=alert(1)>"
     )
     text = (hostile / "result.json").read_text()
-    (hostile / "result.json").write_text(
-        text.replace("bert.encoder.layer.0", json.dumps(HOSTILE)[1:-1].replace("/", "."))
-    )
+    (hostile / "result.json").write_text(text.replace("bert.encoder.layer.0", json.dumps(HOSTILE)[1:-1].replace("/", ".")))
     (made_run(runs, name="torn") / "result.json").write_text('{"format": 1, "metric')
     (made_run(runs, name="quiet", seed=9) / "history.jsonl").write_text("")
     ended = prune("report", str(runs), "--output", "page.html")
@@ -117,9 +113,7 @@ def test_a_run_is_looked_at(report: Path, opened: Callable[[Path], Page]) -> Non
     for number in range(12):
         ticks.nth(number).set_checked(True, force=True) if number < 4 else ticks.nth(number).click()
     assert page.locator("#table tbody input:checked").count() <= 8
-    assert page.inner_text("#count").startswith("8 runs are drawn at most") or page.inner_text("#count").endswith(
-        "runs"
-    )
+    assert page.inner_text("#count").startswith("8 runs are drawn at most") or page.inner_text("#count").endswith("runs")
 
 
 def test_nothing_that_a_run_says_is_run(report: Path, opened: Callable[[Path], Page]) -> None:

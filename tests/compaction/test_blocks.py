@@ -32,9 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def made(kind: str, *gone: int) -> PreTrainedModel:
     """A random decoder whose weights in some blocks are zero, and nowhere else."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(kind, vocab_size=120, **KINDS[kind], **SPECIAL)
-    ).eval()
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, vocab_size=120, **KINDS[kind], **SPECIAL)).eval()
     for name, weight in prunable_weights(model).items():
         torch.nn.init.normal_(weight, std=0.2)
         if any(f".layers.{number}." in name for number in gone):

@@ -81,9 +81,7 @@ def test_a_dense_model_stays_as_it_is() -> None:
 def test_what_cannot_be_made_compact_is_told(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, OPTConfig
 
-    other = AutoModelForCausalLM.from_config(
-        OPTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16)
-    )
+    other = AutoModelForCausalLM.from_config(OPTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16))
     assert arithmetic(other) is None
     with pytest.raises(UserError, match="no rules for opt"):
         compact(other)

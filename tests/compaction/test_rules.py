@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from prune_cli.compaction.matrices import Affine
+from prune_cli.compaction.affine import Affine
 from prune_cli.compaction.modules import Group
 from prune_cli.compaction.rules import alive_groups, compact_attention, compact_feed_forward, partition
 
@@ -83,8 +83,7 @@ def test_an_attention_gives_the_same_without_its_dead_dimensions(biased: bool, s
     read = (parts[2].rows & output.columns).view(HEADS, SIZE).any(1)
     assert len(left.heads) == int(read.sum()) <= HEADS - seed % 2
     made = [
-        _attend(*(_apply(part, inputs) for part in (head.query, head.key, head.value))) @ head.output.T
-        for head in left.heads
+        _attend(*(_apply(part, inputs) for part in (head.query, head.key, head.value))) @ head.output.T for head in left.heads
     ]
     assert_exact(sum(made) + left.bias, expected)
     for head, number in zip(left.heads, read.nonzero()[:, 0].tolist(), strict=True):
@@ -97,9 +96,7 @@ def test_an_attention_gives_the_same_without_its_dead_dimensions(biased: bool, s
 def test_dimensions_are_kept_where_positions_use_them(further: int) -> None:
     parts = [_matrix(HEADS * SIZE, WIDTH, number) for number in range(5)]
     more = parts[3 : 3 + further]
-    left = compact_attention(
-        parts[0], parts[1], parts[2], _matrix(WIDTH, HEADS * SIZE, 5), HEADS, positions=more, keep_dead=True
-    )
+    left = compact_attention(parts[0], parts[1], parts[2], _matrix(WIDTH, HEADS * SIZE, 5), HEADS, positions=more, keep_dead=True)
     alive = torch.stack([part.rows for part in (*parts[:2], *more)]).any(0)
     values = (parts[2].rows & _matrix(WIDTH, HEADS * SIZE, 5).columns).view(HEADS, SIZE).any(1)
     assert [len(head.query.weight) for head in left.heads] == (alive.view(HEADS, SIZE).sum(1) * values).tolist()

@@ -37,9 +37,7 @@ def removed(model: PreTrainedModel, *kinds: str, sparsity: float = 0.5, inside: 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("kinds", [("heads",), ("neurons",), ("heads", "neurons"), ("layers",)], ids="-".join)
-def test_whole_units_go_and_the_model_computes_the_same_without_them(
-    name: str, kinds: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_whole_units_go_and_the_model_computes_the_same_without_them(name: str, kinds: tuple[str, ...], tmp_path: Path) -> None:
     model = tiny(name, 0.0)
     dense = sum(weight.numel() for weight in prunable_weights(model).values())
     pruner = removed(model, *kinds)
@@ -76,9 +74,7 @@ def test_weights_inside_of_units_make_up_the_exact_count(name: str, kinds: tuple
         weight, first = matrix.local(), before[matrix.name]
         unit = torch.zeros_like(weight, dtype=torch.bool)
         for part in (
-            pruner.layout.structures[kind][matrix.name]
-            for kind in kinds
-            if matrix.name in pruner.layout.structures[kind]
+            pruner.layout.structures[kind][matrix.name] for kind in kinds if matrix.name in pruner.layout.structures[kind]
         ):
             along = part.units(weight.shape[part.axis])
             for number in along.unique():
@@ -113,9 +109,7 @@ def test_what_cannot_be_is_told() -> None:
     (problem,) = Units(units=("layers",)).incompatibilities(layout, 0.2)
     assert problem == "sparsity=0.2 of 2 layers is less than half of one: give sparsity=0.5 or more"
     (problem,) = Units(units=("layers",), inside=0.5).incompatibilities(layout, 0.5)
-    assert problem.startswith(
-        "sparsity=0.5 leaves nothing for whole units where pattern.inside=0.5 goes weight by weight"
-    )
+    assert problem.startswith("sparsity=0.5 leaves nothing for whole units where pattern.inside=0.5 goes weight by weight")
     (problem,) = Units(units=("layers",), inside=0.5).incompatibilities(layout, 0.7)
     assert problem == "sparsity=0.7 of 2 layers is less than one: give sparsity=0.75 or more"
     assert not list(Units(units=("layers",), inside=0.5).incompatibilities(layout, 0.75))

@@ -48,9 +48,7 @@ def test_uncertainty_is_said() -> None:
 
 
 def test_the_ends_of_the_grid() -> None:
-    assert (
-        "Not even 50.0% is within 0.01 F1 of dense: it costs 0.2000. Give a grid" in answered(Point(0.5, {1: 0.2}))[0]
-    )
+    assert "Not even 50.0% is within 0.01 F1 of dense: it costs 0.2000. Give a grid" in answered(Point(0.5, {1: 0.2}))[0]
     assert answered(Point(0.95, {1: 0.0}))[1].startswith("The grid ends there")
 
 

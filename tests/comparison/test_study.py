@@ -101,10 +101,7 @@ def test_results_of_a_version_that_computed_something_else_are_told(made: Study,
     assert "These rows mix 1 run on a processor, " in made.readme.read_text()
     assert "(computation 1)" in made.readme.read_text()
     (told,) = made.earlier()
-    assert (
-        told.startswith("1 result of a version that computed something else")
-        and "`prune study mine overwrite=true`" in told
-    )
+    assert told.startswith("1 result of a version that computed something else") and "`prune study mine overwrite=true`" in told
 
 
 @pytest.mark.parametrize(
@@ -146,9 +143,7 @@ def test_the_readme_of_every_study_is_what_its_results_give(name: str) -> None:
 LARGE = ("criteria", "headline", "paper_glue")
 
 
-@pytest.mark.parametrize(
-    "name", quick([name for name in names([EXPERIMENTS]) if name not in LARGE], names([EXPERIMENTS]))
-)
+@pytest.mark.parametrize("name", quick([name for name in names([EXPERIMENTS]) if name not in LARGE], names([EXPERIMENTS])))
 def test_every_sweep_of_every_study_can_be_run(name: str, tmp_path: Path) -> None:
     stand_in(tmp_path)
     plan = Plan(study(name, [EXPERIMENTS]).sweeps)

@@ -93,9 +93,7 @@ def test_a_warmup_does_not_outlast_the_run() -> None:
 
 
 def test_everything_wrong_with_the_trainer_is_told_at_once() -> None:
-    assert (
-        len(told(TrainerConfig, "trainer", batch_size=0, learning_rate=0, precision="x", device="y", epochs="z")) == 5
-    )
+    assert len(told(TrainerConfig, "trainer", batch_size=0, learning_rate=0, precision="x", device="y", epochs="z")) == 5
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
@@ -181,6 +179,4 @@ def test_a_read_only_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 5000, 5000))
-    assert the_one(output_problems(tmp_path)).startswith(
-        f"output_dir={tmp_path} lies on a full disk (5,000 bytes free)"
-    )
+    assert the_one(output_problems(tmp_path)).startswith(f"output_dir={tmp_path} lies on a full disk (5,000 bytes free)")

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from prune_cli.config.build import TARGET, locate
 from prune_cli.config.compose import Composer, choices_of, composer, without_hydra
-from prune_cli.config.options import GROUPS, names
+from prune_cli.config.option_files import GROUPS, names
 from prune_cli.config.run_config import RunConfig
 from prune_cli.paths import CONF
 

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.explain import explain_choice
-from prune_cli.config.options import names
+from prune_cli.config.option_files import names
 from prune_cli.errors import UserError
 from prune_cli.paths import CONF
 
@@ -197,9 +197,7 @@ def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mo
     settings = SimpleNamespace(text="hydra/launcher=submitit_slurm", key="hydra/launcher", change=True)
     settings.parsed = SimpleNamespace(value=lambda: "submitit_slurm")
     given: Any = settings
-    assert explain_choice(given, []) == (
-        "hydra/launcher=submitit_slurm comes with an extra: pip install 'prune-lm[submitit]'"
-    )
+    assert explain_choice(given, []) == ("hydra/launcher=submitit_slurm comes with an extra: pip install 'prune-lm[submitit]'")
 
 
 def test_a_launcher_of_nobody_names_all_there_are() -> None:

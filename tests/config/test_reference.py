@@ -20,6 +20,4 @@ def test_the_commands_are_those_there_are(tmp_path: Path) -> None:
     made = tmp_path / "commands.md"
     arguments = "-m typer prune_cli.cli.app utils docs --name prune --title Commands --output".split()
     subprocess.run([sys.executable, *arguments, str(made)], check=True, capture_output=True, cwd=ROOT)
-    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == made.read_text(encoding="utf-8"), (
-        "make reference"
-    )
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == made.read_text(encoding="utf-8"), "make reference"

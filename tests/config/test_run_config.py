@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from prune_cli.config.build import locate
 from prune_cli.config.compose import Composer, choices_of, composer, without_hydra
 from prune_cli.config.identity import described, identity, run_name
-from prune_cli.config.options import names
+from prune_cli.config.option_files import names
 from prune_cli.config.run_config import RunConfig
 from prune_cli.config.schema import General
 from prune_cli.errors import UserError
@@ -84,9 +84,7 @@ def test_what_is_written_down_builds_the_same_run(make: Make) -> None:
 
 def test_interpolations_are_resolved(make: Make) -> None:
     assert make("data=synthetic", "criterion=random", "seed=5").resolved["criterion"]["seed"] == 5
-    assert problems_of(make, "sparsity=${nowhere}") == (
-        "sparsity cannot be resolved: Interpolation key 'nowhere' not found",
-    )
+    assert problems_of(make, "sparsity=${nowhere}") == ("sparsity cannot be resolved: Interpolation key 'nowhere' not found",)
 
 
 def test_everything_wrong_is_told_at_once(make: Make) -> None:

@@ -58,9 +58,7 @@ def test_what_reads_a_run_tells_the_trackers_of_that_run(run: Path) -> None:
     assert (list(config.trackers), config.tracking.project) == ([], "mine")
     config, _ = saved_run(run, ["tracking=tensorboard", "tracking.project=other"])
     assert (list(config.trackers), config.tracking.project) == (["tensorboard"], "other")
-    OmegaConf.update(
-        saved, "tracking.trackers", {"theirs": {"_target_": "os.system"}, "tensorboard": {"_target_": "os.system"}}
-    )
+    OmegaConf.update(saved, "tracking.trackers", {"theirs": {"_target_": "os.system"}, "tensorboard": {"_target_": "os.system"}})
     OmegaConf.save(saved, run / "config.yaml")
     ((name, tracker),) = saved_run(run, [])[0].trackers.items()
     assert (name, type(tracker)) == ("tensorboard", TensorBoard), "no class is taken from the file"
@@ -88,9 +86,7 @@ def test_a_task_from_a_folder_of_the_users_need_not_be_named_again(run: Path) ->
     assert (config.task.name, config.task.max_length) == ("mine", 99)
 
 
-def test_no_class_is_imported_that_the_file_alone_names(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_class_is_imported_that_the_file_alone_names(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs_saved.py").write_text(
         f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
         "from prune_cli.tasks.text_classification import TextClassification\n"

@@ -41,7 +41,5 @@ def test_an_unforeseen_error_is_told_by_its_last_line_and_notes() -> None:
     error.add_note("The traceback is in run.log.")
     failure = failure_of(error)
     assert failure.code == 1
-    assert failure.problems == (
-        "ValueError: last\nThe traceback is in run.log.\nHYDRA_FULL_ERROR=1 shows where it happened.",
-    )
+    assert failure.problems == ("ValueError: last\nThe traceback is in run.log.\nHYDRA_FULL_ERROR=1 shows where it happened.",)
     assert failure_of(ValueError()).problems[0].startswith("ValueError\n")

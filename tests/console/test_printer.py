@@ -22,9 +22,7 @@ def test_what_is_no_terminal_wraps_nothing(monkeypatch: pytest.MonkeyPatch, caps
 @pytest.mark.parametrize(
     ("variables", "moves", "colours"), [({}, True, True), ({"CI": "1"}, False, True), ({"NO_COLOR": "1"}, True, False)]
 )
-def test_the_environment_is_asked(
-    variables: dict[str, str], moves: bool, colours: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_asked(variables: dict[str, str], moves: bool, colours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CI", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {**variables, "FORCE_COLOR": "1", "TERM": "xterm-256color"}.items():  # which makes it a terminal

@@ -67,9 +67,7 @@ def test_a_column_of_numbers_is_no_column_of_words(file: Path, first: int, caplo
         {"tokens": words, "ner_tags": tags},
         {"tokens": ["Ada"], "ner_tags": ["B-PER"]},
     ]
-    assert (
-        "the first of its 4 columns numbers the words of each sentence: words are read from the second" in caplog.text
-    )
+    assert "the first of its 4 columns numbers the words of each sentence: words are read from the second" in caplog.text
 
 
 def test_words_of_several_numbers_in_conll_u(file: Path):

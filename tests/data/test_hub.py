@@ -130,9 +130,7 @@ def test_download(glue_task, monkeypatch: pytest.MonkeyPatch):
     _, splits = Hub().load(glue_task("mrpc"))
     assert asked == [("nyu-mll/glue", "mrpc", REVISION)]
     assert set(splits) == {"train", "validation"}
-    with pytest.raises(
-        UserError, match="has no split validation_matched, validation_mismatched; there are: train, val"
-    ):
+    with pytest.raises(UserError, match="has no split validation_matched, validation_mismatched; there are: train, val"):
         Hub().load(glue_task("mnli"))
     with pytest.raises(UserError, match="nyu-mll/glue test, record 1: `label` is -1, a hidden label"):
         Hub().load(glue_task("mrpc", evaluation_splits=["test"]))

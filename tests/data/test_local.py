@@ -260,9 +260,7 @@ def test_file_that_cannot_be_read(folder: Path, glue_task, monkeypatch: pytest.M
         Local(str(folder)).load(glue_task("mrpc"))
 
 
-def test_identity_follows_the_bytes_and_not_the_place(
-    folder: Path, glue_task, tmp_path_factory: pytest.TempPathFactory
-):
+def test_identity_follows_the_bytes_and_not_the_place(folder: Path, glue_task, tmp_path_factory: pytest.TempPathFactory):
     task, other = glue_task("mrpc"), tmp_path_factory.mktemp("other")
     for split in ("train", "validation"):
         write_jsonl(other / f"{split}.jsonl")
@@ -407,9 +405,7 @@ def test_in_training_numbers_are_read_by_their_names_too(tmp_path: Path, glue_ta
         ),
     ],
 )
-def test_names_that_contradict_the_task_or_the_records(
-    tmp_path: Path, glue_task, names: list[str], task: str, message: str
-):
+def test_names_that_contradict_the_task_or_the_records(tmp_path: Path, glue_task, names: list[str], task: str, message: str):
     write_jsonl(tmp_path / "validation.jsonl", [{**row, "text": row["sentence"]} for row in PAIRS])
     (tmp_path / "labels.json").write_text(json.dumps(names))
     with pytest.raises(UserError) as caught:

@@ -94,9 +94,7 @@ def test_shared_words_do_not_give_the_class_away(glue_task):
     for record in records:
         one, other = (set(record[column].lower().strip(".").split()) for column in ("sentence1", "sentence2"))
         scored.append((len(one & other) / len(one | other), record["label"]))
-    best = max(
-        sum((overlap >= threshold) == bool(label) for overlap, label in scored) / len(scored) for threshold, _ in scored
-    )
+    best = max(sum((overlap >= threshold) == bool(label) for overlap, label in scored) / len(scored) for threshold, _ in scored)
     assert best < 0.65
 
 

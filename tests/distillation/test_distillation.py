@@ -96,9 +96,7 @@ def test_regression_weighs_squared_distances() -> None:
 def test_two_decisions_a_record_add_up() -> None:
     student, teacher = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
     labels, rule = torch.tensor([0, 1, 2, 0]), Distillation()
-    mine, taught = (
-        [Choice(logits[half], labels[half]) for half in (slice(0, 2), slice(2, 4))] for logits in (student, teacher)
-    )
+    mine, taught = ([Choice(logits[half], labels[half]) for half in (slice(0, 2), slice(2, 4))] for logits in (student, teacher))
     torch.testing.assert_close(rule.decision_loss(mine, taught), loss_of(rule, student, teacher, labels))
     torch.testing.assert_close(task_loss(mine), task_loss([Choice(student, labels)]))
 

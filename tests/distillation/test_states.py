@@ -113,8 +113,7 @@ def test_same_as_the_formula() -> None:
             of_layers.append(((mine - theirs) ** 2).mean() / (theirs**2).mean())
         expected += np.sum(of_layers)
     mine, theirs = (
-        [State(torch.tensor(layer, dtype=torch.float32), torch.tensor(mask)) for layer in states]
-        for states in (student, teacher)
+        [State(torch.tensor(layer, dtype=torch.float32), torch.tensor(mask)) for layer in states] for states in (student, teacher)
     )
     assert distance(mine, theirs).item() == pytest.approx(expected, rel=1e-5)
 
@@ -141,9 +140,7 @@ def test_activations_that_are_computed_again_have_the_same_gradient(kind: str) -
                 module.p = 0.0
         student.train()
         states = read(student, head, batch, ["hidden", "attention"]).states
-        sum(
-            distance(states[what], [State(v.detach(), t) for v, t in taught.states[what]]) for what in states
-        ).backward()  # type: ignore[union-attr]
+        sum(distance(states[what], [State(v.detach(), t) for v, t in taught.states[what]]) for what in states).backward()  # type: ignore[union-attr]
         gradients.append({name: p.grad for name, p in student.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name in gradients[0]:
@@ -190,9 +187,7 @@ def test_accumulated_batches_equal_a_larger_one(tmp_path: Path) -> None:
     ]
     whole = do(tmp_path / "whole", *once, "trainer.batch_size=8")
     parts = do(tmp_path / "parts", *once, "trainer.batch_size=4", "trainer.gradient_accumulation=2")
-    without = do(
-        tmp_path / "without", *once, "trainer.batch_size=8", "regularization.hidden=0", "regularization.attention=0"
-    )
+    without = do(tmp_path / "without", *once, "trainer.batch_size=8", "regularization.hidden=0", "regularization.attention=0")
     losses = [history_of(run)[0]["loss"] for run in (whole, parts, without)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert losses[0] > losses[2] + 0.1
@@ -207,7 +202,5 @@ def test_a_first_teacher_of_another_form_is_refused(tmp_path: Path) -> None:
         "model.random.num_hidden_layers=1",
     )
     folder = f"regularization.first_teacher={teacher.folder / 'model'}"
-    with pytest.raises(
-        UserError, match=r"regularization\.hidden compares 2 layers of width 32 with the first teacher's 1"
-    ):
+    with pytest.raises(UserError, match=r"regularization\.hidden compares 2 layers of width 32 with the first teacher's 1"):
         do(tmp_path, folder, "regularization.hidden=1")

@@ -90,9 +90,7 @@ def test_a_first_teacher_stays_until_it_is_beaten_and_its_labels_are_mapped() ->
 
 def test_what_was_put_on_the_student_is_not_put_on_the_teacher() -> None:
     student = make_student()
-    vars(student)["forward"] = lambda **_: pytest.fail(
-        "the student's own wrapper was called"
-    )  # as accelerate would set one
+    vars(student)["forward"] = lambda **_: pytest.fail("the student's own wrapper was called")  # as accelerate would set one
     teacher = Teacher(Distillation(), partial(blank_copy, student))
     teacher.consider(student, 10, 0.5)
     assert "forward" not in vars(teacher.model)

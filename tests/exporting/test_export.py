@@ -36,9 +36,7 @@ def _programs(folder: Path) -> list[str]:
 def _said(program: str, folder: Path, tmp_path: Path) -> str:
     """What a program prints, run beside the export, where none of the training stack may be imported."""
     script = folder / "program.py"
-    forbidden = (
-        "import sys\nfor name in ('hydra', 'wandb', 'datasets', 'accelerate', 'typer'):\n    sys.modules[name] = None\n"
-    )
+    forbidden = "import sys\nfor name in ('hydra', 'wandb', 'datasets', 'accelerate', 'typer'):\n    sys.modules[name] = None\n"
     script.write_text(forbidden + program)
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -58,9 +56,7 @@ def test_compact_and_sparse_models_of_every_kind(source: Sources, kind: str, tmp
     loaded.set_attn_implementation("eager")
     for name, value in exporting.outputs_of(dense, inputs).items():
         there = slice(None) if kind in ("classes", "number", "seq2seq") else inputs["attention_mask"].bool()
-        torch.testing.assert_close(
-            exporting.outputs_of(loaded, inputs)[name][there], value[there], rtol=1e-5, atol=1e-5
-        )
+        torch.testing.assert_close(exporting.outputs_of(loaded, inputs)[name][there], value[there], rtol=1e-5, atol=1e-5)
 
     made = export(of, Wanted(format="sparse"), tmp_path / "sparse", _quietly)
     assert made.matrices is not None
@@ -119,9 +115,7 @@ def test_the_programs_of_models_in_torch(source: Sources, kind: str, form, tmp_p
 
 def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda _: "y")
-    (tmp_path / "theirs.py").write_text(
-        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\nclass C: ...\n"
-    )
+    (tmp_path / "theirs.py").write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\nclass C: ...\n")
     config = {"model_type": "theirs", "architectures": ["BertModel"], "auto_map": {"AutoConfig": "theirs.C"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").touch()
@@ -213,9 +207,7 @@ def test_a_torn_model_is_told(source: Sources, saved: Callable[[str], Path], tmp
     assert [path.name for path in tmp_path.iterdir()] == ["torn"]
 
 
-def test_a_missing_package_is_told_with_its_extra(
-    source: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_told_with_its_extra(source: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'prune-lm\[onnx\]'"):
         export(source("classes"), Wanted(format="onnx"), tmp_path / "out", _quietly)

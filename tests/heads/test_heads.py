@@ -96,9 +96,7 @@ def test_tokens_loss_is_the_librarys_and_padding_changes_nothing(tokenizer: PreT
 
 def test_tokens_predictions_are_classes_and_their_probability(tokenizer: PreTrainedTokenizerFast) -> None:
     head, model = Tokens(), encoder(AutoModelForTokenClassification, num_labels=5)
-    batch = head.collator(tokenizer)(
-        [{"input_ids": [3, 4], "attention_mask": [1, 1]}, {"input_ids": [3], "attention_mask": [1]}]
-    )
+    batch = head.collator(tokenizer)([{"input_ids": [3, 4], "attention_mask": [1, 1]}, {"input_ids": [3], "attention_mask": [1]}])
     logits = head.outputs(model, batch)
     classes, probabilities = head.predictions(model, batch, logits, tokenizer)
     assert classes.tolist() == [logits[0].argmax(-1).tolist(), [int(logits[1, 0].argmax()), IGNORED]]
@@ -230,9 +228,7 @@ def test_text_in_pieces_is_the_formula_over_whole_logits(
     views = [head.outputs(model, batch) for model in (student, teacher)]
     labels = batch["labels"][batch["labels"] != IGNORED]
     logits = [view.layer(view.hidden) for view in views]
-    expected = Distillation().decision_loss([Choice(logits[0], labels)], [Choice(logits[1].detach(), labels)]) / len(
-        labels
-    )
+    expected = Distillation().decision_loss([Choice(logits[0], labels)], [Choice(logits[1].detach(), labels)]) / len(labels)
     expected.backward()
     gradients = {name: p.grad.clone() for name, p in student.named_parameters() if p.grad is not None}
     student.zero_grad()
@@ -248,9 +244,7 @@ def test_text_in_pieces_is_the_formula_over_whole_logits(
 
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("beams", [1, 2])
-def test_text_outputs_are_what_each_source_alone_would_give(
-    kind: str, beams: int, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_text_outputs_are_what_each_source_alone_would_give(kind: str, beams: int, tokenizer: PreTrainedTokenizerFast) -> None:
     model = writer(kind)
     tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
     head = Text(max_new_tokens=6, beams=beams)

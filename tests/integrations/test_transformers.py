@@ -94,9 +94,7 @@ def test_a_trainer_that_goes_on_ends_with_the_same_weights(tmp_path: Path) -> No
                 raise Killed
 
     whole = small_model()
-    Trainer(
-        whole, arguments(tmp_path / "whole"), train_dataset=records(40), callbacks=[PruneCallback(pruner_of)]
-    ).train()
+    Trainer(whole, arguments(tmp_path / "whole"), train_dataset=records(40), callbacks=[PruneCallback(pruner_of)]).train()
     with pytest.raises(Killed):
         Trainer(
             small_model(),
@@ -105,9 +103,9 @@ def test_a_trainer_that_goes_on_ends_with_the_same_weights(tmp_path: Path) -> No
             callbacks=[PruneCallback(pruner_of), Dying()],
         ).train()
     going_on = small_model()
-    Trainer(
-        going_on, arguments(tmp_path / "parts"), train_dataset=records(40), callbacks=[PruneCallback(pruner_of)]
-    ).train(resume_from_checkpoint=True)
+    Trainer(going_on, arguments(tmp_path / "parts"), train_dataset=records(40), callbacks=[PruneCallback(pruner_of)]).train(
+        resume_from_checkpoint=True
+    )
     for (name, one), (_, other) in zip(whole.named_parameters(), going_on.named_parameters(), strict=True):
         assert torch.equal(one, other), name
 

@@ -94,9 +94,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("files", "changes", "message"), quick(REFUSED[:1], REFUSED))
-def test_what_is_not_the_model_is_refused(
-    files: dict[str, bytes], changes: dict[str, str], message: str, index: Path
-) -> None:
+def test_what_is_not_the_model_is_refused(files: dict[str, bytes], changes: dict[str, str], message: str, index: Path) -> None:
     with pytest.raises(UserError, match=message):
         fetched({**wheel(index, "one", files), **changes})
     assert not place(SHA256).exists()

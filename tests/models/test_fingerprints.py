@@ -25,9 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_large_file_is_hashed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fingerprint(Location(name=folder))
     hashed: list[str] = []
-    monkeypatch.setattr(
-        "prune_cli.models.fingerprints.checksum", lambda path: hashed.append(path.name) or checksum(path)
-    )
+    monkeypatch.setattr("prune_cli.models.fingerprints.checksum", lambda path: hashed.append(path.name) or checksum(path))
     assert fingerprint(Location(name=folder)) == first
     assert hashed == ["config.json"]
     weights = folder / "model.safetensors"

@@ -21,6 +21,4 @@ def test_embeddings_and_norms_do_not_train(name: str) -> None:
     freeze(model, ("embeddings",))
     embeddings = {each for each, weight in model.named_parameters() if not weight.requires_grad} - norms
     assert embeddings
-    assert all(
-        "embed" in each or each in ("shared.weight",) or "relative_attention_bias" in each for each in embeddings
-    )
+    assert all("embed" in each or each in ("shared.weight",) or "relative_attention_bias" in each for each in embeddings)

@@ -16,7 +16,7 @@ from prune_cli.errors import UserError
 from prune_cli.heads.classification import Classification
 from prune_cli.heads.text import Text
 from prune_cli.models import folder_problems, load_finetuned, load_model
-from prune_cli.models.positions import longest_input
+from prune_cli.models.input_length import longest_input
 
 WIDE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 50}
 KINDS = {"bert": "AutoModelForMaskedLM", "llama": "AutoModelForCausalLM"}

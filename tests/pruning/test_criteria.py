@@ -49,9 +49,7 @@ def test_scores_are_finite_deterministic_and_of_the_weights_shape(
     criterion: SmoothedCriterion | WeightCriterion,
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    where = WeightRows(
-        torch.randn(20, 50, generator=generator), torch.randn(20, 50, generator=generator), None, 1e-3, 5
-    )
+    where = WeightRows(torch.randn(20, 50, generator=generator), torch.randn(20, 50, generator=generator), None, 1e-3, 5)
     weight = where.weight.clone()
     score = criterion.score(where)
     assert score.shape == (20, 50)

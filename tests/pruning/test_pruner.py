@@ -78,9 +78,7 @@ def train(weights: dict[str, nn.Parameter], pruner: Pruner, steps: range, learni
 
 
 @pytest.mark.parametrize(("signed", "beta2"), [(False, 0.95), (True, 0.95), (False, 1.0)])
-def test_follows_the_float64_reference_over_300_steps(
-    signed: bool, beta2: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_follows_the_float64_reference_over_300_steps(signed: bool, beta2: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrices_module, "_SLICE", 100)  # slices that do not end with matrices
     weights, steps, rate = make_weights(), 300, 0.05
     criterion = Pins(signed=signed, beta1=0.85, beta2=beta2)
@@ -186,9 +184,7 @@ def test_memory_is_three_floats_a_weight() -> None:
     weights = make_weights()
     for criterion, expected in ((Pins(), 12), (Pins(beta2=1.0), 8), (Magnitude(), 0)):
         state = make_pruner(weights, criterion).state_dict()
-        kept = sum(
-            t.numel() * t.element_size() for name, t in state.items() if t.ndim and name.partition(".")[2] in SHAPES
-        )
+        kept = sum(t.numel() * t.element_size() for name, t in state.items() if t.ndim and name.partition(".")[2] in SHAPES)
         assert kept == expected * SIZE
 
 
@@ -241,9 +237,7 @@ def test_scores_of_the_wrong_shape_name_the_criterion(gives: Callable[[torch.Ten
     weights = make_weights()
     for weight in weights.values():
         weight.grad = torch.ones_like(weight)
-    with pytest.raises(
-        InvalidScores, match=r"Odd\.score gives .* weights of a: it must give each weight its own score"
-    ):
+    with pytest.raises(InvalidScores, match=r"Odd\.score gives .* weights of a: it must give each weight its own score"):
         make_pruner(weights, Odd(gives=gives)).score(0, [0.1] * 3)
     with pytest.raises(InvalidScores, match=r"OddAtSelection\.score gives .* weights of a"):
         make_pruner(weights, OddAtSelection(gives=gives)).select(119)
@@ -255,9 +249,7 @@ def test_scores_that_are_no_numbers_name_the_criterion(value: float) -> None:
     for weight in weights.values():
         weight.grad = torch.ones_like(weight)
     gives = partial(torch.full_like, fill_value=value)
-    with pytest.raises(
-        InvalidScores, match=r"Odd\.score gives infinite or not-a-number values for a.*mend the criterion"
-    ):
+    with pytest.raises(InvalidScores, match=r"Odd\.score gives infinite or not-a-number values for a.*mend the criterion"):
         make_pruner(weights, Odd(gives=gives)).score(0, [0.1] * 3)
     with pytest.raises(InvalidScores, match=r"OddAtSelection\.score gives infinite .* for a.*mend the criterion"):
         make_pruner(weights, OddAtSelection(gives=gives)).select(119)

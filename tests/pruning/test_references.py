@@ -44,9 +44,7 @@ def steps(criterion: Criterion) -> Iterator[tuple[Step, np.ndarray, np.ndarray]]
     weight = nn.Parameter(0.1 * torch.randn(OUT, IN, generator=generator))
     (matrix,) = matrices({"weight": weight})
     schedule = Cubic(initial=50.0, final=100.0)
-    pruner = Pruner(
-        [matrix], criterion=criterion, schedule=schedule, pattern=Unstructured(), sparsity=TARGET, total_steps=STEPS
-    )
+    pruner = Pruner([matrix], criterion=criterion, schedule=schedule, pattern=Unstructured(), sparsity=TARGET, total_steps=STEPS)
     goal = torch.randn(OUT, IN, generator=generator)
     dense = weight.detach().clone()  # with the values of those that are removed
     for number in range(STEPS):
@@ -151,9 +149,7 @@ def test_the_penalty_of_soft_movement_is_that_of_its_code() -> None:
     """
     lambdas = {0: 0, 100: 0, 200: 148, 400: 325, 600: 391, 800: 400}
     generator = torch.Generator().manual_seed(0)
-    weights = {
-        name: nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in (("a", (2, 3)), ("b", (4, 5)))
-    }
+    weights = {name: nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in (("a", (2, 3)), ("b", (4, 5)))}
     pruner = Pruner(
         matrices(weights),
         criterion=SoftMovement(),

@@ -31,9 +31,7 @@ BERT_LIKE = [
     "intermediate.dense",
     "output.dense",
 ]
-DEBERTA = [
-    name.replace("query", "query_proj").replace("key", "key_proj").replace("value", "value_proj") for name in BERT_LIKE
-]
+DEBERTA = [name.replace("query", "query_proj").replace("key", "key_proj").replace("value", "value_proj") for name in BERT_LIKE]
 DISTIL = ["attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2"]
 
 MODELS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
@@ -101,10 +99,7 @@ WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
     "llama": (
         "llama",
         SPECIAL | SIZES | {"vocab_size": 50, "num_key_value_heads": 1, "tie_word_embeddings": True},
-        {
-            "model.layers": [f"self_attn.{name}_proj" for name in "qkvo"]
-            + ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
-        },
+        {"model.layers": [f"self_attn.{name}_proj" for name in "qkvo"] + ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]},
     ),
     "t5": ("t5", T5, t5(["wi", "wo"])),
     "flan-t5": (
@@ -131,10 +126,7 @@ def test_prunes_every_matrix_of_models_that_write_and_nothing_else(kind: str) ->
     config = AutoConfig.for_model(model_type, **sizes)
     auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     expected = {
-        f"{stack}.{block}.{matrix}.weight"
-        for stack, matrices in stacks.items()
-        for block in (0, 1)
-        for matrix in matrices
+        f"{stack}.{block}.{matrix}.weight" for stack, matrices in stacks.items() for block in (0, 1) for matrix in matrices
     }
     assert set(prunable_weights(auto.from_config(config))) == expected
 
@@ -236,9 +228,7 @@ def test_experts_and_projections_of_heads_are_matrices_and_routers_are_left(kind
     for matrix in found[1:]:
         matrix.local().zero_()
     weights = model.state_dict()[found[0].parameter_name]
-    assert int((weights == 0).sum()) == sum(
-        matrix.size for matrix in found[1:] if matrix.parameter is found[0].parameter
-    )
+    assert int((weights == 0).sum()) == sum(matrix.size for matrix in found[1:] if matrix.parameter is found[0].parameter)
     assert unreached(model) < 0.05
 
 

@@ -63,9 +63,7 @@ def signalled(original: Callable[..., Any], number: int, call: int = 1) -> Calla
     return replacement
 
 
-def stopped(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, where: Any, name: str, number: int, call: int, *overrides: str
-) -> int:
+def stopped(monkeypatch: pytest.MonkeyPatch, folder: Path, where: Any, name: str, number: int, call: int, *overrides: str) -> int:
     """Start a run and stop it; gives the exit code."""
     with monkeypatch.context() as patch:
         patch.setattr(where, name, signalled(getattr(where, name), number, call))

@@ -61,9 +61,7 @@ def test_summary_says_when_file_and_mask_disagree(make_result: MakeResult) -> No
 
 
 def test_summary_of_a_large_model_in_a_deep_folder(make_result: MakeResult) -> None:
-    folder = (
-        Path("/home/someone/[projects]") / "a-rather-long-name-of-a-folder" / "mrpc-deberta_v3_base-sensitivity-s0.9"
-    )
+    folder = Path("/home/someone/[projects]") / "a-rather-long-name-of-a-folder" / "mrpc-deberta_v3_base-sensitivity-s0.9"
     text = printed(summary_table(make_result(prunable=301_989_888), folder))
     assert "271,790,899 of 301,989,888" in text
     assert str(folder) in re.sub(r"\s*\n\s+", "", text)

@@ -51,9 +51,7 @@ def test_no_login_is_in_any_file(finished: Outcome) -> None:
 
 
 def test_exactly_the_zeros_asked_for_in_the_saved_file(finished: Outcome) -> None:
-    pruned = [
-        t for name, t in weights_of(finished).items() if re.search(r"\.layer\.\d+\..*weight$", name) and t.ndim == 2
-    ]
+    pruned = [t for name, t in weights_of(finished).items() if re.search(r"\.layer\.\d+\..*weight$", name) and t.ndim == 2]
     total = sum(t.numel() for t in pruned)
     zeros = sum(int((t == 0).sum()) for t in pruned)
     assert total == 16_384
@@ -96,9 +94,7 @@ def test_what_is_evaluated_is_what_is_saved(finished: Outcome, precision: str) -
     tokenizer = AutoTokenizer.from_pretrained(finished.folder / "model")
     assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
     assert model(**tokenizer("a text", "another", return_tensors="pt")).logits.shape == (1, 2)
-    metrics = evaluate(
-        config_of(finished.folder.parent, precision), finished.folder / "model", Console(quiet=True)
-    ).metrics
+    metrics = evaluate(config_of(finished.folder.parent, precision), finished.folder / "model", Console(quiet=True)).metrics
     assert metrics == pytest.approx(finished.result.metrics)
 
 
@@ -120,12 +116,8 @@ def test_history(finished: Outcome) -> None:
     evaluated = [record for record in history if "eval_f1" in record]
     # due every 20 steps, at the next selection: the ramp goes from 6 to 39, one selection every 10 steps
     assert [record["step"] for record in evaluated] == [21, 40, 60]
-    assert {"step", "epoch", "loss", "learning_rate", "target_sparsity", "sparsity", "teacher_version"} <= trained[
-        0
-    ].keys()
-    assert all(record["sparsity"] == record["target_sparsity"] for record in history), (
-        "only masked weights are looked at"
-    )
+    assert {"step", "epoch", "loss", "learning_rate", "target_sparsity", "sparsity", "teacher_version"} <= trained[0].keys()
+    assert all(record["sparsity"] == record["target_sparsity"] for record in history), "only masked weights are looked at"
     assert evaluated[-1]["sparsity"] == 14_746 / 16_384
     assert len(evaluated[-1]["layer_sparsity"]) == 12
     assert finished.result.metric == evaluated[-1]["eval_f1"]
@@ -182,9 +174,7 @@ def test_killed_and_resumed_ends_the_same(
     assert_same_end(finished, do(tmp_path, precision))
 
 
-def test_killed_after_the_result_was_written_is_finished_and_tidied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_after_the_result_was_written_is_finished_and_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "clear_checkpoints", dies(RunFolder.clear_checkpoints, 1))
         with pytest.raises(Killed):
@@ -252,9 +242,7 @@ def test_a_dense_run_stops_where_it_gets_no_better(tmp_path: Path) -> None:
 
 @exhaustive
 @pytest.mark.parametrize("wanted", [BEST, PATIENT], ids=["keep", "patience"])
-def test_killed_at_its_end_it_ends_the_same(
-    wanted: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_at_its_end_it_ends_the_same(wanted: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "finish", dies(RunFolder.finish, 1))
         with pytest.raises(Killed):
@@ -326,9 +314,7 @@ def test_first_teacher_with_other_label_order_teaches_the_same(tmp_path: Path) -
 
 def test_a_new_regression_begins_at_the_mean_of_its_labels(tmp_path: Path) -> None:
     outcome = do(tmp_path, "task=stsb", "sparsity=0", "trainer.max_steps=2", "trainer.learning_rate=1e-9")
-    predicted = [
-        json.loads(line)["predicted"] for line in (outcome.folder / "predictions.jsonl").read_text().splitlines()
-    ]
+    predicted = [json.loads(line)["predicted"] for line in (outcome.folder / "predictions.jsonl").read_text().splitlines()]
     assert all(2 < float(value) < 3.5 for value in predicted), predicted  # labels are from 0 to 5
 
 
@@ -339,9 +325,7 @@ def test_a_mistake_in_records_leaves_no_folder(tmp_path: Path) -> None:
     assert not list((tmp_path / "runs").iterdir())
 
 
-def test_a_model_that_cannot_compute_in_bf16_is_trained_in_fp32(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_cannot_compute_in_bf16_is_trained_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = Classification.outputs
 
     def strict(self: Classification, model: torch.nn.Module, batch: Any) -> Any:

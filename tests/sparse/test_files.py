@@ -246,9 +246,7 @@ def test_what_is_no_float32_stays_and_a_checksum_is_compared(tmp_path: Path) -> 
     opened(path, verify=False)
 
 
-@pytest.mark.parametrize(
-    "kind", ["mixtral", "gpt_oss"]
-)  # a file with a matrix for each expert; one with stacks of them
+@pytest.mark.parametrize("kind", ["mixtral", "gpt_oss"])  # a file with a matrix for each expert; one with stacks of them
 @pytest.mark.parametrize("options", [{}, {"int8": True}])
 def test_experts_are_sparse_too(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -41,9 +41,7 @@ def arithmetic(folder: Path) -> list[float]:
 
 
 @exhaustive
-def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_no_run(
-    prune: Prune, tmp_path: Path
-) -> None:
+def test_killed_and_launched_again_it_finds_the_answer_of_the_grid_and_repeats_no_run(prune: Prune, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "prune_cli", "frontier", *SEARCH]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
@@ -143,6 +141,4 @@ def test_costs_of_a_model_without_skill_mean_nothing() -> None:
         for number, (sparsity, said) in enumerate([(0.0, "equivalent"), (0.9, "equivalent"), (0.95, None)])
     ]
     said = frontier.answer_of(jobs, 0.01, [0.9, 0.95]).in_words()
-    assert said[-1].startswith(
-        "At dense, 90.0% a model says the same of all records, so that its metric is that of no skill"
-    )
+    assert said[-1].startswith("At dense, 90.0% a model says the same of all records, so that its metric is that of no skill")

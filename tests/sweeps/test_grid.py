@@ -37,9 +37,7 @@ def finishes(job: Job, sweep: Sweep) -> None:
     folder.history.write_text("")
     folder.model.mkdir(exist_ok=True)
     folder.predictions.write_text("")
-    folder.finish(
-        replace(made_result(folder.path.name, id=folder.path.name.rpartition("-")[2]), promised=folder.promises())
-    )
+    folder.finish(replace(made_result(folder.path.name, id=folder.path.name.rpartition("-")[2]), promised=folder.promises()))
     moved(job, "done", result={"metric": 0.5, "primary_metric": "f1"}).save(sweep.folder)
 
 
@@ -247,15 +245,13 @@ TINY = [*BASE, "trainer.max_steps=20", "trainer.precision=fp32", "sparsity=0.5,0
 def test_two_terminals_share_a_grid(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SLOW, "run", "-m", *TINY, "output_dir=runs"]
     both = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
     for process in both:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
     ends = [
-        [job["status"] for job in json.loads(sweep.read_text())["jobs"]]
-        for sweep in tmp_path.glob("runs/.multirun/*/sweep.json")
+        [job["status"] for job in json.loads(sweep.read_text())["jobs"]] for sweep in tmp_path.glob("runs/.multirun/*/sweep.json")
     ]
     assert len(ends) == 2
     assert [sorted(pair) for pair in zip(*ends, strict=True)] == [["done", "skipped"]] * 4

@@ -36,9 +36,7 @@ def test_jobs_are_read_back_in_their_order_as_far_as_they_are(tmp_path: Path) ->
     sweep = Sweep(tmp_path)
     assert sweep.jobs() == []
     sweep.plan([job(number, status="waiting") for number in range(12)])
-    jobs = [
-        job(number, folder=f"runs/{number}", result={"metric": 0.5, "primary_metric": "f1"}) for number in range(11)
-    ]
+    jobs = [job(number, folder=f"runs/{number}", result={"metric": 0.5, "primary_metric": "f1"}) for number in range(11)]
     for one in reversed(jobs):
         one.save(tmp_path)
     (tmp_path / "multirun.yaml").touch()

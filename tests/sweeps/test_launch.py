@@ -60,9 +60,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> PretendedRuns:
     )
     monkeypatch.setitem(sys.modules, "prune_cli.run.run", SimpleNamespace(run=pretended.run))
     monkeypatch.setitem(sys.modules, "prune_cli.report.tables", tables)
-    monkeypatch.setitem(
-        sys.modules, "prune_cli.comparison.pictures", SimpleNamespace(frontier=lambda results, picture: None)
-    )
+    monkeypatch.setitem(sys.modules, "prune_cli.comparison.pictures", SimpleNamespace(frontier=lambda results, picture: None))
     return pretended
 
 
@@ -136,9 +134,7 @@ def test_a_failed_run_is_told_without_a_traceback(
     assert "Error executing job" not in ended.err  # Hydra's words
 
 
-def test_tracebacks_are_shown_where_they_are_asked_for(
-    prune: Any, runs: PretendedRuns, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tracebacks_are_shown_where_they_are_asked_for(prune: Any, runs: PretendedRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     from prune_cli.cli import main
 
     runs.ends = fail(ZeroDivisionError("deep"))
@@ -149,9 +145,7 @@ def test_tracebacks_are_shown_where_they_are_asked_for(
     assert failed.traceback[-1].name == "end"
 
 
-def test_jobs_run_one_after_the_other_and_a_failing_one_stops_none(
-    prune: Any, runs: PretendedRuns, tmp_path: Path
-) -> None:
+def test_jobs_run_one_after_the_other_and_a_failing_one_stops_none(prune: Any, runs: PretendedRuns, tmp_path: Path) -> None:
     logger = logging.getLogger("prune_cli.some_module")
     runs.ends = fail(UserError("bad records", "and more"), seed=2)
     ended = prune(*BASE, "-m", "seed=1,2,77", "output_dir=out")

@@ -21,9 +21,7 @@ RATE = "trainer.learning_rate=tag(log, interval(1e-5, 1e-3))"
 
 
 def test_what_is_searched_is_told_from_what_is_fixed() -> None:
-    space, fixed = searched(
-        [RATE, "sparsity=range(0.5,0.75,0.1)", "seed=range(1,10,2)", "criterion=pins,magnitude", "task=rte"]
-    )
+    space, fixed = searched([RATE, "sparsity=range(0.5,0.75,0.1)", "seed=range(1,10,2)", "criterion=pins,magnitude", "task=rte"])
     assert space == {
         "trainer.learning_rate": FloatDistribution(1e-5, 1e-3, log=True),
         "sparsity": CategoricalDistribution(["0.5", "0.6", "0.7"]),

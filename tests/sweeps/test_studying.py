@@ -148,9 +148,7 @@ def small(swept: str) -> str:
     return f"sweeps:\n  all: [{TINY}, '{swept}']\ntables:\n  main: {{by: [sparsity], columns: [mean]}}\n"
 
 
-def test_two_of_three_results_kept_from_another_folder_leave_one_to_make(
-    prune: Prune, made: Made, larger: Path
-) -> None:
+def test_two_of_three_results_kept_from_another_folder_leave_one_to_make(prune: Prune, made: Made, larger: Path) -> None:
     (larger / "study.yaml").write_text(small("sparsity=0.5,0.8,0.9"))
     assert prune("study", "mine", "output_dir=there").code == INTERRUPTED
     ended = prune("study", "mine", "output_dir=here")
@@ -174,9 +172,7 @@ def test_a_part_is_not_held_up_by_what_is_wrong_with_the_rest(prune: Prune, made
 
 
 def test_a_failed_run_holds_up_only_those_that_need_it(prune: Prune, made: Made, larger: Path) -> None:
-    (larger / "study.yaml").write_text(
-        LARGER.replace("regularization=none]", "regularization=none, trainer.max_steps=13]")
-    )
+    (larger / "study.yaml").write_text(LARGER.replace("regularization=none]", "regularization=none, trainer.max_steps=13]"))
     ended = prune("study", "mine", "--where", "sparsity=0.8,0.9")
     assert ended.code == 2 and "which needs a run that failed" in ended.err, ended.err
     assert made == [0.8] and "mine: 1 of 2 results are here" in ended.out
@@ -199,9 +195,7 @@ def test_a_part_that_is_not_there_is_told(words: list[str], said: str, prune: Pr
 
 
 def test_groups_are_made_whole_one_task_after_the_other() -> None:
-    plan = Plan(
-        {"dense": ["seed=1,2", "task=rte,mrpc", "sparsity=0"], "pruned": ["seed=1,2", "task=rte", "sparsity=0.8,0.9"]}
-    )
+    plan = Plan({"dense": ["seed=1,2", "task=rte,mrpc", "sparsity=0"], "pruned": ["seed=1,2", "task=rte", "sparsity=0.8,0.9"]})
     made = [(run.values["task"], run.values["sparsity"], run.values["seed"]) for run in plan.runs]
     rte = [("rte", sparsity, seed) for sparsity in ("0", "0.8", "0.9") for seed in "12"]
     assert made == [*rte, ("mrpc", "0", "1"), ("mrpc", "0", "2")]
@@ -214,9 +208,7 @@ def test_a_name_stands_for_the_run_of_the_same_seed_and_task() -> None:
     assert plan.needed(taught)["dense"].overrides == ("task=mrpc", "lr=0.0001", "seed=2")
     assert plan.filled(taught, {"dense": Path("there")})[-1] == "teacher=there/model"
     lone = Plan({"dense": ["seed=1,2"], "taught": ["teacher={dense}/model"]})
-    with pytest.raises(
-        UserError, match=r"sweeps\.taught: \{dense\} stands for the one run of dense of the same seed, and there"
-    ):
+    with pytest.raises(UserError, match=r"sweeps\.taught: \{dense\} stands for the one run of dense of the same seed, and there"):
         lone.needed(lone.part(["taught"], [])[0])
 
 

@@ -84,9 +84,7 @@ def test_a_home_that_cannot_be_written_costs_time_alone(
     assert len(calls) == 2
 
 
-def test_the_last_used_are_kept(
-    task: Any, tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_used_are_kept(task: Any, tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, _ = task
     monkeypatch.setattr(cache, "KEPT", 2)
     for number in range(4):
@@ -94,9 +92,7 @@ def test_the_last_used_are_kept(
     assert len(list((tmp_path / "prune-lm" / "encoded").iterdir())) == 2
 
 
-def test_few_records_leave_no_file(
-    task: Any, tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_records_leave_no_file(task: Any, tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "LEAST", 4)
     encoded(task[0], records(), tiny_tokenizer(TEXTS), training=True)
     assert not (tmp_path / "prune-lm").exists()

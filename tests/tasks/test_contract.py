@@ -124,9 +124,7 @@ LIKE_OTHERS = ("tiny_llama", "tiny_bart")
 """Models of a kind of which another is in both tiers."""
 
 
-def quickly(
-    every: Sequence[tuple[Path, str]], kept: Collection[Path], left_out: Collection[str] = LIKE_OTHERS
-) -> list[Any]:
+def quickly(every: Sequence[tuple[Path, str]], kept: Collection[Path], left_out: Collection[str] = LIKE_OTHERS) -> list[Any]:
     """The pairs as parameters; `make test` takes those of some tasks, but for some models."""
     return [
         pytest.param(
@@ -171,10 +169,7 @@ def test_trains_evaluates_saves_reloads_and_predicts_the_same(file: Path, model:
     assert all(set(sample) == {*config.task.inputs, "expected", "predicted", "right"} for sample in result.samples)
     auto = getattr(transformers, result.auto_class)
     assert f"import {result.auto_class}, AutoTokenizer" in (folder / "README.md").read_text("utf-8")
-    assert (
-        type(auto.from_pretrained(folder)).__name__
-        == json.loads((folder / "config.json").read_text())["architectures"][0]
-    )
+    assert type(auto.from_pretrained(folder)).__name__ == json.loads((folder / "config.json").read_text())["architectures"][0]
 
 
 @pytest.mark.parametrize("model", quick(["tiny_gpt2"], ["tiny_gpt2", "tiny_t5"]))
@@ -268,9 +263,7 @@ def test_padding_changes_no_loss(file: Path, model: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("file", "model"), quickly(ONE_OF_EACH, FIRST_OF_HEAD.values(), (*LIKE_OTHERS, "tiny_t5")))
-def test_two_accumulated_batches_equal_the_larger_one(
-    file: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_two_accumulated_batches_equal_the_larger_one(file: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The gradient of one step, from one batch of eight or from two of four, without dropout."""
     gradients: list[dict[str, torch.Tensor]] = []
 
@@ -300,6 +293,4 @@ def test_two_accumulated_batches_equal_the_larger_one(
     one, two = gradients
     assert one.keys() == two.keys()
     for name in one:
-        torch.testing.assert_close(
-            two[name], one[name], rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
-        )
+        torch.testing.assert_close(two[name], one[name], rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")

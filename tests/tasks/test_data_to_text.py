@@ -254,9 +254,7 @@ def test_attributes_in_words(facts: str, line: str):
     assert attributes_in_line(line) == line
 
 
-@pytest.mark.parametrize(
-    "facts", ["a pub near the river", "name[Zizzi], area", "name[Zizzi", "name : Zizzi | pub", None, []]
-)
+@pytest.mark.parametrize("facts", ["a pub near the river", "name[Zizzi], area", "name[Zizzi", "name : Zizzi | pub", None, []])
 def test_malformed_attributes(facts: Any):
     with pytest.raises(ValueError, match=r"the facts are .*, not "):
         E2E.adapt({"meaning_representation": facts})
@@ -541,9 +539,7 @@ def test_long_references_are_cut_and_closed(tokenizers: Tokenizers, kind: str):
 def test_a_tokenizer_without_an_end_is_refused():
     tokenizer = byte_level(eos="<end>")
     tokenizer.eos_token = None
-    with pytest.raises(
-        UserError, match="task web_nlg generates texts, and the tokenizer of the model has no end-of-seq"
-    ):
+    with pytest.raises(UserError, match="task web_nlg generates texts, and the tokenizer of the model has no end-of-seq"):
         WEB.encode(dataset((ADA, TEXTS[:1])), tokenizer, training=True)
 
 
@@ -572,9 +568,7 @@ def test_facts_stand_in_the_prompt_as_configured(tokenizers: Tokenizers):
     assert task.texts(dataset((ADA, TEXTS[:1]))) == [said, TEXTS[0]]
     row = task.encode(dataset((ADA, TEXTS[:1])), tokenizers["gpt2"], training=False)[0]
     assert words(tokenizers["gpt2"], row["source_ids"]) == said
-    assert E2eNlg(name="e2e_nlg", fact="{attribute}[{value}]", between=", ").reading(CAFE) == (
-        "name[Café], area[river]\nText:"
-    )
+    assert E2eNlg(name="e2e_nlg", fact="{attribute}[{value}]", between=", ").reading(CAFE) == ("name[Café], area[river]\nText:")
     assert made(fact="{object} of {subject} {predicate}").reading("{object} | is | a").startswith("a of {object} is")
 
 

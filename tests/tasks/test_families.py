@@ -105,9 +105,7 @@ def test_killed_and_resumed_ends_the_same(task: str, tmp_path: Path, monkeypatch
     assert_same_end(whole, do(tmp_path / "cut", *options))
     sparsity, names = whole.result.sparsity, {layer.name for layer in whole.result.layers}
     saved = load_file(whole.folder / "model" / "model.safetensors")
-    assert (
-        sum(int((saved[name] == 0).sum()) for name in names) == round(0.9 * sparsity.prunable) == sparsity.zeros_in_file
-    )
+    assert sum(int((saved[name] == 0).sum()) for name in names) == round(0.9 * sparsity.prunable) == sparsity.zeros_in_file
 
 
 def test_the_saved_model_answers_elsewhere_as_it_does_here(tmp_path: Path) -> None:
@@ -133,8 +131,6 @@ def test_the_saved_model_answers_elsewhere_as_it_does_here(tmp_path: Path) -> No
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", ["tiny_gpt2", "tiny_t5"])
 def test_a_decoder_is_refused_before_anything_is_loaded(task: str, model: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=rf"task={task} needs an encoder, and model={model} is .*: choose model=.*bert_base"
-    ):
+    with pytest.raises(UserError, match=rf"task={task} needs an encoder, and model={model} is .*: choose model=.*bert_base"):
         do(tmp_path, f"task={task}", f"model={model}")
     assert not list(tmp_path.iterdir())

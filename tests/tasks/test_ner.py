@@ -44,9 +44,7 @@ def task(ner_task: Build) -> TokenTagging:
 
 
 def records(*sentences: tuple[str, list[int]]) -> Dataset:
-    return Dataset.from_dict(
-        {"tokens": [text.split() for text, _ in sentences], "ner_tags": [tags for _, tags in sentences]}
-    )
+    return Dataset.from_dict({"tokens": [text.split() for text, _ in sentences], "ner_tags": [tags for _, tags in sentences]})
 
 
 ANN = records(("Ann Lee visited New York", [1, 2, 0, 3, 4]), ("Bob slept", [1, 0]))
@@ -156,9 +154,7 @@ def test_labels_that_contradict_each_other(task: TokenTagging):
 
 
 def test_names_that_are_no_tags(ner_task: Build):
-    with pytest.raises(
-        UserError, match=r"label names of the data, \[O, B-PER, I-LOC\]: `I-LOC` is there without B-LOC"
-    ):
+    with pytest.raises(UserError, match=r"label names of the data, \[O, B-PER, I-LOC\]: `I-LOC` is there without B-LOC"):
         ner_task().fitted([], ["O", "B-PER", "I-LOC"])
 
 
@@ -237,9 +233,7 @@ def test_plain_text_is_split_into_words(task: TokenTagging, text: str, words: li
 
 
 def test_text_with_tags_is_not_split(task: TokenTagging):
-    assert (
-        task.adapt({"tokens": "Ann slept", "ner_tags": ["B-PER", "O"]})["tokens"] == "Ann slept"
-    )  # the check of types tells
+    assert task.adapt({"tokens": "Ann slept", "ner_tags": ["B-PER", "O"]})["tokens"] == "Ann slept"  # the check of types tells
 
 
 def test_check_finds_every_kind_of_bad_record(task: TokenTagging):
@@ -334,18 +328,13 @@ def test_no_word_is_lost_or_read_twice(ner_task: Build, kind: str, stride: int, 
     """Words of many tokens begin in one window and end in another: only their beginning has a label."""
     task, tokenizer = ner_task(labels=list(LABELS), max_length=length, stride=stride), TOKENIZERS[kind]()
     random = Random(0)
-    lines = [
-        ["".join(random.choices("AnewN", k=random.randint(1, 9))) for _ in range(random.randint(1, 30))]
-        for _ in range(20)
-    ]
+    lines = [["".join(random.choices("AnewN", k=random.randint(1, 9))) for _ in range(random.randint(1, 30))] for _ in range(20)]
     tags = [[number % 5 for number in range(len(words))] for words in lines]
     long = Dataset.from_dict({"tokens": lines, "ner_tags": tags})
     read = task.encode(long, tokenizer, training=False)
     seen = [(record, word) for record, words in zip(read["record"], read["words"], strict=True) for word in words]
     assert sorted(seen) == [(record, word) for record, words in enumerate(lines) for word in range(len(words))]
-    for ids, words, positions, record in zip(
-        *(read[n] for n in ("input_ids", "words", "positions", "record")), strict=True
-    ):
+    for ids, words, positions, record in zip(*(read[n] for n in ("input_ids", "words", "positions", "record")), strict=True):
         for word, position in zip(words, positions, strict=True):
             assert ids[position] == tokenizer([f" {lines[record][word]}"], is_split_into_words=True)["input_ids"][0]
     made = task.predictions(perfect(read, long), read, long, tokenizer)
@@ -358,9 +347,7 @@ def test_no_word_is_lost_or_read_twice(ner_task: Build, kind: str, stride: int, 
 
 def test_a_slow_tokenizer_is_refused(task: TokenTagging):
     tokenizer = SimpleNamespace(is_fast=False)
-    with pytest.raises(
-        UserError, match="task ner must know which word each token is of, and SimpleNamespace does not say"
-    ):
+    with pytest.raises(UserError, match="task ner must know which word each token is of, and SimpleNamespace does not say"):
         task.encode(ANN, tokenizer, training=False)  # pyright: ignore[reportArgumentType]
 
 

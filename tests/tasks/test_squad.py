@@ -260,9 +260,7 @@ def test_the_nested_json_of_squad_itself(tmp_path: Path):
         {"id": "2", "question": "who ran", "answers": [], "plausible_answers": [plausible], "is_impossible": True},
     ]
     nested = {"version": "v2.0", "data": [{"title": "Cats", "paragraphs": [{"context": "a cat sat", "qas": asked}]}]}
-    flat = {
-        "data": [{"id": "1", **row("a cat sat", "cat", "cat")}, {"id": "2", **row("a cat sat", question="who ran")}]
-    }
+    flat = {"data": [{"id": "1", **row("a cat sat", "cat", "cat")}, {"id": "2", **row("a cat sat", question="who ran")}]}
     loaded = []
     for name, content in (("nested", nested), ("flat", flat)):
         folder = tmp_path / name
@@ -352,9 +350,7 @@ def test_a_model_with_shorter_inputs_gets_smaller_windows(tiny_tokenizer: Any):
 
 
 def test_windows_too_small_for_anything(tiny_tokenizer: Any):
-    with pytest.raises(
-        UserError, match=r"A window of 8 tokens is too small for a question and a text: raise task.max_length\."
-    ):
+    with pytest.raises(UserError, match=r"A window of 8 tokens is too small for a question and a text: raise task.max_length\."):
         encoded(made(max_length=8, max_question=2, stride=4), tiny_tokenizer, row("a cat", "cat"))
     tokenizer, records = tiny_tokenizer(["a cat"]), dataset(row("a cat", "cat"))
     tokenizer.model_max_length = 6
@@ -405,9 +401,7 @@ def test_a_prediction_says_where_it_stands(tiny_tokenizer: Any):
     windows = encoded(made(), tiny_tokenizer, record)
     start, end = logits(windows)
     start[0, 5], end[0, 6] = 200, 200
-    assert predicted(made(), (start, end), windows, record) == [
-        {"answer": "cat sat", "start": 2, "end": 9, "score": 1.0}
-    ]
+    assert predicted(made(), (start, end), windows, record) == [{"answer": "cat sat", "start": 2, "end": 9, "score": 1.0}]
 
 
 def test_the_best_window_answers(tiny_tokenizer: Any):
@@ -544,9 +538,7 @@ def test_the_search_is_that_of_a_plain_loop(tiny_tokenizer: Any, monkeypatch: py
         for first in range(len(pairs)):
             for last in range(first, min(first + 3, len(pairs))):
                 if pairs[first][0] >= 0 and pairs[last][0] >= 0:
-                    candidates[owner].append(
-                        (start[number, first] + end[number, last], pairs[first][0], pairs[last][1])
-                    )
+                    candidates[owner].append((start[number, first] + end[number, last], pairs[first][0], pairs[last][1]))
     for prediction, found in zip(predicted(task, (start, end), windows, *rows), candidates, strict=True):
         scores = sorted((score for score, _, _ in found), reverse=True)[:4]
         assert (prediction["start"], prediction["end"]) == max(found)[1:]

@@ -67,10 +67,7 @@ def test_entities(tags: str, entities: list[tuple[str, int, int]]):
 def test_entities_are_those_that_seqeval_counts():
     random = Random(0)
     sequences: list[list[str]] = [random.choices(LABELS, k=random.randrange(12)) for _ in range(500)]
-    theirs = [
-        [(entity.tag, entity.start, entity.end) for entity in entities]
-        for entities in Entities(sequences, IOB2).entities
-    ]
+    theirs = [[(entity.tag, entity.start, entity.end) for entity in entities] for entities in Entities(sequences, IOB2).entities]
     assert [entities_of(tags) for tags in sequences] == theirs
     assert sum(map(len, theirs)) > 500
 

@@ -284,9 +284,7 @@ def test_what_is_no_set_of_classes_is_refused(glue_task: Build, labels: list[Any
 
 def test_scores_that_look_like_classes_are_refused_unless_told(glue_task: Build):
     task = glue_task("regression")
-    with pytest.raises(
-        UserError, match=r"is always one of 0, 1, 2\. If these are classes, .*task\.label_range=\[0,2\]"
-    ):
+    with pytest.raises(UserError, match=r"is always one of 0, 1, 2\. If these are classes, .*task\.label_range=\[0,2\]"):
         fitted(task, [1, 0, 2.0, 1])
     assert fitted(task, [1, 0, 2.5, 1]) is task
     assert fitted(task, list(range(11))) is task

@@ -124,9 +124,7 @@ def test_e2e_bleu_by_the_rules_of_its_script():
 def test_generation_eval_tells_capitals_apart_and_lets_punctuation_stand_alone():
     scores = text_scores(["Ada was born there."], [["ada was born there ."]], GENERATION_EVAL)
     assert scores["ter"] == 20.0  # of the five tokens "Ada" is another
-    assert (
-        text_scores(["Ada was born there."], [["ada was born there ."]], E2E)["ter"] == 40.0
-    )  # "there." is, and "." lacks
+    assert text_scores(["Ada was born there."], [["ada was born there ."]], E2E)["ter"] == 40.0  # "there." is, and "." lacks
     exact = text_scores(["Ada was born there."], [["Ada was born there ."]], GENERATION_EVAL)
     assert (exact["bleu"], exact["ter"]) == (pytest.approx(100), 0.0)
 
@@ -155,9 +153,7 @@ def test_signatures_are_sacrebleus_own():
 def test_rouge_l_takes_the_highest_precision_and_the_highest_recall():
     # "a c" is common to the first in order: P 2/3, R 2/4; "b" is to the second: P 1/3, R 1. So F of 2/3 and 1, b^2 = 1.44
     first = 2.44 * (2 / 3) * 1 / (1 + 1.44 * 2 / 3)
-    assert rouge_l(["a b c", "Same, wörds"], [["a c d e", "b"], ["same wörds!"]]) == pytest.approx(
-        100 * (first + 1) / 2
-    )
+    assert rouge_l(["a b c", "Same, wörds"], [["a c d e", "b"], ["same wörds!"]]) == pytest.approx(100 * (first + 1) / 2)
     assert rouge_l([""], [["a"]]) == 0.0
 
 
@@ -202,9 +198,7 @@ def test_references_that_lack_are_empty_lines_to_the_script_of_webnlg() -> None:
     texts, references = ["a b c d e f", "g h i j"], [["a b c d e x", "a b c d e f y z"], ["g h i j k l m n o p q r"]]
     filled = BLEU(force=True).corpus_score(texts, [["a b c d e x", references[1][0]], ["a b c d e f y z", ""]]).score
     missing: Any = None
-    left_out = (
-        BLEU(force=True).corpus_score(texts, [["a b c d e x", references[1][0]], ["a b c d e f y z", missing]]).score
-    )
+    left_out = BLEU(force=True).corpus_score(texts, [["a b c d e x", references[1][0]], ["a b c d e f y z", missing]]).score
     assert text_scores(texts, references, GENERATION_EVAL)["bleu"] == pytest.approx(filled)
     assert text_scores(texts, references, E2E)["bleu"] == pytest.approx(left_out)
     assert filled > left_out + 5  # the shorter length is the nearer one, and nothing is taken off for brevity
@@ -241,7 +235,5 @@ def test_short_texts_as_mteval_has_them() -> None:
     references = [["The cat sat on the mat"]]
     brevity = math.exp(1 - 6 / 2)
     assert text_scores(["the cat"], references, E2E)["bleu"] == pytest.approx(100 * brevity)  # 13.53
-    assert text_scores(["the dog"], references, E2E)["bleu"] == pytest.approx(
-        100 * brevity * (1 / 2 * 1 / 2) ** (1 / 4)
-    )
+    assert text_scores(["the dog"], references, E2E)["bleu"] == pytest.approx(100 * brevity * (1 / 2 * 1 / 2) ** (1 / 4))
     assert text_scores(["the cat", "on"], references * 2, GENERATION_EVAL)["bleu"] == 0.0  # of multi-bleu

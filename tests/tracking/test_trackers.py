@@ -74,9 +74,7 @@ def test_a_run_goes_through_without_a_word(name: str, track: Track, caplog: pyte
 
 
 @pytest.mark.parametrize("name", TRACKERS)
-def test_what_cannot_be_logged_ends_the_tracking_alone(
-    name: str, track: Track, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_cannot_be_logged_ends_the_tracking_alone(name: str, track: Track, caplog: pytest.LogCaptureFixture) -> None:
     track(name, value=object())  # type: ignore[arg-type]
     told = [record.message for record in caplog.records if record.name == "prune_cli.tracking.isolation"]
     assert len(told) <= 1  # some libraries write the object's name instead

@@ -32,9 +32,7 @@ ReadRun = Callable[[Path], list[Any]]
 
 @pytest.fixture
 def make_tracker(tmp_path: Path) -> MakeTracker:
-    def make(
-        run: str = "first", timeout: float = 60.0, config: dict[str, Any] | None = None, **options: Any
-    ) -> Isolated:
+    def make(run: str = "first", timeout: float = 60.0, config: dict[str, Any] | None = None, **options: Any) -> Isolated:
         folder = tmp_path / run
         folder.mkdir(exist_ok=True)
         tracked = TrackedRun(
@@ -381,9 +379,7 @@ def test_a_service_that_hangs_holds_nothing_up(
     assert history(wandb_records(tmp_path / "second"))[0] == {"step": 1, "train/loss": 2.0}
 
 
-def test_a_process_that_never_finishes_its_tracker_still_ends(
-    isolated_wandb: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_process_that_never_finishes_its_tracker_still_ends(isolated_wandb: pytest.MonkeyPatch, tmp_path: Path) -> None:
     isolated_wandb.setenv("WANDB_MODE", "offline")
     script = f"""
 import pathlib, psutil, signal

@@ -175,9 +175,7 @@ def test_all_that_learns_comes_back(checkpoints: Checkpoints, save: Callable[[in
     save(21)
     expected = state()
     train(21, 41)
-    assert all(
-        not torch.equal(state()[name], expected[name]) for name in ("ema.weight", "exp_avg", "weights", "random")
-    )
+    assert all(not torch.equal(state()[name], expected[name]) for name in ("ema.weight", "exp_avg", "weights", "random"))
     checkpoint, progress = latest(checkpoints), Progress(loss=torch.zeros(()))
     assert checkpoint is not None
     checkpoints.restore(checkpoint, learning, progress)

@@ -23,7 +23,5 @@ from prune_cli.training.endings import Patience
 )
 def test_so_many_evaluations_without_a_better_one(metrics: list[float | None], over: bool, tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
-    history.records = [{"step": step, "eval_f1": metric} for step, metric in enumerate(metrics)] + [
-        {"step": 9, "loss": 1}
-    ]
+    history.records = [{"step": step, "eval_f1": metric} for step, metric in enumerate(metrics)] + [{"step": 9, "loss": 1}]
     assert Patience(history, "f1", 2).over is over

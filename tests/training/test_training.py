@@ -15,9 +15,7 @@ from prune_cli.training.training import recompute_activations
 from tests.whole_runs import do
 
 
-def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoint before it stays, and the same command says the same again."""
     whole = Pruner.select
 

@@ -33,9 +33,7 @@ def erk_shares(shapes: Sequence[tuple[int, int]], sparsity: float) -> list[float
         dense |= full
 
 
-def allocated(
-    given: Mapping[str, float], shapes: Mapping[str, tuple[int, int]], sparsity: float, *, erk: bool
-) -> list[float]:
+def allocated(given: Mapping[str, float], shapes: Mapping[str, tuple[int, int]], sparsity: float, *, erk: bool) -> list[float]:
     """Sparsities by regular expressions of names; matrices that none is found in share what is left to remove.
 
     Args:

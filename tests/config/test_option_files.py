@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prune_cli.config.options import GROUPS, Option, folders, names, options
+from prune_cli.config.option_files import GROUPS, Option, folders, names, options
 from prune_cli.paths import CONF
 
 

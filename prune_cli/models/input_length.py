@@ -27,9 +27,7 @@ def longest_input(config: PretrainedConfig) -> int | None:
     # Code of the model's own, or sizes that cannot be: whoever loads it tells what is wrong
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, ImportError):
         return None
-    tables = [
-        module for name, module in model.named_modules() if isinstance(module, nn.Embedding) and _is_of_positions(name)
-    ]
+    tables = [module for name, module in model.named_modules() if isinstance(module, nn.Embedding) and _is_of_positions(name)]
     return min(map(_rows, tables), default=None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prune_cli.report.formats import duration, percent, size
+from prune_cli.report.numbers import duration, percent, size
 
 
 @pytest.mark.parametrize(

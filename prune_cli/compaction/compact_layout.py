@@ -30,7 +30,7 @@ Entry = dict[str, Any]
 """
 
 
-class Layout(TypedDict):
+class CompactLayout(TypedDict):
     """All changed modules, in order."""
 
     version: int
@@ -49,9 +49,7 @@ def make_module(entry: Entry, config: PretrainedConfig) -> nn.Module:
         return Constant(entry["outputs"])
     if entry["kind"] == "grouped":
         groups = [Group(*group) for group in entry["groups"]]
-        return GroupedAttention(
-            config, groups, inputs=entry["inputs"], scaling=entry["scaling"], outputs=entry["outputs"]
-        )
+        return GroupedAttention(config, groups, inputs=entry["inputs"], scaling=entry["scaling"], outputs=entry["outputs"])
     return Unread()
 
 
@@ -69,20 +67,18 @@ def put(model: PreTrainedModel, entry: Entry, module: nn.Module | None = None) -
         model.set_submodule(entry["name"], module or make_module(entry, model.config), strict=True)
 
 
-def checked(value: Any, where: str) -> Layout:
+def checked(value: Any, where: str) -> CompactLayout:
     """The layout in a config.json that may have been written by anybody.
 
     Raises:
         UserError: If it is no layout of this version, or one of huge sizes.
     """
     if not isinstance(value, Mapping) or value.get("version") != VERSION or not isinstance(value.get("modules"), list):
-        raise UserError(
-            f"{where} has no `{KEY}` of version {VERSION}: it is no compact model that this release can read"
-        )
+        raise UserError(f"{where} has no `{KEY}` of version {VERSION}: it is no compact model that this release can read")
     for number, entry in enumerate(value["modules"]):
         if not isinstance(entry, Mapping) or not _sound(entry):
             raise UserError(f"{where}: entry {number} of `{KEY}` is none: {str(entry)[:200]}")
-    return cast("Layout", value)
+    return cast("CompactLayout", value)
 
 
 _LARGEST = 1 << 20  # of any size in a layout; the widest matrix of today's language models has a quarter of it
