@@ -64,23 +64,24 @@ def show_export(
     console.print(exported_table(exported))
 
 
-def exported_table(made: Exported) -> Table:
+def exported_table(exported: Exported) -> Table:
     """What was written."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
-    table.add_row("folder", Text(str(made.folder)))
+    table.add_row("folder", Text(str(exported.folder)))
     table.add_row(
         "weights",
-        f"{size(made.bytes)}, {compared(made.bytes, made.dense_bytes)} the saved model's {size(made.dense_bytes)}",
+        f"{size(exported.bytes)}, {compared(exported.bytes, exported.dense_bytes)} the saved model's"
+        f" {size(exported.dense_bytes)}",
     )
-    if made.matrices and made.matrices["sparse"]:
-        sparse, dense = made.matrices["sparse"], made.matrices["dense"]
+    if exported.matrices and exported.matrices["sparse"]:
+        sparse, dense = exported.matrices["sparse"], exported.matrices["dense"]
         table.add_row("pruned matrices", f"{size(sparse)}, {compared(sparse, dense)} their {size(dense)} in float32")
-    if made.arithmetic is not None:
-        table.add_row("arithmetic", f"{percent(made.arithmetic.share, 2)}% of the matrices' multiply-adds left")
-    if made.difference is not None:
-        table.add_row("difference", f"{made.difference:.1e} at most from the saved model, on {made.checked_on}")
+    if exported.arithmetic is not None:
+        table.add_row("arithmetic", f"{percent(exported.arithmetic.share, 2)}% of the matrices' multiply-adds left")
+    if exported.difference is not None:
+        table.add_row("difference", f"{exported.difference:.1e} at most from the saved model, on {exported.checked_on}")
     table.add_row("to run it", "README.md there, a dozen lines")
     return table
 

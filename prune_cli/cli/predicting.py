@@ -98,9 +98,9 @@ def show_predictions(predicted: Sequence[Prediction], *, json_lines: bool, outpu
             console.print(value, soft_wrap=True)
 
 
-def _parts(made: Sequence[Prediction]) -> Iterator[tuple[str, str]]:
+def _parts(predicted: Sequence[Prediction]) -> Iterator[tuple[str, str]]:
     """The parts of predictions for people; of a list of objects, such as entities, one line each."""
-    for prediction in made:
+    for prediction in predicted:
         for name, value in prediction.items():
             if isinstance(value, list) and value and isinstance(value[0], Mapping):
                 yield from ((name, told(member)) for member in value)

@@ -73,8 +73,8 @@ def changes(model: PreTrainedModel) -> Iterator[Change]:
                 yield from _placed(name, _feed_forward(block, feed_forward))
 
 
-def _placed(block: str, found: Iterator[Change]) -> Iterator[Change]:
-    for change in found:
+def _placed(block: str, of_block: Iterator[Change]) -> Iterator[Change]:
+    for change in of_block:
         change.entry["name"] = f"{block}.{change.entry['name']}"
         yield change
 

@@ -133,9 +133,9 @@ def paired_t(pairs: Sequence[float]) -> float | None:
     return float(2 * t.sf(abs(mean) / error, count - 1))
 
 
-def _holm(found: Sequence[Difference]) -> list[Difference]:
+def _holm(differences: Sequence[Difference]) -> list[Difference]:
     """Holm's correction for several comparisons with one and the same group."""
-    order = sorted((each for each in found if each.p is not None), key=lambda each: each.p or 0)
+    order = sorted((each for each in differences if each.p is not None), key=lambda each: each.p or 0)
     corrected: dict[int, float] = {}
     highest = 0.0
     for number, each in enumerate(order):
@@ -145,7 +145,7 @@ def _holm(found: Sequence[Difference]) -> list[Difference]:
         each
         if each.p is None
         else Difference(best=each.best, other=each.other, seeds=each.seeds, difference=each.difference, p=corrected[id(each)])
-        for each in found
+        for each in differences
     ]
 
 

@@ -46,16 +46,16 @@ def build(node: Any, key: str, base: str = "") -> Any:
     return construct(cls, {name: value for name, value in node.items() if name != TARGET}, key)
 
 
-def _check_base(cls: type, base: str, told: str) -> None:
+def _check_base(cls: type, base: str, where: str) -> None:
     """Refuse a class of another group, which would fail somewhere in a run."""
     module, _, name = base.rpartition(".")
     wanted = getattr(importlib.import_module(module), name)
     if getattr(wanted, "_is_protocol", False):
         lacking = [name for name in vars(wanted) if not name.startswith("_") and not hasattr(cls, name)]
         if lacking:
-            raise UserError(f"{told} is no {name}: it lacks {', '.join(lacking)}")
+            raise UserError(f"{where} is no {name}: it lacks {', '.join(lacking)}")
     elif not issubclass(cls, wanted):
-        raise UserError(f"{told} is no {name}: build it on {base}")
+        raise UserError(f"{where} is no {name}: build it on {base}")
 
 
 def construct(cls: type, values: Mapping[str, Any], key: str = "") -> Any:
@@ -76,7 +76,7 @@ def construct(cls: type, values: Mapping[str, Any], key: str = "") -> Any:
         for name in values
         if name not in fields
     ]
-    found: dict[str, Any] = {}
+    built_values: dict[str, Any] = {}
     unusable: set[str] = set()
     lacking = False
     for name, field in fields.items():
@@ -87,14 +87,14 @@ def construct(cls: type, values: Mapping[str, Any], key: str = "") -> Any:
                 lacking = True
             continue
         try:
-            found[name] = convert(values[name], hints[name], f"{prefix}{name}")
+            built_values[name] = convert(values[name], hints[name], f"{prefix}{name}")
         except UserError as error:
             problems += [f"{problem}{explained(cls, name)}" for problem in error.problems]
             unusable.add(name)
             lacking = lacking or not has_default
     if lacking:
         raise UserError(*problems)
-    built = cls(**found)  # with the default of what is unusable, so that what else is wrong is told as well
+    built = cls(**built_values)  # with the default of what is unusable, so that what else is wrong is told as well
     problems += [placed(told, fields, key) for told in built.problems() if _first_word(told) not in unusable]
     if problems:
         raise UserError(*problems)

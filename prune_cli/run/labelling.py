@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 _SEED = 42  # of the words that are drawn: the same for all runs, whatever theirs
 
 
-def with_extra(config: RunConfig, found: Contents, task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+def with_extra(
+    config: RunConfig, run_contents: Contents, task: Task, records: Dataset, tokenizer: PreTrainedTokenizerBase
+) -> Dataset:
     """The training records and, where the configuration wants them, the extra ones behind them.
 
     What a teacher has labelled once is kept for the next run.
@@ -51,7 +53,7 @@ def with_extra(config: RunConfig, found: Contents, task: Task, records: Dataset,
     if not isinstance(source, Extra) or source.extra is None:
         return records
     versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
-    parts = [repr(task), sources(task), *vars(found).values(), config.trainer.precision, *versions]
+    parts = [repr(task), sources(task), *vars(run_contents).values(), config.trainer.precision, *versions]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     labelled = remembered("extra", key, lambda: _labelled(config, task, _rows(config, task, records), tokenizer))
     log.info("%d more records, labelled by the first teacher", len(labelled))

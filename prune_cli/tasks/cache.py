@@ -62,12 +62,12 @@ def remembered(kind: str, key: str, make: Callable[[], Dataset]) -> Dataset:
     return dataset
 
 
-def _keep(made: Dataset, place: Path) -> None:
+def _keep(dataset: Dataset, place: Path) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
         with _no_bar():
-            made.save_to_disk(str(temporary))
+            dataset.save_to_disk(str(temporary))
         put_folder(temporary, place)
         entries = [path for path in place.parent.iterdir() if not path.name.startswith(".")]
         for old in sorted(entries, key=lambda path: path.stat().st_mtime)[:-KEPT]:
