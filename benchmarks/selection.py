@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from prune_cli.pruning.selection import Scores, find_cutoff
+from prune_cli.pruning.selection import CutoffFinder, Scores
 
 RUNS = 5
 SLICE = 1 << 18
@@ -25,12 +25,10 @@ def by_radix(matrices: list[torch.Tensor], remove: int) -> float:
         start = 0
         for matrix in matrices:
             for part in matrix.split(SLICE):
-                yield Scores(part, start, "")
+                yield Scores(part, start)
                 start += part.numel()
 
-    cutoff = find_cutoff(scores, remove)
-    assert cutoff is not None
-    return cutoff.score
+    return CutoffFinder().find(scores, remove).score
 
 
 def by_kthvalue(matrices: list[torch.Tensor], remove: int) -> float:

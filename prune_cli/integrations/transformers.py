@@ -63,7 +63,7 @@ class PruneCallback(TrainerCallback):
         assert self.pruner is not None
         if state.is_world_process_zero:
             tensors: dict[str, torch.Tensor] = self.pruner.state_dict()
-            save_file({name: each.contiguous() for name, each in tensors.items()}, _file(args, state))
+            save_file({name: each.cpu().contiguous() for name, each in tensors.items()}, _file(args, state))
 
 
 def _file(args: TrainingArguments, state: TrainerState) -> Path:

@@ -1,16 +1,24 @@
-"""A prunable weight matrix, rows for outputs, however its layer stores it."""
+"""Prunable weight matrices, rows for outputs, however a layer stores them; on a GPU several of them as one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import cast, final
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 _SLICE = 1 << 18  # weights handled at a time on a CPU: the temporaries of 2^18 float32 stay in its caches
+AT_ONCE = 1 << 24  # on a GPU, where a launch costs as much as ten thousand weights, and temporaries 64 MiB
+
+
+def on_host(tensor: Tensor) -> bool:
+    """Whether a tensor lies where the program runs, so that nobody waits for it; for a GPU they do."""
+    return tensor.device.type == "cpu"
 
 
 @final
@@ -84,6 +92,85 @@ class Matrix:
             together: Rows that are not to be parted; all slices but the last are multiples.
         """
         rows, inner = self.shape
-        at_once = max(1, _SLICE // (inner * together)) * together if self.parameter.device.type == "cpu" else rows
+        at_once = max(1, _SLICE // (inner * together)) * together if on_host(self.parameter) else rows
         for lo in range(0, rows, at_once):
             yield slice(lo, min(lo + at_once, rows))
+
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Itself."""
+        return (self,)
+
+    def parts(self, values: Tensor) -> list[Tensor]:
+        """What belongs to each of `matrices`: all of it."""
+        return [values]
+
+
+@final
+@dataclass(frozen=True)
+class Joined:
+    """Neighbouring matrices as one column of weights: what treats every weight alike takes few launches on a GPU.
+
+    Attributes:
+        matrices: In order of position, without a gap.
+    """
+
+    matrices: tuple[Matrix, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the first matrix."""
+        return self.matrices[0].name
+
+    @property
+    def start(self) -> int:
+        """Position of the first weight."""
+        return self.matrices[0].start
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Weights, and 1."""
+        return sum(matrix.size for matrix in self.matrices), 1
+
+    def local(self) -> Float[Tensor, "n 1"]:
+        """A copy of the weights."""
+        return torch.cat([matrix.local().reshape(-1, 1) for matrix in self.matrices])
+
+    def gradient(self) -> Float[Tensor, "n 1"]:
+        """A copy of the gradients."""
+        return torch.cat([matrix.gradient().reshape(-1, 1) for matrix in self.matrices])
+
+    def slices(self, together: int = 1) -> Iterator[slice]:
+        """All of it, at once."""
+        yield slice(0, self.shape[0])
+
+    def each(self) -> Iterator[slice]:
+        """The rows of each matrix."""
+        ends = accumulate((matrix.size for matrix in self.matrices), initial=0)
+        return (slice(start, end) for start, end in pairwise(ends))
+
+    def parts(self, values: Shaped[Tensor, "n 1"]) -> list[Tensor]:
+        """What belongs to each matrix, in its shape; views."""
+        return [values[rows].view(matrix.shape) for rows, matrix in zip(self.each(), self.matrices, strict=True)]
+
+
+Weights = Matrix | Joined
+"""What is scored at once."""
+
+
+def pieces(matrices: Sequence[Matrix], *, join: bool) -> list[Weights]:
+    """What is scored at once, all of it in order: matrix by matrix, or as many as there is room for on a GPU.
+
+    Args:
+        join: Whether matrices on a GPU may be joined.
+    """
+    found: list[list[Matrix]] = []
+    count = 0
+    for matrix in matrices:
+        joins = join and found and not on_host(matrix.parameter) and matrix.parameter.dtype == found[-1][0].parameter.dtype
+        if not (joins and count + matrix.size <= AT_ONCE):
+            found.append([])
+            count = 0
+        found[-1].append(matrix)
+        count += matrix.size
+    return [run[0] if len(run) == 1 else Joined(tuple(run)) for run in found]

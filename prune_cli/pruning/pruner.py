@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from torch import Tensor
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows
 from prune_cli.pruning.inputs import InputSquares
 from prune_cli.pruning.layout import ModelLayout
-from prune_cli.pruning.matrices import Matrix
-from prune_cli.pruning.patterns.base import Mask, Pattern, Rows
+from prune_cli.pruning.matrices import Joined, Matrix, Weights, pieces
+from prune_cli.pruning.patterns.base import Pattern, Rows
 from prune_cli.pruning.schedules import Schedule
-from prune_cli.pruning.selection import Divergence, InvalidScores, NotFinite
+from prune_cli.pruning.selection import CutoffFinder, Divergence, InvalidScores, NotFinite
+from prune_cli.pruning.zeroing import keep
 
 
 @final
@@ -27,12 +29,13 @@ class Pruner:
         optimizer.step()
         pruner.select(step)                   # and zero what is not kept
 
-    A mask is kept as what defines it, a cutoff for instance, and is said again from the importance; a resumed run chooses it
-    again. Memory is what the criterion keeps, and one byte a weight where the schedule holds removed weights at zero.
+    Memory is what the criterion keeps, and one byte a weight for the mask where it is used again: where the importance changes
+    once a window, or the schedule holds removed weights at zero.
 
     Attributes:
         masked: Whether what the mask removes is zero at this moment.
         removed: Weights that the last selection removed.
+        cutoffs: Finds them for the pattern.
         idle: Names of the matrices that had no part in the loss of the first step, where the criterion uses gradients.
     """
 
@@ -62,17 +65,19 @@ class Pruner:
         self.layout = layout or ModelLayout.of(self.matrices)
         self.prunable = sum(matrix.size for matrix in matrices)
         pruned = self.matrices if sparsity > 0 else []
-        self.scorers: list[Scorer] = [criterion.scorer(matrix, schedule.delta_t) for matrix in pruned]
+        self._pieces = pieces(pruned, join=criterion.elementwise)
+        self.scorers: list[Scorer] = [criterion.scorer(piece, schedule.delta_t) for piece in self._pieces]
         self.masked, self.removed = True, 0
         self.idle: list[str] = []
         needs: frozenset[str] = criterion.needs if sparsity > 0 else frozenset()
         self._gradients = bool({"gradient", "removed"} & needs)
         self._inputs = [InputSquares(matrix) for matrix in pruned] if "input" in needs else None
-        self._aside = [torch.zeros_like(matrix.local()) for matrix in pruned] if "removed" in needs else None
-        holds = self._aside is not None or schedule.holds
-        self._held = [torch.zeros_like(matrix.local(), dtype=torch.bool) for matrix in pruned] if holds else None
+        self._aside = [torch.zeros_like(piece.local()) for piece in self._pieces] if "removed" in needs else None
+        self._steady = all(scorer.steady for scorer in self.scorers)
+        keeps = self._aside is not None or schedule.holds or self._steady
+        self._kept = [torch.ones_like(piece.local(), dtype=torch.bool) for piece in self._pieces] if keeps else None
         self._looked = False
-        self._mask: Mask | None = None
+        self.cutoffs = CutoffFinder()
         self._selected: tuple[float, int] | None = None
 
     def score(self, step: int, learning_rates: float | Sequence[float]) -> None:
@@ -89,22 +94,26 @@ class Pruner:
         if not self.criterion.needs:
             return
         rates = [learning_rates] * len(self.matrices) if isinstance(learning_rates, int | float) else learning_rates
-        count = len(self.scorers)
-        ramp = self.schedule.sparsity(step, self.total_steps, self.target) / self.target if count else 0.0
-        for number, (matrix, scorer) in enumerate(zip(self.matrices, self.scorers, strict=False)):
-            weight = matrix.local()
-            grad = matrix.gradient() if self._gradients else None
+        pruned = len(self.matrices) if self.scorers else 0
+        ramp = self.schedule.sparsity(step, self.total_steps, self.target) / self.target if pruned else 0.0
+        first = 0
+        for number, (piece, scorer) in enumerate(zip(self._pieces, self.scorers, strict=True)):
+            weight = piece.local()
+            grad = piece.gradient() if self._gradients else None
             inputs = None if self._inputs is None else self._inputs[number].take()
             aside = None if self._aside is None else self._aside[number]
-            for rows, start in self._slices(matrix):
+            own = rates[first : first + len(piece.matrices)]
+            first += len(piece.matrices)
+            for turn, (rows, start) in enumerate(self._slices(piece, apart=len(set(own)) > 1)):
+                rate = own[turn % len(own)]  # one for each matrix if they differ, else the only one
                 seen = weight[rows] if aside is None else weight[rows] + aside[rows]
-                at = WeightRows(seen, None if grad is None else grad[rows], inputs, rates[number], start, count, ramp)
+                at = WeightRows(seen, None if grad is None else grad[rows], inputs, rate, start, pruned, ramp)
                 scorer.observe(at, rows, step)
-            if aside is not None and self._held is not None and matrix.parameter.grad is not None:
-                # The optimizer has nothing to learn of removed weights
-                matrix.gradient().masked_fill_(self._held[number], 0)
-            if not self._looked and not all(bool(buffer.isfinite().all()) for buffer in scorer.buffers().values()):
-                raise self._culprit(matrix.name)
+            if aside is not None and self._kept is not None:  # the optimizer has nothing to learn of removed weights
+                grads = [None if each.parameter.grad is None else each.gradient() for each in piece.matrices]
+                keep(grads, self._kept[number], piece)
+            if not self._looked:
+                self._look_at(piece, scorer)
         if not self._looked and self._gradients:
             self.idle = [matrix.name for matrix in self.matrices if matrix.parameter.grad is None]
         self._looked = True
@@ -119,14 +128,15 @@ class Pruner:
             InvalidScores: If training has diverged, or the criterion gives no number.
         """
         if self.target > 0 and self.schedule.selects(step, self.total_steps):
-            if self._aside is not None:
-                self._hold()
-                for matrix, values in zip(self.matrices, self._aside, strict=True):
-                    matrix.local().add_(values)  # what was removed comes back as it was
-            anew = self._select(self.schedule.sparsity(step, self.total_steps, self.target), step)
-            self._remove(anew=anew)
+            asked = (self.schedule.sparsity(step, self.total_steps, self.target), step // self.schedule.delta_t)
+            if self._steady and asked == self._selected:
+                self._hold()  # nothing has changed that the mask was chosen by
+            else:
+                self._put_back()
+                self._remove(asked[0])
+                self._selected = asked
             self.masked = True
-        elif self._held is not None:
+        elif self._kept is not None and (self._aside is not None or self.schedule.holds):
             self._hold()
         else:
             self.masked = self.removed == 0  # removed weights have trained on
@@ -143,8 +153,9 @@ class Pruner:
 
     def zeros(self) -> list[int]:
         """Weights that are zero at this moment, matrix by matrix."""
-        counts = torch.stack([(matrix.local() == 0).sum() for matrix in self.matrices])
-        return [int(count) for count in counts]
+        kept = torch.stack([matrix.local().count_nonzero() for matrix in self.matrices])
+        counts = cast("list[int]", kept.tolist())  # pyright: ignore[reportUnknownMemberType] torch does not say
+        return [matrix.size - count for matrix, count in zip(self.matrices, counts, strict=True)]
 
     def rows(self, matrix: int | None = None) -> Iterator[Rows]:
         """The importance of the weights, slice by slice in order of position.
@@ -152,11 +163,7 @@ class Pruner:
         Args:
             matrix: Number of the only matrix that is wanted; None for all.
         """
-        for number in range(len(self.matrices)) if matrix is None else (matrix,):
-            weight = self.matrices[number].local()
-            for rows, start in self._slices(self.matrices[number]):
-                at = WeightRows(weight[rows], None, None, 0.0, start)
-                yield Rows(self.scorers[number].importance(at, rows), number, rows.start, start)
+        return (rows for *_, rows in self._runs(matrix))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beside the weights."""
@@ -167,10 +174,8 @@ class Pruner:
                 "selected.sparsity": torch.tensor(sparsity, dtype=torch.float64),
                 "selected.window": torch.tensor(window),
             }
-        for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
-            state |= {f"{kind}.{matrix.name}": buffer for kind, buffer in scorer.buffers().items()}
-        for kind, tensors in self._apart():
-            state |= {f"{kind}.{matrix.name}": tensor for matrix, tensor in zip(self.matrices, tensors, strict=True)}
+        for kind, name, tensor in self._tensors():
+            state[f"{kind}.{name}"] = tensor
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -179,27 +184,51 @@ class Pruner:
         Raises:
             KeyError: If the state is that of another model or criterion.
         """
-        self.masked, self.removed, self._mask = bool(state["masked"]), int(state["removed"]), None
+        self.masked, self.removed = bool(state["masked"]), int(state["removed"])
         if "selected.window" in state:
             self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
-        for matrix, scorer in zip(self.matrices, self.scorers, strict=False):
-            for kind, buffer in scorer.buffers().items():
-                buffer.copy_(state[f"{kind}.{matrix.name}"])
-        for kind, tensors in self._apart():
-            for matrix, tensor in zip(self.matrices, tensors, strict=True):
-                tensor.copy_(state[f"{kind}.{matrix.name}"])
+        for kind, name, tensor in self._tensors():
+            tensor.copy_(state[f"{kind}.{name}"])
 
-    def _apart(self) -> Iterator[tuple[str, list[Tensor]]]:
-        """What is kept of removed weights, a tensor for each matrix."""
-        if self._held is not None:
-            yield "mask", self._held
-        if self._aside is not None:
-            yield "aside", self._aside
+    def _tensors(self) -> Iterator[tuple[str, str, Tensor]]:
+        """What is kept of the weights: its kind, the name of the matrix, and the tensor itself."""
+        for number, (piece, scorer) in enumerate(zip(self._pieces, self.scorers, strict=True)):
+            kinds = scorer.buffers()
+            if self._kept is not None:
+                kinds["mask"] = self._kept[number]
+            if self._aside is not None:
+                kinds["aside"] = self._aside[number]
+            for kind, tensor in kinds.items():
+                for matrix, part in zip(piece.matrices, piece.parts(tensor), strict=True):
+                    yield kind, matrix.name, part
 
-    def _slices(self, matrix: Matrix) -> Iterator[tuple[slice, int]]:
-        """Rows to handle at a time, and the position of their first weight."""
-        for rows in matrix.slices(self.pattern.together):
-            yield rows, matrix.start + rows.start * matrix.shape[1]
+    def _slices(self, piece: Weights, *, apart: bool = False) -> Iterator[tuple[slice, int]]:
+        """Rows to handle at a time, and the position of their first weight; `apart` those of each joined matrix."""
+        for rows in piece.each() if apart and isinstance(piece, Joined) else piece.slices(self.pattern.together):
+            yield rows, piece.start + rows.start * piece.shape[1]
+
+    def _runs(self, matrix: int | None = None) -> Iterator[tuple[int, slice, Weights, Rows]]:
+        """The number of a piece, some of its rows, which matrices these are, and their importance; all of it in order."""
+        first = 0
+        for number, (piece, scorer) in enumerate(zip(self._pieces, self.scorers, strict=True)):
+            if isinstance(piece, Joined) and not (matrix is None and self.pattern.anywhere):
+                for each, rows, of in zip(piece.matrices, piece.each(), itertools.count(first), strict=False):
+                    if matrix in (None, of):
+                        at = WeightRows(each.local().reshape(-1, 1), None, None, 0.0, each.start)
+                        yield number, rows, each, Rows(scorer.importance(at, rows).view(each.shape), of, 0, each.start)
+            elif matrix in (None, first):
+                weight = piece.local()
+                for rows, start in self._slices(piece):
+                    at = WeightRows(weight[rows], None, None, 0.0, start)
+                    yield number, rows, piece, Rows(scorer.importance(at, rows), first, rows.start, start)
+            first += len(piece.matrices)
+
+    def _look_at(self, piece: Weights, scorer: Scorer) -> None:
+        """Refuse what is no number in the first step, and name the matrix."""
+        for buffer in scorer.buffers().values():
+            for matrix, part in zip(piece.matrices, piece.parts(buffer), strict=True):
+                if not part.isfinite().all():
+                    raise self._culprit(matrix.name)
 
     def _culprit(self, name: str) -> InvalidScores:
         """Why a score or an importance is no number: weights and gradients are looked at once it has happened."""
@@ -217,37 +246,41 @@ class Pruner:
             " gradients are finite: mend the criterion"
         )
 
-    def _select(self, sparsity: float, step: int) -> bool:
-        """Choose a mask, unless neither the importance nor the sparsity has changed since the last one; whether it did."""
-        asked = (sparsity, step // self.schedule.delta_t)
-        anew = asked != self._selected or not all(scorer.steady for scorer in self.scorers)
-        if anew or self._mask is None:
-            try:
-                self._mask = self.pattern.select(self, sparsity)
-            except NotFinite as error:
-                raise self._culprit(error.name) from error
-            self.removed, self._selected = self.pattern.count(self.layout, sparsity), asked
-        return anew
-
-    def _remove(self, *, anew: bool) -> None:
-        """Zero what the mask removes; the kept weights make up for it where the mask is a new one."""
-        assert self._mask is not None
+    def _remove(self, sparsity: float) -> None:
+        """Choose a mask, zero what it removes, and let the kept weights make up for it."""
+        try:
+            mask = self.pattern.select(self, sparsity)
+        except NotFinite as error:
+            wrong = (n for n in range(len(self.matrices)) if not all(bool(at.values.isfinite().all()) for at in self.rows(n)))
+            raise self._culprit(self.matrices[next(wrong)].name) from error
+        self.removed = self.pattern.count(self.layout, sparsity)
         if self.removed == 0:
             return
-        importance = self.rows()
-        for number, matrix in enumerate(self.matrices):
-            weight = matrix.local()
-            for rows, _ in self._slices(matrix):
-                part = self._mask(next(importance))
-                if anew:
-                    self.scorers[number].compensate(weight[rows], part, rows)
-                if self._held is not None:
-                    self._held[number][rows] = part
-                if self._aside is not None:
-                    self._aside[number][rows] = weight[rows] * part
-                weight[rows].masked_fill_(part, 0)
+        for number, rows, weights, at in self._runs():
+            removed = mask(at)
+            kept = removed.logical_not()
+            if self._kept is not None:
+                self._kept[number][rows] = kept.view_as(self._kept[number][rows])
+            if isinstance(weights, Joined):
+                values = [matrix.local() for matrix in weights.matrices]
+            else:
+                values = [weights.local()[at.first : at.first + len(kept)]]
+                self.scorers[number].compensate(values[0], removed, rows)
+            if self._aside is not None:
+                together = weights.local() if isinstance(weights, Joined) else values[0]
+                self._aside[number][rows] = (together * removed).view_as(self._aside[number][rows])
+            keep(values, kept, weights)
 
     def _hold(self) -> None:
         """Zero again what the optimizer has moved of removed weights."""
-        for matrix, mask in zip(self.matrices, self._held or (), strict=False):
-            matrix.local().masked_fill_(mask, 0)
+        if self.removed > 0:
+            for piece, kept in zip(self._pieces, self._kept or (), strict=False):
+                keep([matrix.local() for matrix in piece.matrices], kept, piece)
+
+    def _put_back(self) -> None:
+        """Give removed weights back what they were, where that is known."""
+        if self._aside is not None:
+            self._hold()
+            for piece, aside in zip(self._pieces, self._aside, strict=True):
+                for matrix, values in zip(piece.matrices, piece.parts(aside), strict=True):
+                    matrix.local().add_(values)

@@ -2,21 +2,41 @@
 
 The bit patterns of floats sort like integers once negative ones are flipped, so the cutoff is found digit by digit (a radix
 select): a histogram of the high 16 bits over all scores names the bin in which the cutoff lies, a second one of the low 16 bits
-within that bin names the cutoff itself. Memory is that of the histogram, whatever the number of scores.
+within that bin names the cutoff itself. Positions are further digits, so that ties are parted in the same way. Histograms add up
+over slices and processes. What was found so far stays on the device, which is waited for once at the end, and once more where
+ties are parted.
+
+A histogram is dear on a CPU. There, two scores close to the cutoff are guessed first: one pass counts what lies below them and
+picks out the few between them, among which the digits are found. A wrong guess costs that pass, and never changes the result.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from functools import reduce
+from typing import NamedTuple, cast, final
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-_DIGIT = 1 << 16
+from prune_cli.pruning.matrices import AT_ONCE, on_host
+
+_DIGIT = 16
+_BINS = 1 << _DIGIT
+_LIFT = _BINS // 2  # brings the first digit of a float, -2^15 to 2^15 - 1, to 0 and above
+_INFINITE = 0x7F80  # first digit of infinity; not-a-numbers lie behind it
 _EVERYWHERE = 1 << 62  # past every position
+_LARGEST = torch.finfo(torch.float32).max
+
+_STRIDE = 257  # of the sample: a prime, so that it meets all columns of a matrix
+_DEVIATIONS = 4.0  # between the cutoff and its guessed bounds, of the rank of a sampled score
+_STEADY = 0.01  # change of a cutoff, as a share, up to which the last one tells the next
+_NARROW = 0.001  # such a change that is always reckoned with
+_FEW = 1 << 20  # scores between the bounds beside a sixteenth of all; with more, histograms are cheaper
 
 
 class InvalidScores(ValueError):
@@ -30,10 +50,6 @@ class Divergence(InvalidScores):
 class NotFinite(InvalidScores):
     """A score is infinite or not a number."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the importance of {name} has infinite or not-a-number values")
-        self.name = name
-
 
 class Scores(NamedTuple):
     """Scores of a run of neighbouring weights."""
@@ -42,8 +58,12 @@ class Scores(NamedTuple):
     """float32."""
     start: int
     """Position of the first among all prunable weights."""
-    name: str
-    """The weight matrix they belong to, for messages."""
+
+
+Parts = Callable[[], Iterator[Scores]]
+"""Gives all scores of this process, in order of position, as often as asked."""
+Total = Callable[[Tensor], Tensor]
+"""Sums a tensor over all processes, wherever it lies."""
 
 
 @final
@@ -66,14 +86,69 @@ class Cutoff:
         """Which of these scores fall below the line."""
         kept_ties = min(max(self.tie - scores.start, 0), scores.values.numel())
         if kept_ties == scores.values.numel():
-            return scores.values < self.score
-        removed = scores.values <= self.score
+            return _lower(scores.values, self.score)
+        removed = _lower(scores.values, self.score, or_equal=True)
         removed[:kept_ties] &= scores.values[:kept_ties] != self.score
         return removed
 
 
 NOTHING = Cutoff(float("-inf"), 0)
 """The line below which no score lies."""
+
+
+@final
+class CutoffFinder:
+    """Finds cutoffs; where one has hardly moved of late, the next is looked for close to it."""
+
+    def __init__(self, total: Total = lambda counts: counts) -> None:
+        """Begin without a memory.
+
+        Args:
+            total: Over the processes that the scores are spread over; as it stands, there is one.
+        """
+        self._total = total
+        self._last: dict[str, tuple[float, float]] = {}
+
+    def find(self, scores: Parts, remove: int, ranking: str = "") -> Cutoff:
+        """Find the cutoff below which exactly `remove` scores of all processes lie; no guess changes it.
+
+        Args:
+            scores: Called up to four times.
+            remove: How many scores to remove, from 0 to their number.
+            ranking: Name of what is ranked, under which the cutoff is remembered.
+
+        Raises:
+            NotFinite: If a score is infinite or not a number.
+        """
+        if remove == 0:
+            return NOTHING
+        among: _Among | None = None
+        if on_host(next(scores()).values):
+            if (near := self._near(ranking)) is not None:
+                among = _between(scores, near, remove, self._total)
+            if among is None:
+                among = _between(scores, _sampled(scores, remove, self._total), remove, self._total)
+        found = _exact(scores, remove, self._total, among)
+        self._last[ranking] = (self._last.get(ranking, (math.inf, math.inf))[1], found.score)
+        return found
+
+    def _near(self, ranking: str) -> tuple[float, float] | None:
+        """Bounds around the last cutoff; None where cutoffs move too much."""
+        before, last = self._last.get(ranking, (math.inf, math.inf))
+        moved = abs(last - before)
+        if math.isinf(last) or not moved <= _STEADY * abs(last):
+            return None
+        apart = 2 * max(moved, _NARROW * abs(last))
+        return max(last - apart, -_LARGEST), min(last + apart, _LARGEST)
+
+
+class _Among(NamedTuple):
+    """Scores between two bounds."""
+
+    keys: Int[Tensor, " some"]
+    positions: Int[Tensor, " some"]
+    below: int
+    """How many of all processes lie below the bounds."""
 
 
 def sortable(values: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
@@ -94,70 +169,168 @@ def score_of(key: int) -> float:
     >>> score_of(1065353216), score_of(-1065353217)
     (1.0, -1.0)
     """
-    bits = key ^ 0x7FFFFFFF if key < 0 else key
-    return torch.tensor(bits, dtype=torch.int32).view(torch.float32).item()
+    return np.int32(key ^ 0x7FFFFFFF if key < 0 else key).view(np.float32).item()
 
 
-def find_cutoff(scores: Callable[[], Iterator[Scores]], remove: int) -> Cutoff | None:
-    """Find the cutoff below which exactly `remove` scores lie.
+def joined(scores: Iterator[Scores]) -> Iterator[Scores]:
+    """The same in longer runs, up to what is handled at a time, wherever neighbours follow each other: few launches on a GPU."""
+    run: list[Scores] = []
+    count = 0
+    for part in scores:
+        follows = bool(run) and part.start == run[0].start + count
+        if run and not (follows and count + part.values.numel() <= AT_ONCE):
+            yield _one(run)
+            run, count = [], 0
+        run.append(part)
+        count += part.values.numel()
+    if run:
+        yield _one(run)
+
+
+def _one(run: list[Scores]) -> Scores:
+    return run[0] if len(run) == 1 else Scores(torch.cat([part.values for part in run]), run[0].start)
+
+
+def _exact(scores: Parts, remove: int, total: Total, among: _Among | None) -> Cutoff:
+    """The cutoff, digit by digit.
 
     Args:
-        scores: Gives all scores, in order of position; called two or three times.
-        remove: How many scores to remove, from 0 to their number.
+        remove: How many lie below it, > 0.
+        among: The scores that it is one of; None where all may be.
+    """
+    first = next(scores()).values
+    parts = scores if on_host(first) else lambda: joined(scores())
+
+    def keys() -> Iterator[Tensor]:
+        return (sortable(part.values) for part in parts()) if among is None else iter((among.keys,))
+
+    rank = remove - (0 if among is None else among.below)
+    found = _nth(keys, rank, total, first.device, digits=2, lift=_LIFT)
+    key, below, ties, count, lower, finite = cast("list[int]", found.tolist())  # pyright: ignore[reportUnknownMemberType] torch does not say
+    if among is None and not lower == 0 < finite == count:
+        raise NotFinite("a score is infinite or not a number")
+    if among is None and remove == count:
+        return Cutoff(math.inf, 0)
+    cutoff, removed_ties = score_of(key), rank - below
+    if removed_ties == 0:
+        return Cutoff(cutoff, _EVERYWHERE)
+
+    def tied() -> Iterator[Tensor]:
+        if among is not None:
+            yield among.positions[among.keys == key]
+            return
+        for part in parts():
+            equal = part.values == cutoff
+            if on_host(equal):
+                yield _where(equal) + part.start
+            else:
+                position = torch.arange(part.start, part.start + equal.numel(), device=first.device)
+                yield torch.where(equal, position, -1)
+
+    digits = 2 if count <= 1 << 2 * _DIGIT else 3
+    return Cutoff(cutoff, int(_nth(tied, ties - removed_ties, total, first.device, digits=digits)[0]))
+
+
+def _nth(
+    keys: Callable[[], Iterator[Tensor]], rank: int, total: Total, device: torch.device, *, digits: int, lift: int = 0
+) -> Int[Tensor, " 6"]:
+    """The integer of this rank, from 0 for the lowest.
+
+    Args:
+        keys: Integers, gone through once a digit.
+        digits: Of 16 bits that they have.
+        lift: Of the first digit, so that none is negative; without one, on a GPU, -1 does not count.
 
     Returns:
-        The cutoff, or None where nothing is to be removed.
-
-    Raises:
-        NotFinite: If a score is infinite or not a number; the message names its matrix.
+        On the device: the integer, how many lie below it, how many equal it, and of all, if the first digit is that of a float:
+        how many there are, how many are no more than minus infinity, and how many are less than infinity.
     """
-    if remove == 0:
+    number = below = equal = torch.zeros(1, dtype=torch.int64, device=device)
+    ends: list[Tensor] = []
+    for shift in range(_DIGIT * (digits - 1), -1, -_DIGIT):
+        within = number if ends else None
+        counts = total(reduce(torch.add, (_counted(part, shift, lift, within) for part in keys())))
+        upto = counts.cumsum(0)
+        digit = torch.searchsorted(upto, rank - below, right=True).clamp_(max=_BINS - 1)
+        if ends:
+            number = (number << _DIGIT) + digit
+        else:
+            number = digit - lift if lift else digit
+            ends = [upto[-1:], upto[_LIFT - _INFINITE - 1 : _LIFT - _INFINITE], upto[_LIFT + _INFINITE - 1 : _LIFT + _INFINITE]]
+        equal = counts.gather(0, digit)
+        below = below + upto.gather(0, digit) - equal
+    return torch.cat([number, below, equal, *ends])
+
+
+def _counted(keys: Int[Tensor, " n"], shift: int, lift: int, within: Int[Tensor, " 1"] | None) -> Int[Tensor, " bins"]:
+    """How often each digit occurs.
+
+    Args:
+        shift: Bits behind the digit.
+        lift: Of a first digit.
+        within: The digits before it that a key must have; None for a first digit.
+    """
+    if within is None:
+        digits = (keys >> shift) + lift if lift else keys >> shift
+    else:
+        same = (keys >> (shift + _DIGIT)) == within.to(keys.dtype)
+        if on_host(keys):
+            keys = keys[_where(same)]
+        digits = (keys >> shift) & (_BINS - 1)
+        if not on_host(keys):
+            digits = torch.where(same, digits, -1)
+    if on_host(keys):
+        return torch.bincount(digits, minlength=_BINS)
+    return torch.histc(digits, _BINS, 0, _BINS).long()  # `bincount` would wait for the extremes; -1 is not among the bins
+
+
+def _lower(values: Float[Tensor, " n"], score: float, *, or_equal: bool = False) -> Bool[Tensor, " n"]:
+    """Which are lower than a score; by numpy on the host, where torch takes three times as long on processors with AVX-512."""
+    if on_host(values):
+        return torch.from_numpy((np.less_equal if or_equal else np.less)(values.numpy(), score))  # pyright: ignore[reportUnknownMemberType] torch does not say
+    return values <= score if or_equal else values < score
+
+
+def _sampled(scores: Parts, remove: int, total: Total) -> tuple[float, float]:
+    """Bounds of the cutoff from every 257th score: on all processes the same."""
+    picked, count = [torch.empty(0)], 0
+    for part in scores():
+        picked.append(part.values[-part.start % _STRIDE :: _STRIDE].clone())
+        count += part.values.numel()
+    sample = torch.cat(picked)
+    share = remove / max(1, int(total(torch.tensor(count))))
+    apart = _DEVIATIONS * math.sqrt(len(sample) * share * (1 - share)) + 1
+    low, high = math.floor(len(sample) * share - apart), math.ceil(len(sample) * share + apart)
+    bounds = [
+        -math.inf if low < 1 else sample.kthvalue(low).values.item(),
+        math.inf if high > len(sample) else sample.kthvalue(high).values.item(),
+        1.0,
+    ]
+    lows, highs, processes = total(torch.tensor(bounds, dtype=torch.float64)).unbind()
+    return float(lows / processes), float(highs / processes)
+
+
+def _between(scores: Parts, bounds: tuple[float, float], remove: int, total: Total) -> _Among | None:
+    """The scores of this process between two bounds; None where the cutoff is not among all of these, or they are too many."""
+    low, high = bounds
+    below, inside, count, sound = 0, 0, 0, True
+    values, positions = [torch.empty(0)], [torch.empty(0, dtype=torch.int64)]
+    for part in scores():
+        count += part.values.numel()
+        sound = bool(part.values.sum().isfinite() or part.values.isfinite().all()) and inside <= _FEW + count // 16
+        if not sound:
+            break
+        less = _lower(part.values, low)
+        where = _where(_lower(part.values, high, or_equal=True).logical_xor_(less))
+        below, inside = below + np.count_nonzero(less.numpy()), inside + len(where)
+        values.append(part.values[where])
+        positions.append(where + part.start)
+    beneath, among, unsound = cast("list[int]", total(torch.tensor([below, inside, not sound])).tolist())  # pyright: ignore[reportUnknownMemberType] torch does not say
+    if unsound or not beneath <= remove < beneath + among:
         return None
-    high = _histogram_of_high_digits(scores)
-    if remove == int(high.sum()):
-        return Cutoff(float("inf"), 0)
-    digit, below = _bin_of(high, remove)
-    low = _histogram_of_low_digits(scores, digit)
-    low_digit, below_within = _bin_of(low, remove - below)
-    cutoff = score_of(((digit - _DIGIT // 2) << 16) | low_digit)
-    removed_ties = remove - below - below_within
-    kept_ties = int(low[low_digit]) - removed_ties
-    return Cutoff(cutoff, _position_of_tie(scores, cutoff, kept_ties) if removed_ties else _EVERYWHERE)
+    return _Among(sortable(torch.cat(values)), torch.cat(positions), beneath)
 
 
-def _bin_of(histogram: Int[Tensor, " bins"], rank: int) -> tuple[int, int]:
-    """The bin that holds the element of this rank (from 0), and how many lie in the bins below it."""
-    upto = histogram.cumsum(0)
-    index = int(torch.searchsorted(upto, rank, right=True))
-    return index, int(upto[index] - histogram[index])
-
-
-def _histogram_of_high_digits(scores: Callable[[], Iterator[Scores]]) -> Int[Tensor, " bins"]:
-    total = torch.zeros(_DIGIT, dtype=torch.int64)
-    for part in scores():
-        digits = (sortable(part.values) >> 16) + _DIGIT // 2
-        counts = torch.bincount(digits, minlength=_DIGIT).cpu()
-        # exponents of infinities and not-a-numbers fill the ends of the histogram
-        if counts[: _DIGIT // 2 - 0x7F80].any() or counts[_DIGIT // 2 + 0x7F80 :].any():
-            raise NotFinite(part.name)
-        total += counts
-    return total
-
-
-def _histogram_of_low_digits(scores: Callable[[], Iterator[Scores]], high_digit: int) -> Int[Tensor, " bins"]:
-    total = torch.zeros(_DIGIT, dtype=torch.int64)
-    for part in scores():
-        keys = sortable(part.values)
-        survivors = keys[(keys >> 16) == high_digit - _DIGIT // 2]
-        total += torch.bincount(survivors & (_DIGIT - 1), minlength=_DIGIT).cpu()
-    return total
-
-
-def _position_of_tie(scores: Callable[[], Iterator[Scores]], cutoff: float, rank: int) -> int:
-    """Position of the tie of this rank (from 0) among all scores equal to the cutoff."""
-    for part in scores():
-        ties = (part.values == cutoff).nonzero().flatten()
-        if rank < ties.numel():
-            return part.start + int(ties[rank])
-        rank -= ties.numel()
-    raise AssertionError("the histograms counted more ties than there are")
+def _where(mask: Bool[Tensor, " n"]) -> Int[Tensor, " some"]:
+    """Positions at which a mask on the host is true; by numpy, like `_lower`."""
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # pyright: ignore[reportUnknownMemberType] torch does not say

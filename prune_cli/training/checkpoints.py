@@ -95,7 +95,7 @@ def newest_step(folder: Path) -> int | None:
 class Checkpoints:
     """The checkpoints of one run.
 
-    A weight costs 12 bytes (itself and two moments of Adam), a prunable one 12 more (8 without uncertainty, none for a
+    A weight costs 12 bytes (itself and two moments of Adam), a prunable one 13 more (9 without uncertainty, none for a
     criterion that is not smoothed), 4 more a weight while a former student teaches, and 4 more where the best are kept.
     """
 

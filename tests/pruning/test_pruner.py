@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import final
@@ -16,21 +16,24 @@ from torch import nn
 from prune_cli.pruning import matrices as matrices_module
 from prune_cli.pruning.criteria import (
     Criterion,
+    Fisher,
     Magnitude,
     Movement,
     Pins,
+    Platon,
     Random,
     Sensitivity,
     SmoothedCriterion,
     WeightCriterion,
 )
-from prune_cli.pruning.patterns import Unstructured
+from prune_cli.pruning.patterns import Pattern, Uniform, Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.pruning.selection import InvalidScores
 from tests.pruning.reference import ReferencePruner
 from tests.pruning.toy import matrices
 from tests.tiers import quick
+from tests.waits import counted, like_a_gpu
 
 SHAPES = {"a": (24, 16), "b": (16, 40), "c": (8, 8)}
 SIZE = sum(out * inner for out, inner in SHAPES.values())
@@ -48,13 +51,14 @@ def make_pruner(
     steps: int = 120,
     sparsity: float = 0.9,
     regrow: bool = True,
+    pattern: Pattern | None = None,
 ) -> Pruner:
     schedule = Cubic(initial=20.0, final=40.0, regrow=regrow)
     return Pruner(
         matrices(weights),
         criterion=criterion,
         schedule=schedule,
-        pattern=Unstructured(),
+        pattern=pattern or Unstructured(),
         sparsity=sparsity,
         total_steps=steps,
     )
@@ -64,15 +68,18 @@ def flat(weights: dict[str, nn.Parameter]) -> np.ndarray:
     return np.concatenate([w.detach().double().numpy().ravel() for w in weights.values()])
 
 
-def train(weights: dict[str, nn.Parameter], pruner: Pruner, steps: range, learning_rate: float = 0.05) -> None:
+def train(
+    weights: dict[str, nn.Parameter], pruner: Pruner, steps: range, learning_rate: Sequence[float] = (0.05, 0.05, 0.05)
+) -> None:
     """Descend towards a fixed target, with noise that depends on the step alone."""
-    optimizer = torch.optim.SGD(weights.values(), lr=learning_rate)
+    rates = zip(weights.values(), learning_rate, strict=False)
+    optimizer = torch.optim.SGD([{"params": [weight], "lr": rate} for weight, rate in rates])
     target = make_weights(seed=1)
     for step in steps:
         noise = torch.Generator().manual_seed(1000 + step)
         for name, w in weights.items():
             w.grad = (w.detach() - target[name].detach()) + 0.1 * torch.randn(w.shape, generator=noise)
-        pruner.score(step, [learning_rate] * len(weights))
+        pruner.score(step, learning_rate)
         optimizer.step()
         pruner.select(step)
 
@@ -168,6 +175,46 @@ def test_state_restores_the_same_end(criterion: Criterion, regrow: bool, stop: i
         assert torch.equal(w, resumed_weights[name])
 
 
+@pytest.mark.parametrize("pattern", [Unstructured(), Uniform()], ids=str)
+@pytest.mark.parametrize("criterion", [*CRITERIA, Platon(), Fisher(), Movement()], ids=str)
+def test_matrices_that_are_joined_end_as_each_by_itself(criterion: Criterion, pattern: Pattern) -> None:
+    ends: list[dict[str, torch.Tensor]] = []
+    for join in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if join:
+                like_a_gpu(patch)
+                patch.setattr(matrices_module, "AT_ONCE", SIZE - 1)  # the last one stands alone
+            weights = make_weights()
+            pruner = make_pruner(weights, criterion, pattern=pattern)
+            assert len(pruner.scorers) == (2 if join else 3)
+            train(weights, pruner, range(65))
+            again = make_pruner(weights, criterion, pattern=pattern)
+            again.load_state_dict({name: tensor.clone() for name, tensor in pruner.state_dict().items()})
+            train(weights, again, range(65, 70))
+            train(weights, again, range(70, 120), learning_rate=[0.05, 0.02, 0.05])
+            ends.append({**again.state_dict(), **{name: weight.detach() for name, weight in weights.items()}})
+    assert ends[0].keys() == ends[1].keys()
+    for name, tensor in ends[0].items():
+        assert torch.equal(tensor, ends[1][name]), name
+
+
+def test_a_gpu_is_handed_few_launches_and_waited_for_once_a_selection(monkeypatch: pytest.MonkeyPatch) -> None:
+    like_a_gpu(monkeypatch)
+    weights = {str(number): nn.Parameter(torch.randn(16, 16)) for number in range(36)}
+    pruner = make_pruner(weights, Pins(), steps=62)
+    for step in range(62):
+        for weight in weights.values():
+            weight.grad = torch.randn_like(weight)
+        with counted() as scoring:
+            pruner.score(step, 0.01)
+        with counted() as selection:
+            pruner.select(step)
+        if step > 0:  # in which all is looked at
+            assert (len(scoring.waits), scoring.launches) <= (0, 12)
+            chosen = step >= 20 and (step % 10 == 0 or step == 22)  # where the last forty begin
+            assert (len(selection.waits), selection.launches) <= ((1, 70) if chosen else (0, 2)), step
+
+
 def test_slices_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = []
     for width in (7, 1 << 18):
@@ -180,9 +227,9 @@ def test_slices_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_array_equal(ends[1], ends[3])
 
 
-def test_memory_is_three_floats_a_weight() -> None:
+def test_memory_is_three_floats_a_weight_and_a_mask_that_is_used_again() -> None:
     weights = make_weights()
-    for criterion, expected in ((Pins(), 12), (Pins(beta2=1.0), 8), (Magnitude(), 0)):
+    for criterion, expected in ((Pins(), 13), (Pins(beta2=1.0), 9), (Magnitude(), 0)):
         state = make_pruner(weights, criterion).state_dict()
         kept = sum(t.numel() * t.element_size() for name, t in state.items() if t.ndim and name.partition(".")[2] in SHAPES)
         assert kept == expected * SIZE
@@ -277,8 +324,9 @@ def test_what_lies_in_a_checkpoint_has_these_names() -> None:
     released = make_pruner(weights, Pins())
     train(weights, released, range(30))
     buffers = {f"{buffer}.{name}" for buffer in ("window", "ema", "uncertainty") for name in SHAPES}
-    assert set(released.state_dict()) - buffers == set(held.state_dict()) - {f"mask.{name}" for name in SHAPES}
+    assert set(released.state_dict()) - buffers == set(held.state_dict())
     assert {f"mask.{name}" for name in SHAPES} <= set(held.state_dict())
+    assert not any(name.startswith("mask.") for name in make_pruner(weights, Magnitude()).state_dict())
 
 
 def test_the_sparsity_of_a_selection_is_kept_exactly() -> None:

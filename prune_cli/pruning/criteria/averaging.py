@@ -12,14 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, shaped
-from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.matrices import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothedCriterion(Criterion):
     """A criterion scored at every step from clipped gradients, and smoothed over mini-batches.
 
-    Memory is three float32 a weight, 12 bytes; two, 8 bytes, without uncertainty. See `SmoothedImportance`.
+    Memory is three float32 and the mask a weight, 13 bytes; two float32, 9 bytes, without uncertainty. See `SmoothedImportance`.
 
     Attributes:
         beta1: Decay of the average over windows of delta_t steps, in [0, 1).
@@ -43,9 +43,9 @@ class SmoothedCriterion(Criterion):
     def score(self, at: WeightRows) -> Float[Tensor, "rows inner"]:
         """Score each weight from its gradient; any finite value, higher is more important."""
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return SmoothedImportance(self, matrix, delta_t)
+        return SmoothedImportance(self, weights, delta_t)
 
 
 @final
@@ -62,7 +62,7 @@ class SmoothedImportance(Scorer):
 
     steady = True
 
-    def __init__(self, criterion: SmoothedCriterion, matrix: Matrix, delta_t: int) -> None:
+    def __init__(self, criterion: SmoothedCriterion, weights: Weights, delta_t: int) -> None:
         """Start at zero.
 
         Args:
@@ -71,9 +71,9 @@ class SmoothedImportance(Scorer):
             delta_t: Steps of a window, >= 1.
         """
         self.criterion = criterion
-        self.name = matrix.name
+        self.name = weights.name
         self.delta_t = delta_t
-        self.window = torch.zeros_like(matrix.local(), dtype=torch.float32)
+        self.window = torch.zeros_like(weights.local(), dtype=torch.float32)
         self.ema = torch.zeros_like(self.window)
         self.uncertainty = torch.zeros_like(self.window) if criterion.beta2 < 1 else None
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from prune_cli.pruning.layout import ModelLayout
-from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.matrices import Weights
 from prune_cli.pruning.selection import InvalidScores
 
 
@@ -88,6 +88,10 @@ class Criterion(ABC):
 
     Nothing for the importance of the weights as they are."""
 
+    elementwise: ClassVar[bool] = False
+    """Whether a weight's importance depends on that weight alone: its value, its gradients, its position. A scorer may then be
+    given several matrices as one column, [weights, 1], and keeps tensors of that shape alone; `compensate` is not called."""
+
     def problems(self) -> Iterator[str]:
         """What is wrong with the values beyond their types; each message begins with the field."""
         return iter(())
@@ -97,8 +101,8 @@ class Criterion(ABC):
         return iter(())
 
     @abstractmethod
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
-        """Begin to score a matrix.
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
+        """Begin to score a matrix, or several in one column.
 
         Args:
             delta_t: Steps of a window, from one selection to the next.
@@ -113,9 +117,9 @@ class WeightCriterion(Criterion):
     def score(self, at: WeightRows) -> Float[Tensor, "rows inner"]:
         """Score each weight; any finite value, higher is more important."""
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return _AtSelection(self, matrix.name)
+        return _AtSelection(self, weights.name)
 
 
 @final

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, gradient
-from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.matrices import Weights
 
 
 @final
@@ -22,6 +22,7 @@ class Fisher(Criterion):
     The curvature h is the diagonal of the empirical Fisher information, the mean of g^2 over mini-batches (Theis et al. 2018,
     arXiv:1801.05787); w is the weight at the moment of selection. Memory is one float32 a weight, 4 bytes.
 
+    >>> from prune_cli.pruning.matrices import Matrix
     >>> scorer = Fisher(beta=0.5).scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 1.0]]), None, 0.1, 0)
     >>> scorer.observe(at, slice(0, 1), 0)  # h = 0.125 and 0.5
@@ -33,6 +34,7 @@ class Fisher(Criterion):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    elementwise: ClassVar[bool] = True
 
     beta: float = 0.99
 
@@ -42,18 +44,18 @@ class Fisher(Criterion):
         if not 0 <= self.beta < 1:
             yield f"beta is {self.beta:g}: give a decay from 0 to below 1, such as 0.99"
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return _Diagonal(self.beta, matrix)
+        return _Diagonal(self.beta, weights)
 
 
 @final
 class _Diagonal(Scorer):
     """The curvature of one matrix."""
 
-    def __init__(self, beta: float, matrix: Matrix) -> None:
+    def __init__(self, beta: float, weights: Weights) -> None:
         self._beta = beta
-        self.curvature = torch.zeros_like(matrix.local(), dtype=torch.float32)
+        self.curvature = torch.zeros_like(weights.local(), dtype=torch.float32)
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         grad = gradient(at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jaxtyping import Float
 from torch import Tensor
@@ -20,6 +20,8 @@ class Magnitude(WeightCriterion):
     >>> Magnitude().score(WeightRows(torch.tensor([[1.0, -2.0]]), None, None, 0.1, 0))
     tensor([[1., 2.]])
     """
+
+    elementwise: ClassVar[bool] = True
 
     def score(self, at: WeightRows) -> Float[Tensor, "rows inner"]:
         """|w| at every weight."""

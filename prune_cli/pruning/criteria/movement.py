@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, gradient
-from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.matrices import Weights
 
 _NEEDS = frozenset({"gradient", "removed"})
 
@@ -27,6 +27,7 @@ class Movement(Criterion):
     The learning rate of the scores changes their scale alone, and is left out. Memory is 9 bytes a weight: one float32, and
     what is kept of removed weights, a float32 and the mask.
 
+    >>> from prune_cli.pruning.matrices import Matrix
     >>> scorer = Movement().scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.5]]), None, 0.1, 0)
     >>> for step in range(2):
@@ -36,18 +37,19 @@ class Movement(Criterion):
     """
 
     needs: ClassVar[frozenset[str]] = _NEEDS
+    elementwise: ClassVar[bool] = True
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return _Sum(matrix)
+        return _Sum(weights)
 
 
 @final
 class _Sum(Scorer):
     """The scores of one matrix."""
 
-    def __init__(self, matrix: Matrix) -> None:
-        self.scores = torch.zeros_like(matrix.local(), dtype=torch.float32)
+    def __init__(self, weights: Weights) -> None:
+        self.scores = torch.zeros_like(weights.local(), dtype=torch.float32)
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         self.scores[rows].addcmul_(at.weight, gradient(at), value=-1)
@@ -73,6 +75,7 @@ class SoftMovement(Criterion):
     keeps what is above a threshold, so that the penalty decides the sparsity; here the schedule does, to the weight. Memory is
     17 bytes a weight: score and two moments, and what is kept of removed weights.
 
+    >>> from prune_cli.pruning.matrices import Matrix
     >>> scorer = SoftMovement(penalty=0.0).scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.5]]), None, 0.1, 0)
     >>> scorer.observe(at, slice(0, 1), 0)  # the first step of Adam is as long as its learning rate
@@ -97,9 +100,9 @@ class SoftMovement(Criterion):
         if not 0 <= self.penalty < math.inf:
             yield f"penalty is {self.penalty:g}: give 0 or a number above, as published 400"
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return _Learned(self, matrix)
+        return _Learned(self, weights)
 
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own
@@ -109,9 +112,9 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own
 class _Learned(Scorer):
     """The scores of one matrix, and the moments of Adam."""
 
-    def __init__(self, criterion: SoftMovement, matrix: Matrix) -> None:
+    def __init__(self, criterion: SoftMovement, weights: Weights) -> None:
         self._criterion = criterion
-        self.scores = torch.zeros_like(matrix.local(), dtype=torch.float32)
+        self.scores = torch.zeros_like(weights.local(), dtype=torch.float32)
         self.first = torch.zeros_like(self.scores)
         self.second = torch.zeros_like(self.scores)
 

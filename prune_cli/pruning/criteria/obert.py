@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, gradient
 from prune_cli.pruning.layout import ModelLayout
-from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.matrices import Weights
 
 _GIB = 1 << 30
 _GRID = (-3, -2, -1, 0, 1, 2)
@@ -34,8 +34,9 @@ class Obert(Criterion):
     with zeros for the gradients of weights that are zero, which make up for nothing (as in the authors' code). When the
     weights Q of a block are removed, the kept ones K move by F_KK^-1 F_KQ w_Q (equation 5 for all of Q at once). Both are
     computed from the m gradients by the Woodbury identity, so that no block is ever inverted. Scores change at the first step
-    of each window. Memory is 4 bytes a weight for each gradient that is kept and 4 for the score: 68 with 16.
+    of each window. Memory is 4 bytes a weight for each gradient that is kept, 4 for the score and 1 for the mask: 69 with 16.
 
+    >>> from prune_cli.pruning.matrices import Matrix
     >>> scorer = Obert(block=2, gradients=1, damp=1.0).scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[1.0, 1.0]]), None, 0.1, 0)
     >>> scorer.observe(at, slice(0, 1), 0)  # F = [[2, 1], [1, 2]], its inverse has 2/3 on the diagonal
@@ -84,9 +85,9 @@ class Obert(Criterion):
                 f"criterion.memory={math.ceil(10 * needed / _GIB) / 10:g}"
             )
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return _Surgeon(self, matrix, delta_t)
+        return _Surgeon(self, weights, delta_t)
 
 
 @final
@@ -95,10 +96,10 @@ class _Surgeon(Scorer):
 
     steady = True
 
-    def __init__(self, criterion: Obert, matrix: Matrix, delta_t: int) -> None:
+    def __init__(self, criterion: Obert, weights: Weights, delta_t: int) -> None:
         self._criterion = criterion
         self._delta_t = delta_t
-        weight = matrix.local()
+        weight = weights.local()
         self.gradients: Tensor = weight.new_zeros((criterion.gradients, *weight.shape), dtype=torch.float32)
         self.scores = torch.zeros_like(weight, dtype=torch.float32)
         self.seen: Tensor = weight.new_zeros(1, dtype=torch.int64)  # gradients that the scores were made from

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -32,10 +32,12 @@ class Pins(SmoothedCriterion):
     tensor([[0.4750, 1.0250]])
     """
 
+    elementwise: ClassVar[bool] = True
+
     signed: bool = False
 
     def score(self, at: WeightRows) -> Float[Tensor, "rows inner"]:
         """Equation 1 at every weight, as g * (eta * g - w)."""
         g = gradient(at)
-        score = torch.sub(g * at.learning_rate, at.weight).mul_(g)
+        score = torch.mul(g, at.learning_rate).sub_(at.weight).mul_(g)
         return score if self.signed else score.abs_()

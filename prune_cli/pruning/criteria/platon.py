@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows, gradient
-from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.matrices import Weights
 
 
 @final
@@ -27,6 +27,7 @@ class Platon(Criterion):
 
     Memory is two float32 a weight, 8 bytes.
 
+    >>> from prune_cli.pruning.matrices import Matrix
     >>> scorer = Platon(beta1=0.5, beta2=0.5).scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.5]]), None, 0.1, 0)
     >>> scorer.observe(at, slice(0, 1), 0)  # ema 0.25 and 0.5, uncertainty as much again halved
@@ -39,6 +40,7 @@ class Platon(Criterion):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    elementwise: ClassVar[bool] = True
 
     beta1: float = 0.85
     beta2: float = 0.95
@@ -50,18 +52,18 @@ class Platon(Criterion):
             if not 0 <= value < 1:
                 yield f"{name} is {value:g}: give a decay from 0 to below 1, as published {published}"
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return _Bound(self, matrix)
+        return _Bound(self, weights)
 
 
 @final
 class _Bound(Scorer):
     """The running quantities of one matrix."""
 
-    def __init__(self, criterion: Platon, matrix: Matrix) -> None:
+    def __init__(self, criterion: Platon, weights: Weights) -> None:
         self._criterion = criterion
-        self.ema = torch.zeros_like(matrix.local(), dtype=torch.float32)
+        self.ema = torch.zeros_like(weights.local(), dtype=torch.float32)
         self.uncertainty = torch.zeros_like(self.ema)
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,8 @@ class Random(WeightCriterion):
     Attributes:
         seed: Chooses the order, >= 0.
     """
+
+    elementwise: ClassVar[bool] = True
 
     seed: int = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,8 @@ class Sensitivity(SmoothedCriterion):
     >>> Sensitivity().score(WeightRows(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.5]]), None, 0.1, 0))
     tensor([[0.5000, 1.0000]])
     """
+
+    elementwise: ClassVar[bool] = True
 
     def score(self, at: WeightRows) -> Float[Tensor, "rows inner"]:
         """|w * g| at every weight."""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows
-from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.matrices import Weights
 
 
 @final
@@ -23,6 +23,7 @@ class Wanda(Criterion):
     paper's is over calibration texts. Which weights compete is the pattern's affair: the paper's compete within each row.
     Memory is one float32 an input, 0 bytes a weight.
 
+    >>> from prune_cli.pruning.matrices import Matrix
     >>> scorer = Wanda(beta=0.0).scorer(Matrix("weight", torch.nn.Linear(2, 1), 0), 10)
     >>> at = WeightRows(torch.tensor([[1.0, -2.0]]), None, torch.tensor([9.0, 0.25]), 0.1, 0)
     >>> scorer.observe(at, slice(0, 1), 0)
@@ -43,18 +44,18 @@ class Wanda(Criterion):
         if not 0 <= self.beta < 1:
             yield f"beta is {self.beta:g}: give a decay from 0 to below 1, such as 0.9"
 
-    def scorer(self, matrix: Matrix, delta_t: int) -> Scorer:
+    def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
-        return _Inputs(self.beta, matrix)
+        return _Inputs(self.beta, weights)
 
 
 @final
 class _Inputs(Scorer):
     """The inputs of one matrix."""
 
-    def __init__(self, beta: float, matrix: Matrix) -> None:
+    def __init__(self, beta: float, weights: Weights) -> None:
         self._beta = beta
-        self.squares = torch.zeros(matrix.shape[1], device=matrix.parameter.device)
+        self.squares = torch.zeros(weights.shape[1], device=weights.local().device)
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         assert at.inputs is not None

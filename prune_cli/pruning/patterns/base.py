@@ -12,15 +12,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from prune_cli.pruning.layout import ModelLayout
+from prune_cli.pruning.selection import CutoffFinder
 
 
 class Rows(NamedTuple):
-    """The importance of neighbouring rows of one matrix."""
+    """The importance of neighbouring rows of one matrix, or of several matrices in one column."""
 
     values: Float[Tensor, "rows inner"]
     """float32."""
     matrix: int
-    """Number of the matrix."""
+    """Number of the matrix, or of the first of several."""
     first: int
     """Number of the first row in the matrix."""
     start: int
@@ -45,6 +46,11 @@ class Importance(Protocol):
         """The share that is removed in the end, in [0, 1]."""
         ...
 
+    @property
+    def cutoffs(self) -> CutoffFinder:
+        """Finds cutoffs."""
+        ...
+
     def rows(self, matrix: int | None = None) -> Iterator[Rows]:
         """The importance, slice by slice in order of position.
 
@@ -62,6 +68,11 @@ class Pattern(ABC):
     def together(self) -> int:
         """Rows that a slice must not part."""
         return 1
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether weights compete wherever they are, so that neighbouring matrices may come as one column."""
+        return False
 
     @property
     def structured(self) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.patterns.uniform import below, cutoff_within, single
-from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+from prune_cli.pruning.selection import Cutoff, Scores
 
 
 @final
@@ -54,17 +54,15 @@ class Floor(Pattern):
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
-        names = list(importance.layout.shapes)
         floors = tuple(
-            cutoff_within(importance, number, name, math.prod(shape) - self.kept(shape))
-            for number, (name, shape) in enumerate(importance.layout.shapes.items())
+            cutoff_within(importance, number, math.prod(shape) - self.kept(shape))
+            for number, shape in enumerate(importance.layout.shapes.values())
         )
-        remove = self.count(importance.layout, sparsity)
 
         def scores() -> Iterator[Scores]:
-            return (single(_lifted(rows, floors), names[rows.matrix]) for rows in importance.rows())
+            return (single(_lifted(rows, floors)) for rows in importance.rows())
 
-        cutoff = find_cutoff(scores, remove) or NOTHING
+        cutoff = importance.cutoffs.find(scores, self.count(importance.layout, sparsity))
         return lambda rows: below(cutoff, _lifted(rows, floors))
 
 

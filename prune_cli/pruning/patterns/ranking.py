@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
-from prune_cli.pruning.selection import NOTHING, Scores, find_cutoff
+from prune_cli.pruning.selection import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,15 @@ class Ranking(Pattern):
         """The weights of removed competitors."""
         return removed.view(rows.values.shape)
 
-    def scores(self, rows: Rows, name: str = "") -> Scores:
+    def scores(self, rows: Rows) -> Scores:
         """The same as selection takes them."""
-        return Scores(self.competitors(rows), rows.start // self.size, name)
+        return Scores(self.competitors(rows), rows.start // self.size)
 
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
-        names = list(importance.layout.shapes)
-        remove = self.count(importance.layout, sparsity)
 
         def scores() -> Iterator[Scores]:
-            return (self.scores(rows, names[rows.matrix]) for rows in importance.rows())
+            return (self.scores(rows) for rows in importance.rows())
 
-        cutoff = find_cutoff(scores, remove // self.size) or NOTHING
+        cutoff = importance.cutoffs.find(scores, self.count(importance.layout, sparsity) // self.size)
         return lambda rows: self.weights(cutoff.removed(self.scores(rows)), rows)

@@ -14,7 +14,7 @@ from torch import Tensor
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.allocation import allocated, rounded
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
-from prune_cli.pruning.selection import NOTHING, Cutoff, Scores, find_cutoff
+from prune_cli.pruning.selection import Cutoff, Scores
 
 
 @final
@@ -73,14 +73,11 @@ class Uniform(Pattern):
     def select(self, importance: Importance, sparsity: float) -> Mask:
         """See `Pattern`."""
         counts = self.counts(importance.layout, sparsity, importance.target)
-        cutoffs = tuple(
-            cutoff_within(importance, number, name, count)
-            for number, (name, count) in enumerate(zip(importance.layout.shapes, counts, strict=True))
-        )
+        cutoffs = tuple(cutoff_within(importance, number, count) for number, count in enumerate(counts))
         return lambda rows: below(cutoffs[rows.matrix], rows)
 
 
-def cutoff_within(importance: Importance, matrix: int, name: str, remove: int) -> Cutoff:
+def cutoff_within(importance: Importance, matrix: int, remove: int) -> Cutoff:
     """The line below which so many weights of one matrix lie.
 
     Args:
@@ -89,14 +86,14 @@ def cutoff_within(importance: Importance, matrix: int, name: str, remove: int) -
     """
 
     def scores() -> Iterator[Scores]:
-        return (single(rows, name) for rows in importance.rows(matrix))
+        return (single(rows) for rows in importance.rows(matrix))
 
-    return find_cutoff(scores, remove) or NOTHING
+    return importance.cutoffs.find(scores, remove, f"matrix {matrix}")
 
 
-def single(rows: Rows, name: str = "") -> Scores:
+def single(rows: Rows) -> Scores:
     """Single weights as selection takes them."""
-    return Scores(rows.values.reshape(-1), rows.start, name)
+    return Scores(rows.values.reshape(-1), rows.start)
 
 
 def below(cutoff: Cutoff, rows: Rows) -> Bool[Tensor, "rows inner"]:

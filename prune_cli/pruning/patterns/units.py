@@ -14,7 +14,7 @@ from torch import Tensor
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.patterns.uniform import below, single
-from prune_cli.pruning.selection import NOTHING, Scores, find_cutoff
+from prune_cli.pruning.selection import Scores
 
 KINDS = ("heads", "neurons", "layers")
 _ROUNDING = 1e-9  # of a number of units that is whole but for the last digits
@@ -100,9 +100,9 @@ class Units(Pattern):
         for kind in self.units:
             sums = _sums(importance, kind)
             removed = torch.zeros(len(sums), dtype=torch.bool)
-            for _, alike, count in self._shares(layout, kind, sparsity, inside):
-                of_units = Scores(sums[alike], 0, f"the {kind}")
-                cutoff = find_cutoff(lambda of_units=of_units: iter((of_units,)), count) or NOTHING
+            for size, alike, count in self._shares(layout, kind, sparsity, inside):
+                of_units = Scores(sums[alike], 0)
+                cutoff = importance.cutoffs.find(lambda of_units=of_units: iter((of_units,)), count, f"{kind} of {size}")
                 removed[alike] = cutoff.removed(of_units)
             gone[kind] = removed
         names = list(layout.shapes)
@@ -125,9 +125,9 @@ class Units(Pattern):
             return rows._replace(values=rows.values.masked_fill(whole(rows), torch.finfo(rows.values.dtype).min))
 
         def scores() -> Iterator[Scores]:
-            return (single(lowered(rows), names[rows.matrix]) for rows in importance.rows())
+            return (single(lowered(rows)) for rows in importance.rows())
 
-        cutoff = find_cutoff(scores, self.count(layout, sparsity)) or NOTHING
+        cutoff = importance.cutoffs.find(scores, self.count(layout, sparsity))
         return lambda rows: below(cutoff, lowered(rows))
 
 
@@ -143,14 +143,13 @@ def _sums(importance: Importance, kind: str) -> Float[Tensor, " units"]:
     layout = importance.layout
     parts = layout.structures[kind]
     sums = torch.zeros(len(layout.sizes(kind)), dtype=torch.float64)
+    belongs: list[Tensor] = []
+    summed: list[Tensor] = []
     for number, name in enumerate(layout.shapes):
         if (part := parts.get(name)) is None:
             continue
-        belongs = part.units(layout.shapes[name][part.axis])
-        first = 0
+        units = part.units(layout.shapes[name][part.axis])
         for rows in importance.rows(number):
-            count = len(rows.values)
-            summed = rows.values.double().sum(1 - part.axis).cpu()
-            sums.index_add_(0, belongs[first : first + count] if part.axis == 0 else belongs, summed)
-            first += count
-    return sums.float()
+            belongs.append(units[rows.first : rows.first + len(rows.values)] if part.axis == 0 else units)
+            summed.append(rows.values.double().sum(1 - part.axis))
+    return sums.index_add_(0, torch.cat(belongs), torch.cat(summed).cpu()).float()  # waits for a GPU once

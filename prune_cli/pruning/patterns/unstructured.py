@@ -12,3 +12,8 @@ from prune_cli.pruning.patterns.ranking import Ranking
 @dataclass(frozen=True, kw_only=True)
 class Unstructured(Ranking):
     """Single weights anywhere: all prunable weights compete in one ranking."""
+
+    @property
+    def anywhere(self) -> bool:
+        """See `Pattern`."""
+        return True
