@@ -13,9 +13,10 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 FORMAT = 1
 """Version of the layout of result.json."""
 
-COMPUTATION = 2
+COMPUTATION = 3
 """Version of what a run computes, raised by each change after which the same configuration ends with other bits on the same
-machine. 2 since the evaluations of few steps, new regressions, soft movement, oBERT and distances of states of 2026-11-29."""
+machine. 3 since a teacher is asked once about a record (2026-11-30), 2 since the evaluations of few steps, new regressions, soft
+movement, oBERT and distances of states (2026-11-29)."""
 
 _LARGEST = 2**63
 """Numbers stay below it: those who count cannot hold more."""
@@ -164,6 +165,7 @@ class Result:
         only_prediction: What the model says of every record; None where it tells them apart.
         taught_steps: Steps in which there was a teacher; None where none is wanted.
         teacher_metric: Primary metric of the first teacher.
+        teacher_cached: Share of what was asked of the teacher that it had answered before; None where answers are not kept.
         teacher_records: Records that it was evaluated on.
         layers: Of each prunable matrix.
         arithmetic: None where the architecture has no rules.
@@ -221,6 +223,7 @@ class Result:
     git_commit: str | None
     machine: dict[str, Any]
     finished: str
+    teacher_cached: Number | None = None
     samples: list[Sample] = field(default_factory=list[dict[str, Any]])
     promised: dict[str, Promise] = field(default_factory=dict[str, Promise])
     teacher_run: str | None = None

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -136,10 +136,10 @@ def metric_of(run: Run, source: Source, batch_size: int = 32) -> float | None:
     head: Head[Any] = task.head
     module = _Module(run)
     collate = head.collator(source.tokenizer)
-    rows = cast("list[Mapping[str, Any]]", examples.batches.to_list())
+    rows = examples.batches
     collected: list[tuple[Tensor, ...]] = []
     for start in range(0, len(rows), batch_size):
-        batch = collate(rows[start : start + batch_size])
+        batch = collate(rows.__getitems__(range(start, min(start + batch_size, len(rows)))))
         with torch.no_grad():
             outputs = head.outputs(module, batch)
             collected.append(head.predictions(module, batch, outputs, source.tokenizer))

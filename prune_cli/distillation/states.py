@@ -42,7 +42,6 @@ class Reading(NamedTuple):
         states: By kind, one a module in the order in which they computed; empty for kinds that nobody wanted.
     """
 
-    outputs: Any
     decisions: Decisions
     states: Mapping[Kind, list[State]]
 
@@ -61,7 +60,7 @@ def read(model: nn.Module, head: Head[Any], batch: Batch, kinds: Collection[Kind
                 stack: Stack = "whole" if not two else "target" if ".decoder." in name else "source"
                 hooks.callback(module.register_forward_hook(_into(states_of_kind, head, batch, stack)).remove)
         outputs = head.outputs(model, batch)
-    return Reading(outputs, head.decisions(outputs, batch), states)
+    return Reading(head.decisions(outputs, batch), states)
 
 
 def _into(collected: list[State], head: Head[Any], batch: Batch, stack: Stack) -> Callable[[nn.Module, Any, Any], None]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from transformers.pytorch_utils import Conv1D
 
 from prune_cli.distillation.base import Regularization
+from prune_cli.distillation.cache import OutputCache
 from prune_cli.distillation.states import Reading, read
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ class Teacher:
         best: Primary metric that a student has to beat; None before the first evaluation.
         first_metric: Primary metric of the first teacher; None without one.
         taught: Steps in which there was a teacher.
+        cache: What it made of training records; None where it changes at every step, or its states are wanted.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class Teacher:
         rule: Regularization,
         make: Callable[[], PreTrainedModel],
         *,
+        precision: str = "fp32",
         first: PreTrainedModel | None = None,
         first_metric: float | None = None,
     ) -> None:
@@ -45,12 +52,15 @@ class Teacher:
         Args:
             rule: Tells when the student becomes the teacher, and which states are wanted.
             make: Makes a model of the student's class and configuration, whose weights do not matter.
+            precision: In which it computes, fp32 or bf16.
             first: Model that teaches first.
             first_metric: Its primary metric on the validation records.
         """
         self.rule = rule
         self.make = make
-        self.model = None if first is None else _frozen(first)
+        self._half = precision == "bf16" and rule.mean_decay is None  # a mean moves by less than bfloat16 tells apart
+        self.model = None if first is None else self._frozen(first)
+        self.cache = OutputCache() if rule.mean_decay is None and not rule.kinds else None
         self.version = 0
         self.taught = 0
         self.best = self.first_metric = first_metric
@@ -61,6 +71,8 @@ class Teacher:
         if self.model is None:
             return None
         with torch.no_grad():
+            if self.cache is not None and "places" in batch:
+                return Reading(head.decisions(self.cache.outputs(self.model, head, batch), batch), {})
             return read(self.model, head, batch, self.rule.kinds)
 
     def consider(self, student: PreTrainedModel, step: int, metric: float) -> bool:
@@ -89,11 +101,12 @@ class Teacher:
         if decay is None or self.model is None or not self._own:
             return
         theirs = tensors(student)
-        for name, mine in tensors(self.model).items():
-            if mine.is_floating_point():
-                mine.lerp_(theirs[name], 1 - decay)
-            else:
-                mine.copy_(theirs[name])
+        pairs = [(mine, theirs[name]) for name, mine in tensors(self.model).items()]
+        means, weights = (list(each) for each in zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True))
+        get_ema_multi_avg_fn(decay)(means, weights, 0)
+        for mine, other in pairs:
+            if not mine.is_floating_point():
+                mine.copy_(other)
 
     def state(self) -> dict[str, Any]:
         """The small part of the state, for JSON."""
@@ -119,14 +132,22 @@ class Teacher:
     def _take(self, student: Mapping[str, Tensor]) -> None:
         """Become a copy of a student, whose tensors these are."""
         if self.model is None or not self._own:  # a first teacher may have another architecture
-            self.model = _frozen(self.make())
+            self.model = self._frozen(self.make())
             self._own = True
+        if self.cache is not None:
+            self.cache.clear()
         for name, tensor in tensors(self.model).items():
             tensor.copy_(student[name])
 
-
-def _frozen(model: PreTrainedModel) -> PreTrainedModel:
-    return model.eval().requires_grad_(False)
+    def _frozen(self, model: PreTrainedModel) -> PreTrainedModel:
+        """To be read alone; in bf16, layers that compute in it have their weights so, which saves a conversion at every step."""
+        if self._half:
+            owners = Counter(id(each) for _, each in model.named_parameters(remove_duplicate=False))
+            for module in model.modules():
+                alone = all(owners[id(each)] == 1 for each in module.parameters())  # embeddings may share theirs
+                if isinstance(module, nn.Linear | Conv1D) and alone:
+                    module.to(torch.bfloat16)
+        return model.eval().requires_grad_(False)
 
 
 def tensors(model: PreTrainedModel) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+import torch
+
 from prune_cli.heads.base import Batch, Collator, Head, inputs_of, named_classes, one_label_each
 from prune_cli.heads.decisions import Choice
 
@@ -24,6 +26,14 @@ class OneEach(Head["Tensor"]):
         """The records."""
         return len(batch["labels"])
 
+    def rows(self, outputs: Tensor) -> tuple[Tensor]:
+        """The outputs."""
+        return (outputs,)
+
+    def outputs_of(self, rows: Sequence[tuple[Tensor, ...]], batch: Batch) -> Tensor:
+        """The rows."""
+        return torch.stack([row for (row,) in rows])
+
     def predictions(
         self, model: nn.Module, batch: Batch, outputs: Tensor, tokenizer: PreTrainedTokenizerBase
     ) -> tuple[Tensor, ...]:
@@ -39,9 +49,9 @@ class Classification(OneEach):
         """The classes."""
         return {**named_classes(labels), "problem_type": "single_label_classification"}
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
+    def collator(self, tokenizer: PreTrainedTokenizerBase, multiple: int = 1) -> Collator:
         """Pad the inputs; labels are [records]."""
-        return one_label_each(tokenizer)
+        return one_label_each(tokenizer, torch.int64, multiple)
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """The logits, [records, classes]."""

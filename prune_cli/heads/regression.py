@@ -24,9 +24,9 @@ class Regression(OneEach):
         """One output."""
         return {"num_labels": 1, "problem_type": "regression"}
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
+    def collator(self, tokenizer: PreTrainedTokenizerBase, multiple: int = 1) -> Collator:
         """Pad the inputs; labels are [records], float32."""
-        return one_label_each(tokenizer, torch.float32)
+        return one_label_each(tokenizer, torch.float32, multiple)
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """The numbers, [records]."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
+import torch
+
 from prune_cli.heads import IGNORED
-from prune_cli.heads.base import Batch, Collator, Head, inputs_of, one_label_each
+from prune_cli.heads.base import Batch, Collator, Head, as_wide, inputs_of, one_label_each
 from prune_cli.heads.decisions import Choice
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ class Spans(Head[SpanOutputs]):
         """Two outputs a token."""
         return {"num_labels": 2}
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
+    def collator(self, tokenizer: PreTrainedTokenizerBase, multiple: int = 1) -> Collator:
         """Pad the inputs on the right, where positions of answers do not move; labels are [windows, 2]."""
-        return one_label_each(tokenizer)
+        return one_label_each(tokenizer, torch.int64, multiple)
 
     def count(self, batch: Batch) -> int:
         """Two a window."""
@@ -53,6 +55,15 @@ class Spans(Head[SpanOutputs]):
         result, mask = model(**inputs_of(batch)), batch["attention_mask"].bool()
         start, end = (logits.float().masked_fill(~mask, IMPOSSIBLE) for logits in (result.start_logits, result.end_logits))
         return SpanOutputs(start, end, mask.sum(-1))
+
+    def rows(self, outputs: SpanOutputs) -> tuple[Tensor, Tensor]:
+        """The logits."""
+        return outputs.start, outputs.end
+
+    def outputs_of(self, rows: Sequence[tuple[Tensor, ...]], batch: Batch) -> SpanOutputs:
+        """The logits, padding masked out."""
+        start, end = (as_wide(each, batch, IMPOSSIBLE) for each in zip(*rows, strict=True))
+        return SpanOutputs(start, end, batch["attention_mask"].sum(-1))
 
     def decisions(self, outputs: SpanOutputs, batch: Batch) -> tuple[Choice, Choice]:
         """The start of each window's answer, and its end."""

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils.rnn import pad_sequence
 
 from prune_cli.errors import UserError
 from prune_cli.heads import IGNORED
-from prune_cli.heads.base import Batch, Collator, Features, Head, Stack
+from prune_cli.heads.base import Batch, Collator, Features, Head, Stack, rectangle
 from prune_cli.heads.decisions import Choice
 
 if TYPE_CHECKING:
@@ -95,31 +94,35 @@ class Text(Head[TextOutputs]):
         """Nothing: the vocabulary is the model's."""
         return {}
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
+    def collator(self, tokenizer: PreTrainedTokenizerBase, multiple: int = 1) -> Collator:
         """Make sources and targets rectangular.
 
         The batch has `source` and `source_mask`, [records, tokens], padded on the tokenizer's side (a decoder's on the left: it
-        writes on from their end), and with targets `labels`, [records, tokens], padded with -100 on the right.
+        writes on from their end), and with targets `labels`, [records, tokens], padded with -100 on the right; further
+        `labelled`, [2, decisions], the record of each token of the targets and its place there, and `longest`, the tokens of
+        the longest source and target together. What a model reads is padded up to multiples anyway.
         """
         side: str = tokenizer.padding_side
         padding = cast("int", tokenizer.pad_token_id)
 
         def collate(features: Features) -> dict[str, Any]:
-            sources = [torch.tensor(feature["source_ids"]) for feature in features]
-            batch = {
-                "source": pad_sequence(sources, batch_first=True, padding_value=padding, padding_side=side),
-                "source_mask": pad_sequence([torch.ones_like(s) for s in sources], batch_first=True, padding_side=side),
+            sources = [torch.as_tensor(feature["source_ids"]) for feature in features]
+            batch: dict[str, Any] = {
+                "source": rectangle(sources, padding, side),
+                "source_mask": rectangle([torch.ones_like(source) for source in sources], 0, side),
             }
             if "target_ids" in features[0]:
-                targets = [torch.tensor(feature["target_ids"]) for feature in features]
-                batch["labels"] = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
+                targets = [feature["target_ids"] for feature in features]
+                batch["labels"] = rectangle(targets, IGNORED, "right")
+                batch["labelled"] = (batch["labels"] != IGNORED).nonzero().T.contiguous()
+                batch["longest"] = max(len(source) + len(target) for source, target in zip(sources, targets, strict=True))
             return batch
 
         return collate
 
     def count(self, batch: Batch) -> int:
         """The tokens of the targets."""
-        return int((batch["labels"] != IGNORED).sum())
+        return batch["labelled"].shape[1]
 
     def token_mask(self, batch: Batch, stack: Stack) -> Tensor:
         """Sources, targets, or both as they are joined for a decoder: all that pads them is on the right."""
@@ -137,6 +140,7 @@ class Text(Head[TextOutputs]):
         if "labels" not in batch:
             return TextOutputs(batch["source"].new_empty(0, 0), layer)
         positions: int | None = getattr(bare.config, "max_position_embeddings", None)
+        records, places = batch["labelled"].unbind()
         if bare.config.is_encoder_decoder:
             labels = _widened(batch["labels"], positions, IGNORED)
             inputs = {
@@ -144,16 +148,16 @@ class Text(Head[TextOutputs]):
                 "attention_mask": _widened(batch["source_mask"], positions),
                 "decoder_input_ids": shifted(labels, bare),
             }
-            hidden = _hidden(model, matrix, inputs)
-            return TextOutputs(hidden[labels != IGNORED], layer)
-        joined = _joined(batch["source"], batch["source_mask"], batch["labels"])
-        ids, target = (_widened(each, positions) for each in joined)  # behind a text any token will do
+            return TextOutputs(_hidden(model, matrix, inputs)[records, places], layer)
+        ids = _widened(_joined(batch["source"], batch["source_mask"], batch["labels"], batch["longest"]), positions)
         hidden = _hidden(model, matrix, {"input_ids": ids})
-        return TextOutputs(hidden[:, :-1][target[:, 1:]], layer)  # a token is predicted at the one before it
+        before = batch["source_mask"].sum(1)[records] + places - 1  # a token is predicted at the one before it
+        return TextOutputs(hidden[records, before], layer)
 
     def decisions(self, outputs: TextOutputs, batch: Batch) -> tuple[Choice]:
         """Each token of the targets."""
-        return (Choice(outputs.hidden, batch["labels"][batch["labels"] != IGNORED], layer=outputs.layer),)
+        records, places = batch["labelled"].unbind()
+        return (Choice(outputs.hidden, batch["labels"][records, places], layer=outputs.layer),)
 
     def predictions(
         self, model: nn.Module, batch: Batch, outputs: TextOutputs, tokenizer: PreTrainedTokenizerBase
@@ -244,21 +248,19 @@ def shifted(labels: Tensor, model: PreTrainedModel) -> Tensor:
     return moved.masked_fill(moved == IGNORED, settings.get("pad_token_id") or 0)
 
 
-def _joined(source: Tensor, source_mask: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _joined(source: Tensor, source_mask: Tensor, labels: Tensor, longest: int) -> Tensor:
     """Sources and targets end to end, whatever padded them, with all padding on the right.
 
     A decoder looks back only, so what stands behind a text changes nothing in it: no attention mask is needed, which saves a
     twentieth of a step, nor are there as many columns as the longest source and the longest target have together.
 
     Returns:
-        Tokens, [records, length of the longest pair], and which of them are targets.
+        Tokens, [records, longest].
     """
-    target = torch.cat([torch.zeros_like(source_mask), labels != IGNORED], dim=1).bool()
     mask = torch.cat([source_mask.bool(), labels != IGNORED], dim=1)
-    longest = int(mask.sum(1).max())
     order = mask.sort(dim=1, descending=True, stable=True).indices[:, :longest]
     tokens = torch.cat([source, labels.clamp(min=0)], dim=1)  # behind a text any token will do
-    return tokens.gather(1, order), target.gather(1, order)
+    return tokens.gather(1, order)
 
 
 def _rounded(count: int) -> int:

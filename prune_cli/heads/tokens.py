@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from prune_cli.heads import IGNORED
-from prune_cli.heads.base import Batch, Collator, Features, Head, inputs_of, named_classes, padded
+from prune_cli.heads.base import Batch, Collator, Features, Head, as_wide, inputs_of, named_classes, padded, rectangle
 from prune_cli.heads.decisions import Choice
 
 if TYPE_CHECKING:
@@ -29,31 +28,42 @@ class Tokens(Head["Tensor"]):
         """The classes."""
         return named_classes(labels)
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Collator:
-        """Pad the inputs; labels are [inputs, tokens], padded with -100 on the tokenizer's side."""
+    def collator(self, tokenizer: PreTrainedTokenizerBase, multiple: int = 1) -> Collator:
+        """Pad the inputs; labels are [inputs, tokens], padded with -100 on the tokenizer's side.
+
+        `labelled` are the places of labelled tokens among all, [decisions].
+        """
 
         def collate(features: Features) -> dict[str, Any]:
-            batch = padded(tokenizer, features)
+            batch = padded(tokenizer, features, multiple)
             if "labels" in features[0]:
-                labels = [torch.tensor(feature["labels"]) for feature in features]
-                side: str = tokenizer.padding_side
-                batch["labels"] = pad_sequence(labels, batch_first=True, padding_value=IGNORED, padding_side=side)
+                rows = [feature["labels"] for feature in features]
+                batch["labels"] = rectangle(rows, IGNORED, tokenizer.padding_side, multiple)
+                batch["labelled"] = (batch["labels"] != IGNORED).flatten().nonzero().squeeze(1)
             return batch
 
         return collate
 
     def count(self, batch: Batch) -> int:
         """The labelled tokens."""
-        return int((batch["labels"] != IGNORED).sum())
+        return len(batch["labelled"])
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """The logits, [inputs, tokens, classes]."""
         return model(**inputs_of(batch)).logits
 
+    def rows(self, outputs: Tensor) -> tuple[Tensor]:
+        """The logits."""
+        return (outputs,)
+
+    def outputs_of(self, rows: Sequence[tuple[Tensor, ...]], batch: Batch) -> Tensor:
+        """The logits; of padding any will do."""
+        return as_wide([row for (row,) in rows], batch, 0.0)
+
     def decisions(self, outputs: Tensor, batch: Batch) -> tuple[Choice]:
         """The class of each labelled token."""
-        labelled = batch["labels"] != IGNORED
-        return (Choice(outputs[labelled], batch["labels"][labelled]),)
+        labelled = batch["labelled"]
+        return (Choice(outputs.flatten(0, 1)[labelled], batch["labels"].flatten()[labelled]),)
 
     def predictions(
         self, model: nn.Module, batch: Batch, outputs: Tensor, tokenizer: PreTrainedTokenizerBase

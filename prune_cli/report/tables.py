@@ -38,7 +38,7 @@ def summary_table(result: Result, folder: Path) -> Table:
         words = f"{taught:,} of {result.steps:,} steps had a teacher"
         table.add_row(
             "taught",
-            words if taught else f"{words}: trainer.eval_steps is too large",
+            f"{words}{_cached(result.teacher_cached)}" if taught else f"{words}: trainer.eval_steps is too large",
             style=None if taught else "yellow",
         )
     for name, value in primary_first(result.metrics, result.primary_metric).items():
@@ -80,6 +80,10 @@ def summary_table(result: Result, folder: Path) -> Table:
     table.add_row("folder", Text(str(folder)))
     table.add_row("", "model/ figures/ history.jsonl result.json config.yaml")
     return table
+
+
+def _cached(share: float | None) -> str:
+    return f", {share:.0%} of its answers were kept from before" if share else ""
 
 
 def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:

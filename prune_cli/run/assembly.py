@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WORTH_TELLING = 0.01  # of what is not pruned, as a share
+_COMPILED_LENGTHS = 16  # of which the tokens of a compiled model are a multiple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +78,15 @@ def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts
     precision = precision or precision_for(config, model, task, data.tokenizer, data.train)
     evaluator = options.evaluator(precision)
     cast("nn.Module", model).to(evaluator.device)  # before anything is made for its weights
+    if evaluator.device.type != "cpu" and (count := torch.accelerator.device_count()) > 1:
+        log.warning(
+            "%d GPUs are here, and a run uses one of them. Another run can use another at the same time: CUDA_VISIBLE_DEVICES=1"
+            " prune run ...",
+            count,
+        )
     pruner = pruner_for(config, model, plan)
     evaluation = Evaluation(task, data.records, data.tokenizer)
-    teacher = teacher_for(config, task, model, evaluator, evaluation)
+    teacher = teacher_for(config, task, model, evaluator, evaluation, precision)
     if options.activation_checkpointing:
         recompute_activations(model)
     if options.compile:
@@ -89,7 +96,7 @@ def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts
         head=task.head,
         batches=Batches(
             data.train,
-            task.head.collator(data.tokenizer),
+            task.head.collator(data.tokenizer, _COMPILED_LENGTHS if options.compile else 1),
             batch_size=options.batch_size,
             accumulation=options.gradient_accumulation,
             group_by_length=options.group_by_length,
@@ -273,19 +280,21 @@ def teacher_for(
     student: PreTrainedModel,
     evaluator: Evaluator,
     evaluation: Evaluation,
+    precision: str,
 ) -> Teacher | None:
     """The teacher that the regularization asks for; a first one is evaluated, so that a student has to beat it.
 
     Args:
         student: The model that is pruned; later teachers are its copies.
         evaluation: What students are evaluated on during training.
+        precision: Of the training, fp32 or bf16.
     """
     rule = config.regularization
     if "teacher" not in rule.needs:
         return None
     make = partial(models.blank_copy, student)
     if rule.first_teacher is None:
-        return Teacher(rule, make)
+        return Teacher(rule, make, precision=precision)
     first = models.load_finetuned(rule.first_teacher, task.head)
     _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
     models.in_order(first, task.labels, "regularization.first_teacher")
@@ -294,4 +303,4 @@ def teacher_for(
     cast("nn.Module", first).to(evaluator.device)
     metric = evaluator.score(first, evaluation.sets(whole=False))[0][task.primary_metric]
     log.info("first teacher: %s %.4f", task.primary_metric, metric)
-    return Teacher(rule, make, first=first, first_metric=metric)
+    return Teacher(rule, make, precision=precision, first=first, first_metric=metric)

@@ -60,6 +60,7 @@ def finish(
     """
     task, learning = training.task, training.learning
     model, pruner, teacher = learning.model, learning.pruner, learning.teacher
+    cache = None if teacher is None else teacher.cache
     final = training.final_predictions()
     first = task.evaluation_splits[0]
     examples = training.evaluation.examples[first]
@@ -96,6 +97,7 @@ def finish(
             best_at_target=measured.best_at_target(history, task.primary_metric, pruner.target_now),
             only_prediction=only,
             taught_steps=None if teacher is None else teacher.taught,
+            teacher_cached=None if cache is None or not cache.asked else cache.served / cache.asked,
             teacher_metric=None if teacher is None else teacher.first_metric,
             teacher_records=sum(len(each.records) for each in training.evaluation.sets(whole=False).values()),
             sparsity=measured.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),

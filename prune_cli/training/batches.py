@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast, final
 import torch
 from torch.utils.data import DataLoader
 
+from prune_cli.data.encoded import InMemory
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -62,7 +64,7 @@ class Batches:
             accumulation: Batches a step, > 0.
             pin: Put batches where a GPU fetches them faster.
         """
-        self._records, self._collate, self._pin = records, collate, pin
+        self._records, self._collate, self._pin = InMemory(records), collate, pin
         self._lengths: list[int] = records["length"][:]
         self._batch_size, self._accumulation = batch_size, accumulation
         self._group_by_length, self._seed = group_by_length, seed
@@ -91,7 +93,7 @@ class Batches:
             epoch=epoch,
         )
         loader = DataLoader(
-            cast("Any", self._records),
+            cast("Any", self._records),  # torch asks for a class of its own
             self._batch_size,
             sampler=indices[done * self._batch_size :],
             collate_fn=self._collate,

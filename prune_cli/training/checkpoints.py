@@ -37,6 +37,7 @@ _OPTIMIZER = "optimizer.pt"
 _RANDOM = "random.pt"
 _PRUNER = "pruner.safetensors"
 _TEACHER = "teacher.safetensors"
+_CACHE = "teacher_cache.pt"
 _BEST = "best.safetensors"
 _HISTORY = "history.jsonl"
 
@@ -128,6 +129,8 @@ class Checkpoints:
         }
         if it.teacher is not None:
             _save_tensors(it.teacher.weights(), filled / _TEACHER)
+            if it.teacher.cache is not None:
+                torch.save(it.teacher.cache.state(), filled / _CACHE)
         if self.best is not None and self.best.step is not None:
             _save_tensors(self.best.weights(), filled / _BEST)
             state["best"] = self.best.state()
@@ -152,6 +155,8 @@ class Checkpoints:
         it.pruner.load_state_dict(load_file(checkpoint.path / _PRUNER))
         if it.teacher is not None:
             it.teacher.load(state["teacher"], load_file(checkpoint.path / _TEACHER))
+            if it.teacher.cache is not None:
+                it.teacher.cache.load(torch.load(checkpoint.path / _CACHE, it.device, weights_only=True))
         if self.best is not None and "best" in state:
             self.best.load(state["best"], load_file(checkpoint.path / _BEST))
         where = state["progress"]

@@ -36,7 +36,7 @@ class Evaluator:
     """How models are evaluated; it leaves no trace in the random state.
 
     Attributes:
-        batch_size: Inputs a forward pass, > 0.
+        batch_size: Inputs a forward pass, > 0; on a GPU more of the shorter ones.
         precision: fp32 or bf16.
         seen: Told how many batches of a split are done, and of how many.
     """
@@ -77,6 +77,7 @@ class Evaluator:
     def _outputs(self, model: nn.Module, examples: EvaluationSet, *, predict: bool) -> tuple[Arrays, float]:
         """The head's predictions for a set if wanted, in the order of its batches, and the mean loss over its decisions."""
         head: Head[Any] = examples.task.head
+        on_gpu = self.device.type != "cpu"  # where a batch costs a launch an operation, however few records it has
         collected: list[tuple[Tensor, ...]] = []
         losses: list[Tensor] = []
         count = 0
@@ -85,9 +86,9 @@ class Evaluator:
         with torch.random.fork_rng():  # data loaders draw from the global random state
             batches = DataLoader(
                 cast("Any", examples.batches),
-                self.batch_size,
+                batch_sampler=list(map(list, examples.parts(self.batch_size, filled=on_gpu))),
                 collate_fn=head.collator(examples.tokenizer),
-                pin_memory=self.device.type == "cuda",
+                pin_memory=on_gpu,
             )
             for number, collated in enumerate(batches, start=1):
                 batch = moved(collated, self.device)

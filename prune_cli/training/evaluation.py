@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from prune_cli.data.encoded import InMemory
 from prune_cli.tasks.cache import encoded
 
 if TYPE_CHECKING:
@@ -44,10 +45,27 @@ class EvaluationSet:
         """The inputs' numbers, shortest first: less padding, [inputs]."""
         return np.argsort(np.asarray(self.encoded["length"][:]), kind="stable")
 
+    def parts(self, batch_size: int, *, filled: bool) -> list[range]:
+        """Which of `batches` are read together.
+
+        Args:
+            batch_size: The most, > 0.
+            filled: Read more of the shorter ones, up to four times as many, as far as they take no more tokens than the
+                longest ones do.
+        """
+        lengths = np.asarray(self.encoded["length"][:])[self.order]
+        room = batch_size * lengths[-1]
+        found: list[range] = []
+        while (start := found[-1].stop if found else 0) < len(lengths):
+            ahead = lengths[start : start + 4 * batch_size]
+            fitting = int((ahead * np.arange(1, len(ahead) + 1) <= room).sum()) if filled else 0
+            found.append(range(start, min(start + max(batch_size, fitting), len(lengths))))
+        return found
+
     @cached_property
-    def batches(self) -> Dataset:
+    def batches(self) -> InMemory:
         """The model inputs, shortest first."""
-        return self.encoded.select(self.order)
+        return InMemory(self.encoded.select(self.order))
 
     def predictions(self, outputs: tuple[np.ndarray, ...]) -> list[Prediction]:
         """Say what the outputs for `batches` mean, one prediction a record.

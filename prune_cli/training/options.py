@@ -47,13 +47,14 @@ class TrainerConfig:
     batch_size: int = 32
     """Training records a step and device, > 0."""
     eval_batch_size: int = 64
-    """Validation records a forward pass and device, > 0."""
+    """Validation records a forward pass and device, > 0; on a GPU more of those that are shorter than the longest."""
     gradient_accumulation: int = 1
     """Batches a step, > 0."""
     activation_checkpointing: bool = False
     """Keep few activations and compute the others again in the backward pass: much less memory, slower steps."""
     compile: bool = False
-    """Compile the model by torch.compile: after some minutes without a step, steps may be faster; metrics differ a little."""
+    """Compile the model by torch.compile: after some minutes without a step, steps may be faster; metrics differ a little. Texts
+    are padded to multiples of 16 tokens, so that few shapes are compiled."""
     learning_rate: float = 5e-5
     """Peak learning rate of AdamW, > 0."""
     warmup: float = 0.1

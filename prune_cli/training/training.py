@@ -158,7 +158,7 @@ class Training:
         self._record({**named, "layer_sparsity": layers}, zeros)
 
     def _save(self) -> None:
-        if not all(weights.isfinite().all() for weights in self.learning.model.parameters()):
+        if not torch.stack([weights.isfinite().all() for weights in self.learning.model.parameters()]).all():
             raise Diverged(
                 f"Training diverged: by step {self.progress.step} there are weights that are no numbers. Checkpoints"
                 " before it stay. Lower trainer.learning_rate, or set trainer.precision=fp32."

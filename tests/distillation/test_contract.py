@@ -49,7 +49,7 @@ def reading(kind: str, seed: int, *, learns: bool) -> tuple[Reading, Tensor]:
         layer = cast("OutputLayer", Layer(CLASSES, CLASSES).requires_grad_(learns)) if kind == "layered" else None
         decisions = Choice(values, labels % CLASSES, layer=layer)
     states = [State(torch.randn(ROWS, 2, 4).requires_grad_(learns), mask)]
-    return Reading(None, [decisions], {"hidden": states, "attention": states}), values
+    return Reading([decisions], {"hidden": states, "attention": states}), values
 
 
 def part(whole: Reading | None, rows: slice) -> Reading | None:
@@ -59,7 +59,7 @@ def part(whole: Reading | None, rows: slice) -> Reading | None:
     (decisions,) = whole.decisions
     cut = {name: value[rows] for name, value in decisions._asdict().items() if isinstance(value, Tensor)}
     states = {which: [State(s.values[rows], s.mask[rows]) for s in each] for which, each in whole.states.items()}
-    return Reading(None, [decisions._replace(**cut)], cast("Any", states))
+    return Reading([decisions._replace(**cut)], cast("Any", states))
 
 
 @pytest.mark.parametrize("kind", KINDS)

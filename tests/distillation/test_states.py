@@ -49,7 +49,7 @@ def head_of(kind: str) -> Head[Any]:
     return Classification() if "bert" in kind else Text(max_new_tokens=4, beams=1)
 
 
-def batch_of(kind: str, *lengths: int) -> dict[str, Tensor]:
+def batch_of(kind: str, *lengths: int) -> dict[str, Any]:
     """Rows of so many tokens each, the same for the same length; a text has half as many again to write."""
 
     def row(length: int, most: int, fill: int) -> Tensor:
@@ -62,10 +62,12 @@ def batch_of(kind: str, *lengths: int) -> dict[str, Tensor]:
     if "bert" in kind:
         return {"input_ids": ids, "attention_mask": mask, "labels": torch.ones(len(lengths), dtype=torch.long)}
     targets = torch.stack([row(length // 2, most // 2, -100) for length in lengths])
-    return {"source": ids, "source_mask": mask, "labels": targets}
+    places = (targets != -100).nonzero().T
+    longest = most + most // 2
+    return {"source": ids, "source_mask": mask, "labels": targets, "labelled": places, "longest": longest}
 
 
-def apart(kind: str, batch: dict[str, Tensor], what: Any = "hidden") -> Tensor:
+def apart(kind: str, batch: dict[str, Any], what: Any = "hidden") -> Tensor:
     """How far two models of a kind are from each other on a batch."""
     mine, theirs = (read(made(kind, seed), head_of(kind), batch, [what]) for seed in (1, 2))
     return distance(mine.states[what], theirs.states[what])

@@ -85,9 +85,9 @@ def test_tokens_loss_is_the_librarys_and_padding_changes_nothing(tokenizer: PreT
     long = {"input_ids": [6] * 9, "attention_mask": [1] * 9, "labels": [IGNORED] * 9}
     alone, padded = head.collator(tokenizer)([one]), head.collator(tokenizer)([one, long])
     assert padded["labels"].tolist()[0] == [IGNORED, 2, 4] + [IGNORED] * 6
-    assert set(alone) == {"input_ids", "attention_mask", "labels"}
+    assert set(alone) == {"input_ids", "attention_mask", "labels", "labelled"}
     loss = loss_of(head, model, alone)
-    torch.testing.assert_close(loss, model(**alone).loss)
+    torch.testing.assert_close(loss, model(**inputs_of(alone), labels=alone["labels"]).loss)
     torch.testing.assert_close(loss, loss_of(head, model, padded))
     teacher = encoder(AutoModelForTokenClassification, num_labels=5)
     torch.nn.init.normal_(teacher.classifier.weight)
@@ -299,10 +299,9 @@ def test_texts_say_what_is_no_padding_of_sources_targets_and_both() -> None:
 def test_sources_and_targets_are_joined_without_what_padded_them() -> None:
     source, labels = torch.tensor([[0, 0, 3, 4], [0, 5, 6, 7]]), torch.tensor([[8, IGNORED], [9, 2]])
     mask = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])
-    tokens, target = text._joined(source, mask, labels)
-    assert tokens.shape == target.shape == (2, 5)  # as long as the longest pair
+    tokens = text._joined(source, mask, labels, 5)
+    assert tokens.shape == (2, 5)  # as long as the longest pair
     assert tokens[0, :3].tolist() == [3, 4, 8] and tokens[1].tolist() == [5, 6, 7, 9, 2]
-    assert target.tolist() == [[False, False, True, False, False], [False, False, False, True, True]]
 
 
 def test_logits_have_the_bias_of_their_layer() -> None:

@@ -49,7 +49,7 @@ def test_a_run_that_goes_on_sees_what_one_that_never_stopped_sees(accumulation: 
     records = Dataset.from_dict({"length": [*range(22)]})
     made = Batches(
         records,
-        lambda features: {"rows": [row["length"] for row in features]},
+        lambda features: {"rows": [int(row["length"]) for row in features]},
         batch_size=4,
         accumulation=accumulation,
         group_by_length=True,

@@ -41,9 +41,17 @@ def make(task: Any, lengths: tuple[int, ...]) -> Evaluation:
 
 def test_batches_come_shortest_first_and_outputs_find_back() -> None:
     examples = EvaluationSet(Echo(), records(5, 1, 3, 1), None)  # pyright: ignore
-    assert examples.batches["length"][:] == [1, 1, 3, 5]
-    made = examples.predictions((np.asarray(examples.batches["length"][:]),))
+    lengths = [int(record["length"]) for record in examples.batches.__getitems__(range(4))]
+    assert lengths == [1, 1, 3, 5]
+    made = examples.predictions((np.asarray(lengths),))
     assert [row["made"] for row in made] == [row["of"] for row in made] == [5, 1, 3, 1]
+
+
+def test_batches_are_filled_with_short_records_up_to_what_the_longest_take() -> None:
+    examples = EvaluationSet(Echo(), records(*[1] * 10, *[2] * 3, *[4] * 3), None)  # pyright: ignore
+    assert examples.parts(2, filled=False) == [range(start, start + 2) for start in range(0, 16, 2)]
+    # four times as many of the shortest, as many as take eight tokens of the others
+    assert examples.parts(2, filled=True) == [range(8), range(8, 12), range(12, 14), range(14, 16)]
 
 
 def test_a_part_is_the_same_sample_every_time_and_the_end_takes_all() -> None:

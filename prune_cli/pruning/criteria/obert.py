@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, cast, final
 
 import torch
 from jaxtyping import Bool, Float
@@ -102,7 +102,7 @@ class _Surgeon(Scorer):
         weight = weights.local()
         self.gradients: Tensor = weight.new_zeros((criterion.gradients, *weight.shape), dtype=torch.float32)
         self.scores = torch.zeros_like(weight, dtype=torch.float32)
-        self.seen: Tensor = weight.new_zeros(1, dtype=torch.int64)  # gradients that the scores were made from
+        self.seen = torch.zeros(1, dtype=torch.int64)  # gradients that the scores were made from; on the host
         self.damp: Tensor = weight.new_zeros(1, dtype=torch.float64)  # 0 before the first window
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
@@ -114,7 +114,7 @@ class _Surgeon(Scorer):
             there = (weight != 0)[:, None]  # what is gone makes up for nothing
             grads = self._blocks(self.gradients[: step + 1, rows]) * there
             if rows.start == 0 and not settled:
-                self.damp.fill_(self._chosen(grads, weight))
+                self.damp.copy_(self._chosen(grads, weight))
             losses = curvature_losses(weight, grads, self.damp)
             self.scores[rows] = self._rows(losses, at.weight)
 
@@ -122,7 +122,7 @@ class _Surgeon(Scorer):
         return self.scores[rows].clone()
 
     def compensate(self, weight: Float[Tensor, "rows inner"], removed: Bool[Tensor, "rows inner"], rows: slice) -> None:
-        if self._criterion.update and self.damp > 0:
+        if self._criterion.update and self.seen > 0:
             gone = self._blocks(removed[None])[:, 0] > 0
             moved = compensation(
                 self._blocks(weight[None])[:, 0], gone, self._blocks(self.gradients[: int(self.seen), rows]), self.damp
@@ -141,23 +141,22 @@ class _Surgeon(Scorer):
     def _rows(self, blocks: Float[Tensor, "blocks block"], like: Float[Tensor, "rows inner"]) -> Tensor:
         return blocks.reshape(len(like), -1)[:, : like.shape[1]].to(like.dtype)
 
-    def _chosen(self, grads: Float[Tensor, "blocks m block"], weight: Float[Tensor, "blocks block"]) -> float:
+    def _chosen(self, grads: Float[Tensor, "blocks m block"], weight: Float[Tensor, "blocks block"]) -> Tensor:
         """The damping: as given, or that of the grid which loses least of what the other half of the gradients tells."""
         if isinstance(self._criterion.damp, float):
-            return self._criterion.damp
+            return torch.full_like(self.damp, self._criterion.damp)
         mean = grads.square().mean().clamp_min(1e-30).log10().round()  # a round number, whatever the order of the sum
         fitted_on, held_out = grads[:, 0::2], grads[:, 1::2]
         if held_out.shape[1] == 0:
-            return 10 ** float(mean)
-        losses: list[tuple[float, float]] = []
-        for power in _GRID:
-            damp = 10 ** (mean + power)
+            return 10**mean
+        damps, losses = [10 ** (mean + power) for power in _GRID], list[Tensor]()
+        for damp in damps:
             scores = curvature_losses(weight, fitted_on, damp)
             removed = scores <= scores.flatten().median()
             moved = compensation(weight, removed, fitted_on, damp).masked_fill(removed, 0)
             change = (held_out @ (moved - weight * removed)[:, :, None]).sum(0)  # of the loss, for each gradient
-            losses.append((float(change.square().mean()), float(damp)))
-        return min(losses)[1]
+            losses.append(change.square().mean())
+        return torch.stack(damps).gather(0, torch.stack(losses).argmin(0, keepdim=True))
 
 
 def curvature_losses(
@@ -197,4 +196,7 @@ def compensation(
 def _cholesky(grads: Float[Tensor, "blocks m block"], damp: Tensor) -> Float[Tensor, "blocks m m"]:
     gram = grads @ grads.mT
     gram.diagonal(dim1=1, dim2=2).add_(damp)
-    return torch.linalg.cholesky(gram)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] torch does not say
+    # what is without _ex waits for the device to see whether it failed
+    made = torch.linalg.cholesky_ex(gram)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] torch does not say
+    factor, failed = cast("tuple[Tensor, Tensor]", made)
+    return torch.where(failed.view(-1, 1, 1) == 0, factor, torch.nan)  # scores that are no numbers are refused
