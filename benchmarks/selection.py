@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from prune_cli.pruning.selection import CutoffFinder, Scores
+from prune_cli.pruning.selection import CutoffFinder, Parts, Scores
 
 RUNS = 5
 SLICE = 1 << 18
 
 
-def by_radix(matrices: list[torch.Tensor], remove: int) -> float:
-    """The cutoff by our selection."""
+def scores_of(matrices: list[torch.Tensor]) -> Parts:
+    """All of them, slice by slice."""
 
     def scores() -> Iterator[Scores]:
         start = 0
@@ -28,7 +28,12 @@ def by_radix(matrices: list[torch.Tensor], remove: int) -> float:
                 yield Scores(part, start)
                 start += part.numel()
 
-    return CutoffFinder().find(scores, remove).score
+    return scores
+
+
+def by_radix(matrices: list[torch.Tensor], remove: int) -> float:
+    """The cutoff by our selection, without a memory of others."""
+    return CutoffFinder().find(scores_of(matrices), remove).score
 
 
 def by_kthvalue(matrices: list[torch.Tensor], remove: int) -> float:
@@ -50,20 +55,31 @@ def seconds(select: Callable[[list[torch.Tensor], int], float], matrices: list[t
 
 
 def main() -> None:
-    """Print one line a size."""
+    """Print a table, two lines a size."""
     ways = (by_radix, by_kthvalue, by_topk)
-    print(f"{torch.get_num_threads()} threads, medians of {RUNS} interleaved runs, 90% removed")
+    print(
+        f"| {torch.get_num_threads()} threads, 90% removed, medians of {RUNS} | this | `cat` and `kthvalue` | `cat` and `topk` |"
+    )
+    print("|---|---|---|---|")
     for millions in [float(word) for word in sys.argv[1:]] or [10, 85]:
         generator = torch.Generator().manual_seed(0)
         matrices = [torch.randn(590_000, generator=generator).square_().mul_(1e-14) for _ in range(round(millions / 0.59))]
         remove = round(0.9 * sum(m.numel() for m in matrices))
         assert len({way(matrices, remove) for way in ways}) == 1, "the cutoffs differ"
-        times = [[seconds(way, matrices, remove) for way in ways] for _ in range(RUNS)]
-        radix, kthvalue, topk = (statistics.median(column) for column in zip(*times, strict=True))
-        print(
-            f"{millions:g} M scores: radix {radix * 1e3:.0f} ms, kthvalue {kthvalue * 1e3:.0f} ms ({kthvalue / radix:.1f} times),"
-            f" topk {topk * 1e3:.0f} ms ({topk / radix:.1f} times)"
-        )
+        finder = CutoffFinder()
+        for _ in range(2):
+            finder.find(scores_of(matrices), remove)  # two of the same: the third is looked for close to them
+
+        def near(matrices: list[torch.Tensor], remove: int, finder: CutoffFinder = finder) -> float:
+            return finder.find(scores_of(matrices), remove).score
+
+        for kind, radix in (("sampled", by_radix), ("near the last", near)):
+            times = [[seconds(way, matrices, remove) for way in (radix, *ways[1:])] for _ in range(RUNS)]
+            mine, kthvalue, topk = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
+            print(
+                f"| {millions:g} M scores, {kind} | {mine:.0f} ms | {kthvalue:.0f} ms, {kthvalue / mine:.1f} times"
+                f" | {topk:.0f} ms, {topk / mine:.1f} times |"
+            )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,22 @@
-"""Whole runs on a GPU, where there is one: everything is on its device, and a killed run goes on as if nothing had been."""
+"""On a GPU, where there is one: whole runs end and resume exactly, cutoffs are those of the processor, and little waits."""
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from prune_cli.pruning.criteria import Criterion, Magnitude, Pins
+from prune_cli.pruning.patterns import Unstructured
+from prune_cli.pruning.pruner import Pruner
+from prune_cli.pruning.schedules import Cubic
+from prune_cli.pruning.selection import CutoffFinder, Scores
 from prune_cli.training import checkpoints
+from tests.pruning.toy import matrices
 from tests.whole_runs import Killed, assert_same_end, dies, do
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -39,3 +48,40 @@ def test_exact_and_resumed_bit_for_bit(options: str, tmp_path: Path, monkeypatch
         patch.setattr(checkpoints.Checkpoints, "write", dies(checkpoints.Checkpoints.write, 2))
         do(tmp_path / "killed", *asked)
     assert_same_end(whole, do(tmp_path / "killed", *asked))
+
+
+@pytest.mark.parametrize("digits", [1, 8])
+def test_the_cutoff_is_that_of_the_processor(digits: int) -> None:
+    scores = torch.randn(36, 100_000, generator=torch.Generator().manual_seed(0)).mul_(10.0**digits).round_()
+
+    def found(device: str) -> object:
+        parts = [Scores(part.to(device), 100_000 * number) for number, part in enumerate(scores)]
+        return CutoffFinder().find(lambda: iter(parts), 3_000_000)
+
+    assert found("cuda") == found("cpu")
+
+
+@pytest.mark.parametrize("criterion", [Pins(), Magnitude()], ids=str)
+def test_a_selection_waits_twice_at_most_and_scoring_never(criterion: Criterion) -> None:
+    weights = {str(number): nn.Parameter(torch.randn(384, 384, device="cuda")) for number in range(36)}
+    pruner = Pruner(
+        matrices(weights),
+        criterion=criterion,
+        schedule=Cubic(initial=2.0, final=5.0),
+        pattern=Unstructured(),
+        sparsity=0.9,
+        total_steps=30,
+    )
+    for step in range(30):
+        for weight in weights.values():
+            weight.grad = torch.randn_like(weight)
+        waits: list[int] = []
+        for act in (partial(pruner.score, step, 1e-3), partial(pruner.select, step)):
+            with warnings.catch_warnings(record=True) as seen:
+                warnings.simplefilter("always")
+                torch.cuda.set_sync_debug_mode("warn")
+                act()
+                torch.cuda.set_sync_debug_mode("default")
+            waits.append(sum("synchronizing" in str(warning.message) for warning in seen))
+        assert step == 0 or waits[0] == 0  # the first step looks at its gradients
+        assert waits[1] <= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,7 @@ from prune_cli.pruning.patterns import Pattern, Uniform, Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.pruning.selection import InvalidScores
+from prune_cli.pruning.zeroing import keep
 from tests.pruning.reference import ReferencePruner
 from tests.pruning.toy import matrices
 from tests.tiers import quick
@@ -333,3 +335,15 @@ def test_the_sparsity_of_a_selection_is_kept_exactly() -> None:
     pruner = make_pruner(make_weights(), Magnitude(), sparsity=0.123)
     pruner.select(119)
     assert float(pruner.state_dict()["selected.sparsity"]) == 0.123
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("inputs_first", [False, True])
+def test_what_is_removed_is_a_positive_zero_whatever_it_was(dtype: torch.dtype, inputs_first: bool) -> None:
+    values = torch.tensor([[math.nan, math.inf, -1.0], [-0.0, -1.0, math.inf]], dtype=dtype)
+    layer = nn.Linear(2, 3, dtype=dtype) if inputs_first else nn.Linear(3, 2, dtype=dtype)
+    matrix = matrices_module.Matrix("weight", layer, 0, inputs_first=inputs_first)
+    matrix.local().copy_(values)
+    keep([matrix.local()], torch.tensor([[False, False, False], [True, True, True]]), matrix)
+    assert matrix.local().tolist() == [[0.0, 0.0, 0.0], [0.0, -1.0, math.inf]]
+    assert matrix.local().signbit().tolist() == [[False] * 3, [True, True, False]]

@@ -204,6 +204,21 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert_same_end(finished, do(tmp_path, precision))
 
 
+@exhaustive
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own use of it
+def test_a_compiled_run_is_compiled_once_and_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = ("trainer.compile=true", "trainer.max_steps=30", "trainer.eval_steps=10", "trainer.save_steps=10")
+    graphs = torch._dynamo.utils.counters["stats"]
+    before = graphs["unique_graphs"]
+    whole = do(tmp_path / "whole", *compiled)
+    assert graphs["unique_graphs"] - before == 2  # one to train, one to evaluate, whatever the lengths of the records
+    assert whole.result.sparsity.zeros_in_file == whole.result.sparsity.zeros_by_mask == 14_746
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(checkpoints.Checkpoints, "write", dies(checkpoints.Checkpoints.write, 2))
+        do(tmp_path / "killed", *compiled)
+    assert_same_end(whole, do(tmp_path / "killed", *compiled))
+
+
 BEST = ("task=stsb", "trainer.keep=best", "trainer.eval_steps=5", "schedule.final=30")
 
 
