@@ -80,8 +80,8 @@ check-hub: $(STAMP) ## load every task's records from the Hugging Face hub (ARGS
 check-models: $(STAMP) ## prune each model of a folder for eight steps, ARGS="MODELS RECORDS"; writes docs/models.md (minutes)
 	$(TEST_ENV) $(BIN)/python -m tests.check_models $(ARGS)
 
-bench: $(STAMP) ## write docs/benchmarks.md, or docs/benchmarks_gpu.md where there is a GPU: nothing else should run (some twenty minutes)
-	$(BIN)/python benchmarks/page.py $(ARGS)
+bench: $(STAMP) ## write docs/benchmarks.md, or docs/benchmarks_gpu.md where there is a GPU: nothing else should run (some ten minutes)
+	$(BIN)/python benchmarks/page.py
 
 clean: ## remove .venv, caches and built files, but no runs
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache

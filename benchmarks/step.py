@@ -27,7 +27,7 @@ from prune_cli.pruning.schedules import Cubic
 from prune_cli.training.hardware import device_of, resolved_precision
 from prune_cli.training.optimizer import adamw
 
-STEPS, BEGIN, TARGET = 60, 5, 20
+STEPS, BEGIN, TARGET = 40, 5, 10
 BATCH = 32
 
 

@@ -113,7 +113,7 @@ class CutoffFinder:
         """Find the cutoff below which exactly `remove` scores of all processes lie; no guess changes it.
 
         Args:
-            scores: Called up to four times.
+            scores: Called as often as is needed.
             remove: How many scores to remove, from 0 to their number.
             ranking: Name of what is ranked, under which the cutoff is remembered.
 
