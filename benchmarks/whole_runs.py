@@ -1,6 +1,7 @@
 """What pruning costs from end to end: whole short runs of MRPC with MiniLM beside a plain fine-tuning loop, in turns.
 
 The plain loop is the library's own parts: its collator, its model and loss, AdamW, clipping, and an evaluation as often as ours.
+It reads the same batches.
 
 usage: python benchmarks/whole_runs.py [STEPS [ROUNDS]]   (60 steps, 2 rounds)
 
@@ -10,7 +11,6 @@ Records lie in the folder that PRUNE_DATA names, else in ../shared/data; where t
 from __future__ import annotations
 
 import os
-import random
 import statistics
 import sys
 import tempfile
@@ -27,6 +27,7 @@ from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.run import assembly, prepare
 from prune_cli.run import run as runs
+from prune_cli.training.batches import order
 from prune_cli.training.hardware import device_of, resolved_precision
 
 WAYS = {
@@ -65,10 +66,10 @@ def plain(config: RunConfig, steps: int) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=0.0, fused=True)
     rate = get_linear_schedule_with_warmup(optimizer, round(options.warmup * steps), steps)
     validation: Any = DataLoader(rows["validation"], options.eval_batch_size, collate_fn=padded)
-    # batches of similar lengths, as ours are: else it would pad more
-    by_length = sorted(range(len(rows["train"])), key=lambda at: len(rows["train"][at]["input_ids"]))
-    batches = [by_length[start : start + options.batch_size] for start in range(0, len(by_length), options.batch_size)]
-    random.Random(config.seed).shuffle(batches)
+    lengths = [len(row["input_ids"]) for row in rows["train"]]
+    size = options.batch_size
+    same = order(lengths, batch_size=size, group_by_length=True, seed=config.seed, epoch=0)  # as many tokens as we read
+    batches = [same[start : start + size] for start in range(0, len(same), size)]
     training: Any = DataLoader(rows["train"], batch_sampler=batches, collate_fn=padded)
     began, step = time.perf_counter(), 0
     while step < steps:
@@ -82,7 +83,7 @@ def plain(config: RunConfig, steps: int) -> float:
             rate.step()
             optimizer.zero_grad()
             step += 1
-            if step % (steps // 3) == 0:
+            if step % (steps // 3) == 0 or step == steps:
                 model.eval()
                 with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16 and step < steps):
                     right = [model(**each.to(device)).logits.argmax(-1) == each["labels"] for each in validation]
@@ -120,7 +121,7 @@ def main() -> None:
     print("|---|---|---|")
     whole = statistics.median(taken["plain fine-tuning loop"])
     for way, seconds in taken.items():
-        kept = f" ({cached:.0%} of the teacher's answers kept from before)" if "self" in way and cached is not None else ""
+        kept = f" ({cached:.0%} of the teacher's answers kept from before)" if "self" in way and cached else ""
         print(f"| {way}{kept} | {statistics.median(seconds):.1f} | {statistics.median(seconds) / whole:.2f} |")
 
 
