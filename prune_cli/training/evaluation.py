@@ -54,7 +54,7 @@ class EvaluationSet:
                 longest ones do.
         """
         lengths = np.asarray(self.encoded["length"][:])[self.order]
-        room = batch_size * lengths[-1]
+        room = batch_size * lengths.max(initial=0)
         found: list[range] = []
         while (start := found[-1].stop if found else 0) < len(lengths):
             ahead = lengths[start : start + 4 * batch_size]
