@@ -73,6 +73,7 @@ def main() -> None:
         def near(matrices: list[torch.Tensor], remove: int, finder: CutoffFinder = finder) -> float:
             return finder.find(scores_of(matrices), remove).score
 
+        assert near(matrices, remove) == by_kthvalue(matrices, remove), "the cutoffs differ"
         for kind, radix in (("sampled", by_radix), ("near the last", near)):
             times = [[seconds(way, matrices, remove) for way in (radix, *ways[1:])] for _ in range(RUNS)]
             mine, kthvalue, topk = (1e3 * statistics.median(column) for column in zip(*times, strict=True))

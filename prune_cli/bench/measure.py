@@ -139,7 +139,7 @@ def metric_of(run: Run, source: Source, batch_size: int = 32) -> float | None:
     rows = examples.batches
     collected: list[tuple[Tensor, ...]] = []
     for start in range(0, len(rows), batch_size):
-        batch = collate(rows.__getitems__(range(start, min(start + batch_size, len(rows)))))
+        batch = collate([rows[place] for place in range(start, min(start + batch_size, len(rows)))])
         with torch.no_grad():
             outputs = head.outputs(module, batch)
             collected.append(head.predictions(module, batch, outputs, source.tokenizer))

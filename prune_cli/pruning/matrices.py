@@ -167,8 +167,9 @@ def pieces(matrices: Sequence[Matrix], *, join: bool) -> list[Weights]:
     found: list[list[Matrix]] = []
     count = 0
     for matrix in matrices:
-        joins = join and found and not on_host(matrix.parameter) and matrix.parameter.dtype == found[-1][0].parameter.dtype
-        if not (joins and count + matrix.size <= AT_ONCE):
+        last = found[-1][-1] if join and found and not on_host(matrix.parameter) else None
+        follows = last is not None and matrix.start == last.start + last.size and matrix.parameter.dtype == last.parameter.dtype
+        if not (follows and count + matrix.size <= AT_ONCE):
             found.append([])
             count = 0
         found[-1].append(matrix)

@@ -193,7 +193,7 @@ class Pruner:
     def _tensors(self) -> Iterator[tuple[str, str, Tensor]]:
         """What is kept of the weights: its kind, the name of the matrix, and the tensor itself."""
         for number, (piece, scorer) in enumerate(zip(self._pieces, self.scorers, strict=True)):
-            kinds = scorer.buffers()
+            kinds = {**scorer.buffers()}
             if self._kept is not None:
                 kinds["mask"] = self._kept[number]
             if self._aside is not None:

@@ -88,7 +88,7 @@ class Evaluator:
                 cast("Any", examples.batches),
                 batch_sampler=list(map(list, examples.parts(self.batch_size, filled=on_gpu))),
                 collate_fn=head.collator(examples.tokenizer),
-                pin_memory=on_gpu,
+                pin_memory=self.device.type == "cuda",
             )
             for number, collated in enumerate(batches, start=1):
                 batch = moved(collated, self.device)

@@ -200,6 +200,12 @@ def test_matrices_that_are_joined_end_as_each_by_itself(criterion: Criterion, pa
         assert torch.equal(tensor, ends[1][name]), name
 
 
+def test_matrices_with_a_gap_between_are_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    like_a_gpu(monkeypatch)
+    first, _, last = matrices(make_weights())
+    assert matrices_module.pieces([first, last], join=True) == [first, last]  # positions would be others than on a processor
+
+
 def test_a_gpu_is_handed_few_launches_and_waited_for_once_a_selection(monkeypatch: pytest.MonkeyPatch) -> None:
     like_a_gpu(monkeypatch)
     weights = {str(number): nn.Parameter(torch.randn(16, 16)) for number in range(36)}
