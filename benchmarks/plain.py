@@ -1,9 +1,9 @@
 """What plain fine-tuning reaches: an independent loop after the library's own recipes for entities and questions.
 
-It shares no code with this package but for finding the folder of MiniLM and bf16: records by `datasets`, the recipes' encoding
-(one sentence an input, windows for questions), the library's Trainer, collators and losses, entities scored by seqeval, answers
-by the n-best search of run_qa and the normalization of SQuAD's script. Dense runs of `prune` on the same budget have to come out
-alike.
+It shares no code with this package but for finding records, the folder of MiniLM and bf16: records by `datasets`, the recipes'
+encoding (one sentence an input, windows for questions), the library's Trainer, collators and losses, entities scored by seqeval,
+answers by the n-best search of run_qa and the normalization of SQuAD's script. Dense runs of `prune` on the same budget have to
+come out alike.
 
 usage: python benchmarks/plain.py conll2003|squad [SEED ...]
 
@@ -13,16 +13,15 @@ Records lie in the folder that PRUNE_DATA names, else in ../shared/data, one fol
 from __future__ import annotations
 
 import collections
-import os
 import re
 import string
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from configured import DATA
 from datasets import load_dataset
 from seqeval.metrics import f1_score
 from transformers import (
@@ -179,7 +178,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in BUDGET:
         sys.exit(__doc__)
     task, seeds = sys.argv[1], [int(seed) for seed in sys.argv[2:]] or [42]
-    folder = Path(os.environ.get("PRUNE_DATA", "../shared/data")) / task
+    folder = DATA / task
     if not folder.is_dir():
         sys.exit(f"there is no folder {folder} with records: name the one above it in PRUNE_DATA")
     for seed in seeds:

@@ -18,10 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
+from configured import DATA, configured
 from rich.console import Console
 from torch.utils.data import Sampler
 from transformers import (
@@ -35,7 +35,6 @@ from transformers import (
     set_seed,
 )
 
-from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.heads.base import Head
 from prune_cli.heads.spans import Spans
@@ -90,14 +89,12 @@ class PlainTrainer(Trainer):
         return Order(self.train_dataset["length"][:], self.args.train_batch_size, self.args.seed)  # pyright: ignore
 
 
-def configuration(task: str, data: Path, folder: str, *overrides: str) -> RunConfig:
-    with composer() as composed:
-        cfg = composed(
-            [f"task={task}", f"model={FAMILIES[task]}", "data=local", f"data.path={data / task}", "tracking=none",
-             "sparsity=0", "regularization=none", f"trainer.max_steps={STEPS}", "trainer.eval_steps=100000",
-             f"trainer.batch_size={BATCH.get(task, 32)}", f"output_dir={folder}", *overrides]
-        )  # fmt: skip
-    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg))
+def configuration(task: str, folder: str) -> RunConfig:
+    return configured(
+        f"task={task}", f"model={FAMILIES[task]}", "data=local", f"data.path={DATA / task}", "sparsity=0", "regularization=none",
+        f"trainer.max_steps={STEPS}", "trainer.eval_steps=100000", f"trainer.batch_size={BATCH.get(task, 32)}",
+        f"output_dir={folder}",
+    )  # fmt: skip
 
 
 def plain_collator(head: Head[Any], tokenizer: Any, model: Any) -> Any:
@@ -188,9 +185,8 @@ def ours(config: RunConfig) -> list[float]:
 
 def main() -> None:
     """Print one line a family."""
-    data = Path(os.environ.get("PRUNE_DATA", "../shared/data"))
-    if not data.is_dir():
-        sys.exit(f"there is no folder {data} with records: name one in PRUNE_DATA")
+    if not DATA.is_dir():
+        sys.exit(f"there is no folder {DATA} with records: name one in PRUNE_DATA")
     tasks = sys.argv[1:] or [task for task, model in FAMILIES.items() if model == "minilm"]
     os.environ.setdefault("WANDB_MODE", "disabled")
     precision = resolved_precision("auto", "cpu")
@@ -199,7 +195,7 @@ def main() -> None:
         pairs: list[tuple[float, float]] = []
         for _ in range(ROUNDS):
             with tempfile.TemporaryDirectory() as folder:
-                config = configuration(task, data, folder)
+                config = configuration(task, folder)
                 theirs = plain(config, folder)
                 pairs += zip(theirs, ours(config), strict=False)
         ratios = sorted(our / their for their, our in pairs)

@@ -15,15 +15,14 @@ import statistics
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
+from configured import DATA, configured
 from rich.console import Console
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, get_linear_schedule_with_warmup, set_seed
 
-from prune_cli.config.compose import choices_of, composer, without_hydra
 from prune_cli.config.run_config import RunConfig
 from prune_cli.run import assembly, prepare
 from prune_cli.run import run as runs
@@ -41,14 +40,9 @@ INPUTS = ("input_ids", "token_type_ids", "attention_mask", "labels")
 
 def configuration(steps: int, folder: str, *overrides: str) -> RunConfig:
     """A run's."""
-    data = Path(os.environ.get("PRUNE_DATA", "../shared/data")) / "mrpc"
-    records = ["data=local", f"data.path={data}"] if data.is_dir() else ["data=synthetic"]
-    with composer() as composed:
-        cfg = composed(
-            ["task=mrpc", "model=minilm", *records, "tracking=none", f"trainer.max_steps={steps}",
-             f"trainer.eval_steps={steps // 3}", f"output_dir={folder}", *overrides]
-        )  # fmt: skip
-    return RunConfig.from_hydra(without_hydra(cfg), choices_of(cfg.hydra, cfg))
+    records = ["data=local", f"data.path={DATA / 'mrpc'}"] if (DATA / "mrpc").is_dir() else ["data=synthetic"]
+    budget = [f"trainer.max_steps={steps}", f"trainer.eval_steps={steps // 3}"]
+    return configured("task=mrpc", "model=minilm", *records, *budget, f"output_dir={folder}", *overrides)
 
 
 def plain(config: RunConfig, steps: int) -> float:

@@ -23,8 +23,8 @@ class OutputCache:
     """Outputs by the record's place among the training records; those that there is no room for are computed each time.
 
     Attributes:
-        asked: Rows that were wanted.
-        served: Rows that were here.
+        asked: Rows that were wanted, of a head whose outputs are rows.
+        served: Those of them that were here.
     """
 
     def __init__(self) -> None:
@@ -39,17 +39,19 @@ class OutputCache:
 
         Args:
             model: The teacher.
-            head: One whose outputs are rows.
+            head: Nothing is kept of one whose outputs are no rows.
             batch: With the `places` of its records.
         """
         places: list[int] = batch["places"]
         missing = [row for row, place in enumerate(places) if place not in self._at]
-        self.asked += len(places)
-        self.served += len(places) - len(missing)
         if len(missing) == len(places):
             outputs = head.outputs(model, batch)
-            self._keep(places, head.rows(outputs))
+            if (rows := head.rows(outputs)) is not None:
+                self.asked += len(places)
+                self._keep(places, rows)
             return outputs
+        self.asked += len(places)
+        self.served += len(places) - len(missing)
         fresh: dict[int, tuple[Tensor, ...]] = {}
         if missing:
             made = head.rows(head.outputs(model, _some(batch, missing)))
@@ -73,9 +75,7 @@ class OutputCache:
         for places, values in state["parts"]:
             self._keep(places, values)
 
-    def _keep(self, places: list[int], values: tuple[Tensor, ...] | None) -> None:
-        if values is None:
-            return
+    def _keep(self, places: list[int], values: tuple[Tensor, ...]) -> None:
         size = sum(each.numel() * each.element_size() for each in values)
         if self._bytes + size <= MOST:
             self._at |= {place: (len(self._parts), number) for number, place in enumerate(places)}

@@ -113,6 +113,18 @@ def test_what_there_is_no_room_for_is_asked_again(tokenizer: PreTrainedTokenizer
     assert (teacher.rows, kept.served) == (6, 2)
 
 
+@torch.no_grad()
+def test_of_outputs_that_are_no_rows_nothing_is_kept_or_counted(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, teacher = made("classification")
+    monkeypatch.setattr(Classification, "rows", Head.rows)
+    batch = head.collator(tokenizer)([record("classification", place) for place in (0, 1)])
+    kept = OutputCache()
+    assert all(kept.outputs(teacher, head, batch).shape == (2, 3) for _ in range(2))
+    assert (teacher.rows, kept.asked, kept.served) == (4, 0, 0)
+
+
 def test_it_forgets_when_the_student_becomes_the_teacher(tokenizer: PreTrainedTokenizerBase) -> None:
     head, model = made("classification")
     batch = head.collator(tokenizer)([record("classification", place) for place in (0, 1)])
