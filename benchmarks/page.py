@@ -33,10 +33,10 @@ window use their mask again.""",
     ),
     "Every criterion and every pattern": ("step.py auto 16", "Beside a step of fewer tokens, so that the shares are larger."),
     "Whole runs beside plain fine-tuning": (
-        "whole_runs.py 40 1",
+        "whole_runs.py 40 2",
         """\
-With their evaluations, beside a loop of the library's own parts with as many and the same batches; loading is left out. One round
-tells no more than the machine is steady: `whole_runs.py STEPS ROUNDS` takes more.""",
+With their evaluations and checkpoints, beside a loop of the library's own parts with as many and the same batches, which
+evaluates as often; loading is left out. So few steps are less than an epoch: no answer of a teacher is asked for twice.""",
     ),
     "Selection": (
         "selection.py",

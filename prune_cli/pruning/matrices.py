@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import cast, final
 
@@ -49,7 +50,12 @@ class Matrix:
     @property
     def parameter(self) -> nn.Parameter:
         """What holds its weights: the whole stack where it is one of several."""
-        return cast("nn.Parameter", getattr(self.module, self.parameter_name.rpartition(".")[2]))
+        return cast("nn.Parameter", getattr(self.module, self._attribute))
+
+    @cached_property
+    def _attribute(self) -> str:
+        """Its name in the module."""
+        return self.parameter_name.rpartition(".")[2]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,7 +88,8 @@ class Matrix:
             parameter: As `stored` takes it.
         """
         stored = self.stored(parameter)
-        stored = stored.view(len(stored), -1)
+        if stored.ndim > 2:
+            stored = stored.view(stored.shape[0], -1)
         return stored.T if self.inputs_first else stored
 
     def slices(self, together: int = 1) -> Iterator[slice]:

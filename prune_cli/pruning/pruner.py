@@ -66,6 +66,7 @@ class Pruner:
         self.prunable = sum(matrix.size for matrix in matrices)
         pruned = self.matrices if sparsity > 0 else []
         self._pieces = pieces(pruned, join=criterion.elementwise)
+        self._rows = [list(_placed(piece, piece.slices(pattern.together))) for piece in self._pieces]
         self.scorers: list[Scorer] = [criterion.scorer(piece, schedule.delta_t) for piece in self._pieces]
         self.masked, self.removed = True, 0
         self.idle: list[str] = []
@@ -104,7 +105,8 @@ class Pruner:
             aside = None if self._aside is None else self._aside[number]
             own = rates[first : first + len(piece.matrices)]
             first += len(piece.matrices)
-            for turn, (rows, start) in enumerate(self._slices(piece, apart=len(set(own)) > 1)):
+            apart = isinstance(piece, Joined) and len(set(own)) > 1
+            for turn, (rows, start) in enumerate(_placed(piece, piece.each()) if apart else self._rows[number]):
                 rate = own[turn % len(own)]  # one for each matrix if they differ, else the only one
                 seen = weight[rows] if aside is None else weight[rows] + aside[rows]
                 at = WeightRows(seen, None if grad is None else grad[rows], inputs, rate, start, pruned, ramp)
@@ -202,11 +204,6 @@ class Pruner:
                 for matrix, part in zip(piece.matrices, piece.parts(tensor), strict=True):
                     yield kind, matrix.name, part
 
-    def _slices(self, piece: Weights, *, apart: bool = False) -> Iterator[tuple[slice, int]]:
-        """Rows to handle at a time, and the position of their first weight; `apart` those of each joined matrix."""
-        for rows in piece.each() if apart and isinstance(piece, Joined) else piece.slices(self.pattern.together):
-            yield rows, piece.start + rows.start * piece.shape[1]
-
     def _runs(self, matrix: int | None = None) -> Iterator[tuple[int, slice, Weights, Rows]]:
         """The number of a piece, some of its rows, which matrices these are, and their importance; all of it in order."""
         first = 0
@@ -218,7 +215,7 @@ class Pruner:
                         yield number, rows, each, Rows(scorer.importance(at, rows).view(each.shape), of, 0, each.start)
             elif matrix in (None, first):
                 weight = piece.local()
-                for rows, start in self._slices(piece):
+                for rows, start in self._rows[number]:
                     at = WeightRows(weight[rows], None, None, 0.0, start)
                     yield number, rows, piece, Rows(scorer.importance(at, rows), first, rows.start, start)
             first += len(piece.matrices)
@@ -284,3 +281,9 @@ class Pruner:
             for piece, aside in zip(self._pieces, self._aside, strict=True):
                 for matrix, values in zip(piece.matrices, piece.parts(aside), strict=True):
                     matrix.local().add_(values)
+
+
+def _placed(weights: Weights, parts: Iterator[slice]) -> Iterator[tuple[slice, int]]:
+    """Rows to handle at a time, and the position of their first weight."""
+    inner = weights.shape[1]
+    return ((rows, weights.start + rows.start * inner) for rows in parts)
