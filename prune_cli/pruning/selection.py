@@ -21,6 +21,7 @@ from typing import NamedTuple, cast, final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from prune_cli.pruning.matrices import AT_ONCE, on_host
@@ -314,21 +315,24 @@ def _between(scores: Parts, bounds: tuple[float, float], remove: int, total: Tot
     """The scores of this process between two bounds; None where the cutoff is not among all of these, or they are too many."""
     low, high = bounds
     below, inside, count, sound = 0, 0, 0, True
-    values, positions = [torch.empty(0)], [torch.empty(0, dtype=torch.int64)]
+    values, positions = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
     for part in scores():
-        count += part.values.numel()
-        sound = bool(part.values.sum().isfinite() or part.values.isfinite().all()) and inside <= _FEW + count // 16
+        these: NDArray[np.float32] = part.values.numpy()  # pyright: ignore[reportUnknownMemberType] torch does not say
+        count += these.size
+        finite = math.isfinite(part.values.sum().item()) or bool(np.isfinite(these).all())
+        sound = finite and inside <= _FEW + count // 16
         if not sound:
             break
-        less = _lower(part.values, low)
-        where = _where(_lower(part.values, high, or_equal=True).logical_xor_(less))
-        below, inside = below + np.count_nonzero(less.numpy()), inside + len(where)
-        values.append(part.values[where])
+        less = these < low
+        where = np.flatnonzero((these <= high) ^ less)
+        below, inside = below + np.count_nonzero(less), inside + where.size
+        values.append(these[where])
         positions.append(where + part.start)
     beneath, among, unsound = cast("list[int]", total(torch.tensor([below, inside, not sound])).tolist())  # pyright: ignore[reportUnknownMemberType] torch does not say
     if unsound or not beneath <= remove < beneath + among:
         return None
-    return _Among(sortable(torch.cat(values)), torch.cat(positions), beneath)
+    keys = sortable(torch.from_numpy(np.concatenate(values)))  # pyright: ignore[reportUnknownMemberType] torch does not say
+    return _Among(keys, torch.from_numpy(np.concatenate(positions)), beneath)  # pyright: ignore[reportUnknownMemberType] torch does not say
 
 
 def _where(mask: Bool[Tensor, " n"]) -> Int[Tensor, " some"]:
