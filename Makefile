@@ -80,7 +80,7 @@ check-hub: $(STAMP) ## load every task's records from the Hugging Face hub (ARGS
 check-models: $(STAMP) ## prune each model of a folder for eight steps, ARGS="MODELS RECORDS"; writes docs/models.md (minutes)
 	$(TEST_ENV) $(BIN)/python -m tests.check_models $(ARGS)
 
-bench: $(STAMP) ## write docs/benchmarks.md, or docs/benchmarks_gpu.md where there is a GPU: nothing else should run (some ten minutes)
+bench: $(STAMP) ## write docs/benchmarks.md, or docs/benchmarks_gpu.md where there is a GPU: nothing else should run (ten to forty minutes)
 	$(BIN)/python benchmarks/page.py
 
 clean: ## remove .venv, caches and built files, but no runs

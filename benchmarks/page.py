@@ -1,6 +1,6 @@
 """Runs the benchmarks on the machine at hand, and writes the page docs/benchmarks.md, or benchmarks_gpu.md where there is a GPU.
 
-usage: python benchmarks/page.py   (some ten minutes on two fast cores, with nothing beside)
+usage: python benchmarks/page.py   (ten minutes on two fast cores, forty on slow ones, with nothing beside)
 """
 
 from __future__ import annotations
