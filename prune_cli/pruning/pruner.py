@@ -105,8 +105,10 @@ class Pruner:
             aside = None if self._aside is None else self._aside[number]
             own = rates[first : first + len(piece.matrices)]
             first += len(piece.matrices)
-            apart = isinstance(piece, Joined) and len(set(own)) > 1
-            for turn, (rows, start) in enumerate(_placed(piece, piece.each()) if apart else self._rows[number]):
+            placed = self._rows[number]
+            if isinstance(piece, Joined) and len(set(own)) > 1:
+                placed = list(_placed(piece, piece.each()))
+            for turn, (rows, start) in enumerate(placed):
                 rate = own[turn % len(own)]  # one for each matrix if they differ, else the only one
                 seen = weight[rows] if aside is None else weight[rows] + aside[rows]
                 at = WeightRows(seen, None if grad is None else grad[rows], inputs, rate, start, pruned, ramp)
