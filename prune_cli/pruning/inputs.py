@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.peers import Peers
 from prune_cli.pruning.selection import InvalidScores
 
 
@@ -36,12 +38,12 @@ class InputSquares:
         self._count = 0
         matrix.module.register_forward_pre_hook(self._read)
 
-    def take(self) -> Float[Tensor, " inner"]:
-        """The mean squares since they were taken last; zeros where nothing was read."""
-        squares = self._sums / max(1, self._count)
+    def take(self) -> tuple[Float[Tensor, " inner"], int]:
+        """The sum of squares of each input since it was taken last, and of how many."""
+        sums, count = self._sums.clone(), self._count
         self._sums.zero_()
         self._count = 0
-        return squares
+        return sums, count
 
     def _read(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if not module.training:
@@ -57,3 +59,13 @@ class InputSquares:
             f"the inputs of {self._name} cannot be told from what its layer is called with: leave it out by model.exclude,"
             " or choose a criterion that does without inputs"
         )
+
+
+def mean_squares(inputs: Sequence[InputSquares], peers: Peers) -> list[Float[Tensor, " inner"]]:
+    """The mean squares of the inputs of some matrices, over what layers read on all processes; zeros where they read nothing."""
+    sums, counts = zip(*(each.take() for each in inputs), strict=True)
+    if peers.count == 1:
+        return [squares / max(1, count) for squares, count in zip(sums, counts, strict=True)]
+    joined = peers.total(torch.cat([*sums, torch.tensor(counts, dtype=torch.float32).to(sums[0].device)]))
+    *totals, read = torch.split(joined, [*map(len, sums), len(counts)])
+    return [squares / count for squares, count in zip(totals, read.clamp_min(1), strict=True)]

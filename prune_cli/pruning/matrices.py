@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from prune_cli.pruning.shards import begin, held, is_sharded, joint
+
 _SLICE = 1 << 18  # weights handled at a time on a CPU: the temporaries of 2^18 float32 stay in its caches
 AT_ONCE = 1 << 24  # on a GPU, where a launch costs as much as ten thousand weights, and temporaries 64 MiB
 
@@ -27,7 +29,8 @@ def on_host(tensor: Tensor) -> bool:
 class Matrix:
     """One prunable weight matrix.
 
-    Its weights are looked up when they are asked for: what a module holds may be replaced, as sharding does.
+    Its weights are looked up when they are asked for: what a module holds may be replaced, as sharding does. Of a sharded
+    matrix each process holds whole rows, neighbours, and maybe none.
 
     Attributes:
         name: Its name in the model, followed by its number where it is one of a stack.
@@ -59,23 +62,49 @@ class Matrix:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Outputs and inputs."""
-        out, inner = self.local().shape
-        return out, inner
+        """Outputs and inputs of all of it, wherever its rows are."""
+        first, *others = self.parameter.shape if self.number is None else self.parameter.shape[1:]
+        return (math.prod(others), first) if self.inputs_first else (first, math.prod(others))
 
     @property
     def size(self) -> int:
-        """How many weights there are."""
+        """How many weights there are, wherever they are."""
         return math.prod(self.shape)
 
-    def local(self) -> Float[Tensor, "out inner"]:
-        """The weights, [out, in]; a view."""
-        return self.of(self.parameter.detach())
+    @property
+    def along(self) -> int:
+        """The dimension of its outputs in what holds its weights: the one that may be sharded."""
+        return (self.number is not None) + self.inputs_first
 
-    def gradient(self) -> Float[Tensor, "out inner"]:
-        """The gradient of the weights; a view. Zeros, not to be written to, where they have no part in the loss."""
+    @property
+    def first(self) -> int:
+        """Number of the first row that this process holds."""
+        inner = self.parameter.shape[self.along + 1 :] if self.inputs_first else ()
+        return begin(self.parameter) * math.prod(inner)
+
+    @property
+    def begins(self) -> int:
+        """Position of the first weight that this process holds."""
+        return self.start + self.first * self.shape[1]
+
+    def local(self) -> Float[Tensor, "rows inner"]:
+        """The weights that this process holds, [rows, in]; a view."""
+        return self.of(held(self.parameter.detach()))
+
+    def gradient(self) -> Float[Tensor, "rows inner"]:
+        """The gradient of these weights; a view. Zeros, not to be written to, where they have no part in the loss."""
         grad = self.parameter.grad
-        return self.local().new_zeros(()).expand(self.shape) if grad is None else self.of(grad)
+        return (mine := self.local()).new_zeros(()).expand(mine.shape) if grad is None else self.of(held(grad))
+
+    def joint(self, values: Shaped[Tensor, "*others rows inner"]) -> Tensor:
+        """The sharded tensor of what all processes keep of the weights; the values themselves where this one holds all.
+
+        Args:
+            values: Kept of the weights that this process holds; anything of another shape is the same on every process.
+        """
+        if not is_sharded(self.parameter) or values.ndim < 2 or values.shape[-2:] != self.local().shape:
+            return values
+        return joint(values, self.parameter, [*values.shape[:-2], *self.shape], values.ndim - 2)
 
     def stored(self, parameter: Tensor) -> Tensor:
         """Its part of the tensor that holds its weights, in the order in which that stores them; a view."""
@@ -93,14 +122,14 @@ class Matrix:
         return stored.T if self.inputs_first else stored
 
     def slices(self, together: int = 1) -> Iterator[slice]:
-        """Rows to handle at a time, all of them in order.
+        """Rows to handle at a time, of those that this process holds: all of them in order, an empty slice where there are none.
 
         Args:
             together: Rows that are not to be parted; all slices but the last are multiples.
         """
-        rows, inner = self.shape
-        at_once = max(1, _SLICE // (inner * together)) * together if on_host(self.parameter) else rows
-        for lo in range(0, rows, at_once):
+        rows, inner = self.local().shape
+        at_once = max(1, _SLICE // (inner * together)) * together if on_host(self.parameter) else max(1, rows)
+        for lo in range(0, max(1, rows), at_once):
             yield slice(lo, min(lo + at_once, rows))
 
     @property
@@ -130,7 +159,7 @@ class Joined:
         return self.matrices[0].name
 
     @property
-    def start(self) -> int:
+    def begins(self) -> int:
         """Position of the first weight."""
         return self.matrices[0].start
 
@@ -169,12 +198,13 @@ def pieces(matrices: Sequence[Matrix], *, join: bool) -> list[Weights]:
     """What is scored at once, all of it in order: matrix by matrix, or as many as there is room for on a GPU.
 
     Args:
-        join: Whether matrices on a GPU may be joined.
+        join: Whether matrices on a GPU may be joined; of sharded ones a process holds no neighbours.
     """
     found: list[list[Matrix]] = []
     count = 0
     for matrix in matrices:
-        last = found[-1][-1] if join and found and not on_host(matrix.parameter) else None
+        whole = not (on_host(matrix.parameter) or is_sharded(matrix.parameter))
+        last = found[-1][-1] if join and found and whole else None
         follows = last is not None and matrix.start == last.start + last.size and matrix.parameter.dtype == last.parameter.dtype
         if not (follows and count + matrix.size <= AT_ONCE):
             found.append([])

@@ -10,13 +10,19 @@ import torch
 from torch import Tensor
 
 from prune_cli.pruning.criteria.base import Criterion, Scorer, WeightRows
-from prune_cli.pruning.inputs import InputSquares
+from prune_cli.pruning.inputs import InputSquares, mean_squares
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.matrices import Joined, Matrix, Weights, pieces
 from prune_cli.pruning.patterns.base import Pattern, Rows
+from prune_cli.pruning.peers import ALONE, Peers
 from prune_cli.pruning.schedules import Schedule
 from prune_cli.pruning.selection import CutoffFinder, Divergence, InvalidScores, NotFinite
-from prune_cli.pruning.zeroing import keep
+from prune_cli.pruning.shards import share
+from prune_cli.pruning.zeroing import integers, keep
+
+
+class Apart(RuntimeError):
+    """Processes that should hold the same weights do not."""
 
 
 @final
@@ -49,12 +55,15 @@ class Pruner:
         sparsity: float,
         total_steps: int,
         layout: ModelLayout | None = None,
+        peers: Peers = ALONE,
     ) -> None:
         """Prepare to prune.
 
         Args:
+            matrices: Sharded already, where they are to be.
             sparsity: Fraction removed at the end, in [0, 1].
             layout: What the matrices look like; None where no pattern asks for units.
+            peers: The processes that prune the model together.
         """
         self.matrices = list(matrices)
         self.criterion = criterion
@@ -78,7 +87,8 @@ class Pruner:
         keeps = self._aside is not None or schedule.holds or self._steady
         self._kept = [torch.ones_like(piece.local(), dtype=torch.bool) for piece in self._pieces] if keeps else None
         self._looked = False
-        self.cutoffs = CutoffFinder()
+        self._peers = peers
+        self.cutoffs = CutoffFinder(peers.total) if peers.sharded else CutoffFinder()
         self._selected: tuple[float, int] | None = None
 
     def score(self, step: int, learning_rates: float | Sequence[float]) -> None:
@@ -98,10 +108,11 @@ class Pruner:
         pruned = len(self.matrices) if self.scorers else 0
         ramp = self.schedule.sparsity(step, self.total_steps, self.target) / self.target if pruned else 0.0
         first = 0
+        read = None if self._inputs is None else mean_squares(self._inputs, self._peers)
         for number, (piece, scorer) in enumerate(zip(self._pieces, self.scorers, strict=True)):
             weight = piece.local()
             grad = piece.gradient() if self._gradients else None
-            inputs = None if self._inputs is None else self._inputs[number].take()
+            inputs = None if read is None else read[number]
             aside = None if self._aside is None else self._aside[number]
             own = rates[first : first + len(piece.matrices)]
             first += len(piece.matrices)
@@ -130,6 +141,7 @@ class Pruner:
 
         Raises:
             InvalidScores: If training has diverged, or the criterion gives no number.
+            Apart: If another process, which is to hold the same weights, holds others.
         """
         if self.target > 0 and self.schedule.selects(step, self.total_steps):
             asked = (self.schedule.sparsity(step, self.total_steps, self.target), step // self.schedule.delta_t)
@@ -157,7 +169,7 @@ class Pruner:
 
     def zeros(self) -> list[int]:
         """Weights that are zero at this moment, matrix by matrix."""
-        kept = torch.stack([matrix.local().count_nonzero() for matrix in self.matrices])
+        kept = self.cutoffs.total(torch.stack([matrix.local().count_nonzero() for matrix in self.matrices]))
         counts = cast("list[int]", kept.tolist())  # pyright: ignore[reportUnknownMemberType] torch does not say
         return [matrix.size - count for matrix, count in zip(self.matrices, counts, strict=True)]
 
@@ -170,7 +182,7 @@ class Pruner:
         return (rows for *_, rows in self._runs(matrix))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that a resumed run needs beside the weights."""
+        """Everything that a resumed run needs beside the weights; what is kept of sharded weights is sharded as they are."""
         state = {"removed": torch.tensor(self.removed), "masked": torch.tensor(self.masked)}
         if self._selected is not None:
             sparsity, window = self._selected
@@ -178,12 +190,15 @@ class Pruner:
                 "selected.sparsity": torch.tensor(sparsity, dtype=torch.float64),
                 "selected.window": torch.tensor(window),
             }
-        for kind, name, tensor in self._tensors():
-            state[f"{kind}.{name}"] = tensor
+        for kind, matrix, tensor in self._tensors():
+            state[f"{kind}.{matrix.name}"] = matrix.joint(tensor)
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `state_dict` gave.
+
+        Args:
+            state: Of all weights, however many processes hold them.
 
         Raises:
             KeyError: If the state is that of another model or criterion.
@@ -191,11 +206,11 @@ class Pruner:
         self.masked, self.removed = bool(state["masked"]), int(state["removed"])
         if "selected.window" in state:
             self._selected = float(state["selected.sparsity"]), int(state["selected.window"])
-        for kind, name, tensor in self._tensors():
-            tensor.copy_(state[f"{kind}.{name}"])
+        for kind, matrix, tensor in self._tensors():
+            tensor.copy_(share(state[f"{kind}.{matrix.name}"], matrix.joint(tensor)))
 
-    def _tensors(self) -> Iterator[tuple[str, str, Tensor]]:
-        """What is kept of the weights: its kind, the name of the matrix, and the tensor itself."""
+    def _tensors(self) -> Iterator[tuple[str, Matrix, Tensor]]:
+        """What is kept of the weights: its kind, the matrix, and the tensor itself."""
         for number, (piece, scorer) in enumerate(zip(self._pieces, self.scorers, strict=True)):
             kinds = {**scorer.buffers()}
             if self._kept is not None:
@@ -204,7 +219,7 @@ class Pruner:
                 kinds["aside"] = self._aside[number]
             for kind, tensor in kinds.items():
                 for matrix, part in zip(piece.matrices, piece.parts(tensor), strict=True):
-                    yield kind, matrix.name, part
+                    yield kind, matrix, part
 
     def _runs(self, matrix: int | None = None) -> Iterator[tuple[int, slice, Weights, Rows]]:
         """The number of a piece, some of its rows, which matrices these are, and their importance; all of it in order."""
@@ -219,7 +234,8 @@ class Pruner:
                 weight = piece.local()
                 for rows, start in self._rows[number]:
                     at = WeightRows(weight[rows], None, None, 0.0, start)
-                    yield number, rows, piece, Rows(scorer.importance(at, rows), first, rows.start, start)
+                    row = piece.matrices[0].first + rows.start
+                    yield number, rows, piece, Rows(scorer.importance(at, rows), first, row, start)
             first += len(piece.matrices)
 
     def _look_at(self, piece: Weights, scorer: Scorer) -> None:
@@ -251,7 +267,9 @@ class Pruner:
             mask = self.pattern.select(self, sparsity)
         except NotFinite as error:
             wrong = (n for n in range(len(self.matrices)) if not all(bool(at.values.isfinite().all()) for at in self.rows(n)))
-            raise self._culprit(self.matrices[next(wrong)].name) from error
+            if (number := next(wrong, None)) is None:
+                raise Divergence(f"another process tells: {error}") from error
+            raise self._culprit(self.matrices[number].name) from error
         self.removed = self.pattern.count(self.layout, sparsity)
         if self.removed == 0:
             return
@@ -263,12 +281,25 @@ class Pruner:
             if isinstance(weights, Joined):
                 values = [matrix.local() for matrix in weights.matrices]
             else:
-                values = [weights.local()[at.first : at.first + len(kept)]]
+                row = at.first - weights.first
+                values = [weights.local()[row : row + len(kept)]]
                 self.scorers[number].compensate(values[0], removed, rows)
             if self._aside is not None:
                 together = weights.local() if isinstance(weights, Joined) else values[0]
                 self._aside[number][rows] = (together * removed).view_as(self._aside[number][rows])
             keep(values, kept, weights)
+        if self._peers.count > 1 and not self._peers.sharded:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Compare checksums of the weights, and so of the masks, with those of the other processes."""
+        sums = torch.stack([integers(matrix.local()).sum(dtype=torch.int64) for matrix in self.matrices])
+        apart = self._peers.highest(sums) != -self._peers.highest(-sums)
+        if bool(apart.any()):
+            raise Apart(
+                f"the weights of {self.matrices[int(apart.int().argmax())].name} are not the same on all processes: let all of"
+                " them compute on devices of one kind, with the same versions of everything, and go on from the last checkpoint"
+            )
 
     def _hold(self) -> None:
         """Zero again what the optimizer has moved of removed weights."""
@@ -288,4 +319,4 @@ class Pruner:
 def _placed(weights: Weights, parts: Iterator[slice]) -> Iterator[tuple[slice, int]]:
     """Rows to handle at a time, and the position of their first weight."""
     inner = weights.shape[1]
-    return ((rows, weights.start + rows.start * inner) for rows in parts)
+    return ((rows, weights.begins + rows.start * inner) for rows in parts)

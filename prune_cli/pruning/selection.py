@@ -107,7 +107,7 @@ class CutoffFinder:
         Args:
             total: Over the processes that the scores are spread over; as it stands, there is one.
         """
-        self._total = total
+        self.total = total
         self._last: dict[str, tuple[float, float]] = {}
 
     def find(self, scores: Parts, remove: int, ranking: str = "") -> Cutoff:
@@ -126,10 +126,10 @@ class CutoffFinder:
         among: _Among | None = None
         if on_host(next(scores()).values):
             if (near := self._near(ranking)) is not None:
-                among = _between(scores, near, remove, self._total)
+                among = _between(scores, near, remove, self.total)
             if among is None:
-                among = _between(scores, _sampled(scores, remove, self._total), remove, self._total)
-        found = _exact(scores, remove, self._total, among)
+                among = _between(scores, _sampled(scores, remove, self.total), remove, self.total)
+        found = _exact(scores, remove, self.total, among)
         self._last[ranking] = (self._last.get(ranking, (math.inf, math.inf))[1], found.score)
         return found
 
@@ -302,11 +302,13 @@ def _sampled(scores: Parts, remove: int, total: Total) -> tuple[float, float]:
     share = remove / max(1, int(total(torch.tensor(count))))
     apart = _DEVIATIONS * math.sqrt(len(sample) * share * (1 - share)) + 1
     low, high = math.floor(len(sample) * share - apart), math.ceil(len(sample) * share + apart)
-    bounds = [
-        -math.inf if low < 1 else sample.kthvalue(low).values.item(),
-        math.inf if high > len(sample) else sample.kthvalue(high).values.item(),
-        1.0,
-    ]
+    bounds = [0.0, 0.0, 0.0]  # of a process that holds no scores
+    if count > 0:
+        bounds = [
+            -math.inf if low < 1 else sample.kthvalue(low).values.item(),
+            math.inf if high > len(sample) else sample.kthvalue(high).values.item(),
+            1.0,
+        ]
     lows, highs, processes = total(torch.tensor(bounds, dtype=torch.float64)).unbind()
     return float(lows / processes), float(highs / processes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from prune_cli.pruning.matrices import Weights, on_host
@@ -31,3 +31,8 @@ def keep(values: Sequence[Tensor | None], mask: Bool[Tensor, "rows inner"], weig
             bits.mul_(part)
     elif pairs:
         torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage] its only name
+
+
+def integers(values: Shaped[Tensor, "*size"]) -> Int[Tensor, "*size"]:
+    """The bits of numbers as integers; a view."""
+    return values.view(_BITS[values.element_size()])

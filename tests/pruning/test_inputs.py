@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from prune_cli.pruning.inputs import InputSquares
+from prune_cli.pruning.inputs import InputSquares, mean_squares
 from prune_cli.pruning.matrices import Matrix
+from prune_cli.pruning.peers import ALONE
 from prune_cli.pruning.selection import InvalidScores
 
 
@@ -17,17 +18,21 @@ class Anything(torch.nn.Linear):
         return inputs
 
 
+def means(squares: InputSquares) -> list[float]:
+    return mean_squares([squares], ALONE)[0].tolist()
+
+
 def test_mean_squares_over_all_that_was_read_in_training() -> None:
     layer = torch.nn.Linear(2, 3)
     squares = InputSquares(Matrix("weight", layer, 0))
     layer(torch.tensor([[1.0, 2.0]]))
-    assert squares.take().tolist() == [1.0, 4.0]
+    assert means(squares) == [1.0, 4.0]
     layer(torch.tensor([[1.0, 2.0], [3.0, 0.0]]))
     layer(torch.tensor([[[5.0, 1.0]]]))
     layer.eval()
     layer(torch.tensor([[9.0, 9.0]]))
-    assert squares.take().tolist() == pytest.approx([35 / 3, 5 / 3])
-    assert squares.take().tolist() == [0.0, 0.0]
+    assert means(squares) == pytest.approx([35 / 3, 5 / 3])
+    assert means(squares) == [0.0, 0.0]
 
 
 def test_a_layer_that_is_called_with_something_else_is_named() -> None:
@@ -36,7 +41,7 @@ def test_a_layer_that_is_called_with_something_else_is_named() -> None:
     for inputs in ((), (torch.zeros(1, 5),)):
         with pytest.raises(InvalidScores, match=r"the inputs of encoder\.weight cannot be told"):
             layer(*inputs)
-    assert squares.take().tolist() == [0.0, 0.0]
+    assert means(squares) == [0.0, 0.0]
 
 
 def test_a_matrix_that_is_not_all_of_its_layer_is_refused_at_once() -> None:

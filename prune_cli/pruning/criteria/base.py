@@ -92,6 +92,11 @@ class Criterion(ABC):
     """Whether a weight's importance depends on that weight alone: its value, its gradients, its position. A scorer may then be
     given several matrices as one column, [weights, 1], and keeps tensors of that shape alone; `compensate` is not called."""
 
+    @property
+    def row_by_row(self) -> bool:
+        """Whether the importance of a row does not depend on the other rows of its matrix, which may be on other devices."""
+        return True
+
     def problems(self) -> Iterator[str]:
         """What is wrong with the values beyond their types; each message begins with the field."""
         return iter(())

@@ -114,13 +114,14 @@ class _Learned(Scorer):
 
     def __init__(self, criterion: SoftMovement, weights: Weights) -> None:
         self._criterion = criterion
+        self._size = sum(matrix.size for matrix in weights.matrices)
         self.scores = torch.zeros_like(weights.local(), dtype=torch.float32)
         self.first = torch.zeros_like(self.scores)
         self.second = torch.zeros_like(self.scores)
 
     def observe(self, at: WeightRows, rows: slice, step: int) -> None:
         soft = self.scores[rows].sigmoid()
-        penalty = self._criterion.penalty * at.ramp / (at.matrices * self.scores.numel())
+        penalty = self._criterion.penalty * at.ramp / (at.matrices * self._size)
         grad = (1 - soft).mul_(soft).mul_(penalty).addcmul_(at.weight, gradient(at))
         first = self.first[rows].lerp_(grad, 1 - _BETA1)
         second = self.second[rows].mul_(_BETA2).addcmul_(grad, grad, value=1 - _BETA2)

@@ -85,6 +85,11 @@ class Obert(Criterion):
                 f"criterion.memory={math.ceil(10 * needed / _GIB) / 10:g}"
             )
 
+    @property
+    def row_by_row(self) -> bool:
+        """See `Criterion`; the damping that is chosen depends on the first rows."""
+        return self.damp != "auto"
+
     def scorer(self, weights: Weights, delta_t: int) -> Scorer:
         """See `Criterion`."""
         return _Surgeon(self, weights, delta_t)
@@ -139,7 +144,8 @@ class _Surgeon(Scorer):
         return filled.reshape(len(rows), -1, size).transpose(0, 1)
 
     def _rows(self, blocks: Float[Tensor, "blocks block"], like: Float[Tensor, "rows inner"]) -> Tensor:
-        return blocks.reshape(len(like), -1)[:, : like.shape[1]].to(like.dtype)
+        wide = -(-like.shape[1] // blocks.shape[1]) * blocks.shape[1]
+        return blocks.reshape(len(like), wide)[:, : like.shape[1]].to(like.dtype)
 
     def _chosen(self, grads: Float[Tensor, "blocks m block"], weight: Float[Tensor, "blocks block"]) -> Tensor:
         """The damping: as given, or that of the grid which loses least of what the other half of the gradients tells."""

@@ -70,7 +70,7 @@ def best(values: Float[Tensor, "rows inner"], n: int, m: int) -> Bool[Tensor, "r
     >>> best(torch.tensor([[1.0, 2.0, 2.0, 2.0]]), 2, 4)
     tensor([[False,  True,  True, False]])
     """
-    groups = values.reshape(len(values), -1, m)
+    groups = values.reshape(len(values), values.shape[1] // m, m)
     before = torch.zeros_like(groups, dtype=torch.int8)  # how many of a group come before
     for place in range(m):
         other = groups[..., place : place + 1]

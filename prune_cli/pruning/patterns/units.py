@@ -14,7 +14,7 @@ from torch import Tensor
 from prune_cli.pruning.layout import ModelLayout
 from prune_cli.pruning.patterns.base import Importance, Mask, Pattern, Rows
 from prune_cli.pruning.patterns.uniform import below, single
-from prune_cli.pruning.selection import Scores
+from prune_cli.pruning.selection import CutoffFinder, Scores
 
 KINDS = ("heads", "neurons", "layers")
 _ROUNDING = 1e-9  # of a number of units that is whole but for the last digits
@@ -100,10 +100,9 @@ class Units(Pattern):
         for kind in self.units:
             sums = _sums(importance, kind)
             removed = torch.zeros(len(sums), dtype=torch.bool)
-            for size, alike, count in self._shares(layout, kind, sparsity, inside):
+            for _, alike, count in self._shares(layout, kind, sparsity, inside):
                 of_units = Scores(sums[alike], 0)
-                cutoff = importance.cutoffs.find(lambda of_units=of_units: iter((of_units,)), count, f"{kind} of {size}")
-                removed[alike] = cutoff.removed(of_units)
+                removed[alike] = CutoffFinder().find(lambda of_units=of_units: iter((of_units,)), count).removed(of_units)
             gone[kind] = removed
         names = list(layout.shapes)
 
@@ -139,7 +138,7 @@ def _groups(sizes: Int[Tensor, " units"]) -> Iterator[tuple[int, Int[Tensor, " a
 
 
 def _sums(importance: Importance, kind: str) -> Float[Tensor, " units"]:
-    """The importance of each unit."""
+    """The importance of each unit, wherever its weights are."""
     layout = importance.layout
     parts = layout.structures[kind]
     sums = torch.zeros(len(layout.sizes(kind)), dtype=torch.float64)
@@ -152,4 +151,5 @@ def _sums(importance: Importance, kind: str) -> Float[Tensor, " units"]:
         for rows in importance.rows(number):
             belongs.append(units[rows.first : rows.first + len(rows.values)] if part.axis == 0 else units)
             summed.append(rows.values.double().sum(1 - part.axis))
-    return sums.index_add_(0, torch.cat(belongs), torch.cat(summed).cpu()).float()  # waits for a GPU once
+    sums.index_add_(0, torch.cat(belongs), torch.cat(summed).cpu())  # waits for a GPU once
+    return importance.cutoffs.total(sums).float()

@@ -1,0 +1,35 @@
+"""Processes of one machine that know each other, as torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import multiprocessing
+from torch.multiprocessing.spawn import start_processes
+
+multiprocessing.set_forkserver_preload(["torch.distributed.fsdp", "prune_cli.run.run", "pytest"])
+"""Imported once, and not by every process."""
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def spawned(work: Callable[[int, int], None], count: int) -> None:
+    """Call a function of a module in so many processes, with its rank and their number; raise what one of them raises."""
+    start_processes(_process, (work, count, free_port()), nprocs=count, start_method="forkserver")
+
+
+def _process(rank: int, work: Callable[[int, int], None], count: int, port: int) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo")
+    work(rank, count)
+    dist.barrier()
+    dist.destroy_process_group()
