@@ -35,3 +35,20 @@ class Stopped(KeyboardInterrupt):
         super().__init__(f"stopped by signal {number}")
         self.exit_code = 128 + number
         """What shells give for it."""
+
+
+class Lost(RuntimeError):
+    """Another process of the same run has ended, without which this one cannot go on; that one says why."""
+
+
+class Failed(RuntimeError):
+    """A process that was started for a run has failed, and said why.
+
+    Attributes:
+        problems: What it said.
+        exit_code: With which it ended.
+    """
+
+    def __init__(self, problems: tuple[str, ...], exit_code: int) -> None:
+        super().__init__("\n".join(problems))
+        self.problems, self.exit_code = problems, exit_code

@@ -21,14 +21,22 @@ def free_port() -> int:
         return listening.getsockname()[1]
 
 
-def spawned(work: Callable[[int, int], None], count: int) -> None:
-    """Call a function of a module in so many processes, with its rank and their number; raise what one of them raises."""
-    start_processes(_process, (work, count, free_port()), nprocs=count, start_method="forkserver")
+def spawned(work: Callable[[int, int], None], count: int, *, begin: bool = True) -> None:
+    """Call a function of a module in so many processes, with its rank and their number; raise what one of them raises.
+
+    Args:
+        begin: Let them know each other; else they find out by the environment.
+    """
+    start_processes(_process, (work, count, free_port(), begin), nprocs=count, start_method="forkserver")
 
 
-def _process(rank: int, work: Callable[[int, int], None], count: int, port: int) -> None:
+def _process(rank: int, work: Callable[[int, int], None], count: int, port: int, begin: bool) -> None:
     torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ours = {"RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank)}
+    os.environ |= {**ours, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if not begin:
+        work(rank, count)
+        return
     dist.init_process_group("gloo")
     work(rank, count)
     dist.barrier()

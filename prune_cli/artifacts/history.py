@@ -26,12 +26,14 @@ class History:
         records: All records so far, as JSON gives them back.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
         """Name the file; `begin` makes it.
 
         Args:
             path: File of JSON lines, in an existing folder.
+            writes: Whether this process does so, and not another one of the same run.
         """
+        self._writes = writes
         self.path = path
         self.records: list[dict[str, Any]] = []
 
@@ -45,7 +47,8 @@ class History:
             UserError: If the copy is broken.
         """
         self.records = [] if source is None else self.read(source)
-        self.save(self.path)
+        if self._writes:
+            self.save(self.path)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record as one line; an evaluation, with all before it, is on the disk before this returns.
@@ -54,6 +57,8 @@ class History:
         """
         line = json.dumps(_finite(record), allow_nan=False)
         self.records.append(json.loads(line))
+        if not self._writes:
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             if any(key.startswith("eval_") for key in record):

@@ -194,11 +194,18 @@ class RunFolder:
         sync(self.path.parent)
 
     @contextlib.contextmanager
-    def logged(self, console: Console) -> Iterator[None]:
-        """Write what the package logs into run.log and onto the screen; tracebacks into run.log alone."""
-        in_file = _Log(self.log, encoding="utf-8")
+    def logged(self, console: Console, rank: int = 0) -> Iterator[None]:
+        """Write what the package logs into run.log and onto the screen; tracebacks into run.log alone.
+
+        Args:
+            rank: Of the process. All but the first are silent, and write of their failure alone, into a log of their own.
+        """
+        path = self.log if rank == 0 else self.log.with_stem(f"{self.log.stem}-{rank}")
+        in_file = _Log(path, encoding="utf-8", delay=rank > 0)
         in_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
-        on_screen = _screen_handler(console)
+        on_screen = _screen_handler(console) if rank == 0 else logging.NullHandler()
+        if rank > 0:
+            in_file.setLevel(logging.ERROR)
         on_screen.addFilter(lambda record: record.exc_info is None)
         logger = logging.getLogger("prune_cli")
         level, propagate = logger.level, logger.propagate
@@ -209,15 +216,17 @@ class RunFolder:
         try:
             yield
         except UserError as error:
-            self._note_failure(error.problems)
+            if rank == 0:
+                self._note_failure(error.problems)
             with contextlib.suppress(OSError):  # a full disk, most likely, which is what is about to be told
                 in_file.handle(logger.makeRecord(logger.name, logging.ERROR, __file__, 0, str(error), (), None))
             raise
         except Exception as error:
             with contextlib.suppress(OSError):  # as above
                 logger.exception("the run failed")
-            self._note_failure([f"{type(error).__name__}: {error}"])
-            error.add_note(f"The traceback is in {self.log}.")
+            if rank == 0:
+                self._note_failure([f"{type(error).__name__}: {error}"])
+            error.add_note(f"The traceback is in {path}.")
             raise
         finally:
             for handler in (in_file, on_screen):

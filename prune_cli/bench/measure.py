@@ -137,12 +137,13 @@ def metric_of(run: Run, source: Source, batch_size: int = 32) -> float | None:
     module = _Module(run)
     collate = head.collator(source.tokenizer)
     rows = examples.batches
-    collected: list[tuple[Tensor, ...]] = []
+    collected: list[list[np.ndarray]] = []
     for start in range(0, len(rows), batch_size):
         batch = collate([rows[place] for place in range(start, min(start + batch_size, len(rows)))])
         with torch.no_grad():
             outputs = head.outputs(module, batch)
-            collected.append(head.predictions(module, batch, outputs, source.tokenizer))
+            predicted = head.predictions(module, batch, outputs, source.tokenizer)
+            collected.append([values.cpu().numpy() for values in predicted])
     predictions = examples.predictions(stacked(collected))
     return task.score(predictions, examples.records, task.evaluation_splits[0])[task.primary_metric]
 

@@ -14,9 +14,12 @@ from typer.core import TyperGroup
 from prune_cli import __version__
 from prune_cli.cli import completion
 from prune_cli.config.option_files import GROUPS
-from prune_cli.console.failures import INTERRUPTED, failure_of, show, traceback_wanted
+from prune_cli.console.failures import INTERRUPTED, failure_of, show_of_rank, traceback_wanted
+from prune_cli.console.handing import handed_over
 from prune_cli.console.interrupts import interrupted, noting_interrupts, tell
 from prune_cli.console.printer import printer
+from prune_cli.errors import Lost
+from prune_cli.launched import rank
 
 
 class _Commands(TyperGroup):
@@ -509,8 +512,10 @@ def main() -> None:
     try:
         app(prog_name="prune")
     except Exception as error:
+        failure, lost = failure_of(error), isinstance(error, Lost)
+        handed = handed_over(failure.problems, failure.code, lost=lost)
         if traceback_wanted():
             raise
-        failure = failure_of(error)
-        show(failure, printer(stderr=True))
+        if not handed and not (lost and rank() > 0):
+            show_of_rank(failure, rank())
         raise SystemExit(failure.code) from None

@@ -15,6 +15,7 @@ import yaml
 
 from prune_cli.config.option_files import names
 from prune_cli.errors import UserError
+from prune_cli.launched import started
 from prune_cli.paths import CONF
 from prune_cli.plain import shortened
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
     from prune_cli.tasks.base import Task
+    from prune_cli.training.launcher import LauncherConfig
     from prune_cli.training.options import TrainerConfig
 
 _LEAST_FREE = 1 << 20  # bytes: not enough for a model, but enough to say so in a log
@@ -52,30 +54,76 @@ def fit_problems(task: Task, model: ModelConfig) -> Iterator[str]:
     yield f"task={task.name} needs {needed}, and {chosen} is {WITH_ARTICLE[architecture]}: choose model={others}"
 
 
-def shape_problems(task: Task, model: ModelConfig, criterion: Criterion, pattern: Pattern, sparsity: float) -> Iterator[str]:
+def process_problems(trainer: TrainerConfig, launcher: LauncherConfig, criterion: Criterion | None) -> Iterator[str]:
+    """Why a run cannot be shared among its processes.
+
+    Args:
+        criterion: None where nothing is pruned.
+    """
+    from prune_cli.training.hardware import on_gpu
+
+    count, here = process_count(launcher), started()
+    if here is not None and launcher.processes not in (1, here.count):
+        yield f"launcher.processes={launcher.processes}, and {here.count} were started: leave launcher.processes out"
+    if here is None and count > 1 and on_gpu(trainer.device):
+        import torch
+
+        if (there := torch.cuda.device_count()) < count:
+            yield f"launcher.processes={count} and there are {there} GPUs here: give {there} at most, or trainer.device=cpu"
+    if trainer.batch_size % count:
+        less = trainer.batch_size // count * count
+        sizes = " or ".join(str(size) for size in (less, less + count) if size)
+        yield f"trainer.batch_size={trainer.batch_size} cannot be shared by {count} processes: give trainer.batch_size={sizes}"
+    if trainer.compile and count > 1:
+        yield f"trainer.compile=true is for one process, and there are {count}: leave it out"
+    if trainer.sharding == "full" and count == 1:
+        yield "trainer.sharding=full parts a model among processes, and there is one: give launcher.processes=2 or more"
+    elif trainer.sharding == "full" and criterion is not None and not criterion.row_by_row:
+        yield (
+            f"trainer.sharding=full parts matrices, and {type(criterion).__name__} as it is set looks at several rows of one"
+            " together: leave it out, or set the criterion otherwise (criterion.damp=1e-4, for instance, if it has that)"
+        )
+
+
+def process_count(launcher: LauncherConfig) -> int:
+    """How many processes compute a run, those that were started from elsewhere included."""
+    here = started()
+    return launcher.processes if here is None else here.count
+
+
+def shape_problems(
+    task: Task, model: ModelConfig, criterion: Criterion, pattern: Pattern, sparsity: float, *, parted: int = 1
+) -> Iterator[str]:
     """Why a criterion or a pattern does not go with the matrices of a model, or with the sparsity.
 
     The model is outlined only where one of them has a say in that.
+
+    Args:
+        parted: Among how many processes the matrices are.
     """
     from prune_cli.models import outline
     from prune_cli.models.prunable import prunable
     from prune_cli.pruning.criteria import Criterion
     from prune_cli.pruning.patterns import Pattern
+    from prune_cli.training.parallel import shard_problems
 
     if (
-        type(pattern).incompatibilities is Pattern.incompatibilities
+        parted == 1
+        and type(pattern).incompatibilities is Pattern.incompatibilities
         and type(criterion).incompatibilities is Criterion.incompatibilities
     ):
         return
     if (model_outline := outline(model, task.head)) is None:
         return
     try:
-        _, layout = prunable(model_outline, pattern, model.include, model.exclude)
+        matrices, layout = prunable(model_outline, pattern, model.include, model.exclude)
     except ValueError as error:
         yield str(error)
         return
     yield from pattern.incompatibilities(layout, sparsity)
     yield from criterion.incompatibilities(layout)
+    if parted > 1:
+        yield from shard_problems(matrices, pattern.together, parted)
 
 
 def compile_problems(trainer: TrainerConfig, criterion: Criterion, regularization: Regularization) -> Iterator[str]:

@@ -19,6 +19,7 @@ GROUPS: dict[str, str] = {
     "pattern": "patterns",
     "regularization": "regularizations",
     "trainer": "trainers",
+    "launcher": "launchers",
     "data": "data",
     "tracking": "tracking",
     "experiment": "experiments",

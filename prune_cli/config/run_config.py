@@ -18,6 +18,8 @@ from prune_cli.config.checks import (
     fit_problems,
     missing_problems,
     output_problems,
+    process_count,
+    process_problems,
     shape_problems,
     teacher_problems,
 )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from prune_cli.tasks.base import Task
     from prune_cli.tracking.base import Tracker
     from prune_cli.tracking.options import TrackingConfig
+    from prune_cli.training.launcher import LauncherConfig
     from prune_cli.training.options import TrainerConfig
 
 
@@ -63,6 +66,7 @@ class RunConfig:
     pattern: Pattern
     regularization: Regularization
     trainer: TrainerConfig
+    launcher: LauncherConfig
     data: Source
     tracking: TrackingConfig
     trackers: Mapping[str, Tracker]
@@ -164,18 +168,27 @@ def _problems_together(parts: Mapping[str, Any], *, ask_source: bool, training: 
     unfit = list(fit_problems(parts["task"], parts["model"])) if {"task", "model"} <= parts.keys() else []
     yield from unfit
     if {"task", "model", "criterion", "pattern", _BESIDE} <= parts.keys() and parts[_BESIDE].sparsity > 0 and not unfit:
-        sparsity = parts[_BESIDE].sparsity
-        yield from shape_problems(parts["task"], parts["model"], parts["criterion"], parts["pattern"], sparsity)
+        fitting = parts["task"], parts["model"], parts["criterion"], parts["pattern"], parts[_BESIDE].sparsity
+        yield from shape_problems(*fitting, parted=_parted(parts) if training else 1)
     if {"task", "model", "regularization"} <= parts.keys() and not unfit:
         yield from teacher_problems(parts["task"], parts["model"], parts["regularization"])
     if {"trainer", "criterion", "regularization"} <= parts.keys():
         yield from compile_problems(parts["trainer"], parts["criterion"], parts["regularization"])
+    if training and {"trainer", "launcher", "criterion", _BESIDE} <= parts.keys():
+        pruned_by = parts["criterion"] if parts[_BESIDE].sparsity > 0 else None
+        yield from process_problems(parts["trainer"], parts["launcher"], pruned_by)
     if training and {"task", "model", "data", "regularization"} <= parts.keys():
         yield from extra_problems(parts["task"], parts["model"], parts["data"], parts["regularization"])
     if ask_source and {"task", "data"} <= parts.keys():
         yield from parts["data"].missing(parts["task"], training=training)
     if ask_source and "model" in parts and not unfit:
         yield from missing_problems(parts["model"])
+
+
+def _parted(parts: Mapping[str, Any]) -> int:
+    """Among how many processes the weights are parted."""
+    there = {"trainer", "launcher"} <= parts.keys()
+    return process_count(parts["launcher"]) if there and parts["trainer"].sharding == "full" else 1
 
 
 def _plain(part: Any, node: Mapping[str, Any]) -> dict[str, Any]:

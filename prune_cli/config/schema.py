@@ -13,6 +13,7 @@ from typing import Any, final
 from prune_cli.marks import NO_RESULT, counts
 from prune_cli.models.options import ModelConfig
 from prune_cli.tracking.options import TrackingConfig
+from prune_cli.training.launcher import LauncherConfig
 from prune_cli.training.options import TrainerConfig
 
 PARTS: dict[str, str] = {
@@ -23,6 +24,7 @@ PARTS: dict[str, str] = {
     "pattern": "Which weights compete with each other.",
     "regularization": "What the student learns from beside the labels.",
     "trainer": "Steps, batches, learning rate.",
+    "launcher": "How many processes.",
     "data": "Where records come from: hub, local, synthetic.",
     "tracking": "Where the run is logged beside its folder.",
 }
@@ -36,6 +38,7 @@ BASES: dict[str, str] = {
     "pattern": "prune_cli.pruning.patterns.base.Pattern",
     "regularization": "prune_cli.distillation.base.Regularization",
     "trainer": "prune_cli.training.options.TrainerConfig",
+    "launcher": "prune_cli.training.launcher.LauncherConfig",
     "data": "prune_cli.data.base.Source",
     "tracking": "prune_cli.tracking.options.TrackingConfig",
 }
@@ -48,7 +51,7 @@ TARGET = "_target_"
 MISSING = "???"
 """What stands for a value that has to be given, to OmegaConf too."""
 
-USUAL: dict[str, type] = {"model": ModelConfig, "trainer": TrainerConfig, "tracking": TrackingConfig}
+USUAL: dict[str, type] = {"model": ModelConfig, "trainer": TrainerConfig, "launcher": LauncherConfig, "tracking": TrackingConfig}
 """What an option of these groups is where it names no class of its own."""
 
 
@@ -83,7 +86,7 @@ CHOICES = "choices"
 """Which option each group took; filled in by the program."""
 
 GENERAL = tuple(field.name for field in dataclasses.fields(General))
-ELSEWHERE = (*(field.name for field in dataclasses.fields(General) if not counts(field.metadata)), "tracking")
+ELSEWHERE = (*(field.name for field in dataclasses.fields(General) if not counts(field.metadata)), "launcher", "tracking")
 """Keys that say where a run goes and how it is launched; no result depends on them."""
 KEYS = (*PARTS, *GENERAL, CHOICES)
 

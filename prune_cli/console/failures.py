@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from prune_cli.errors import Diverged, UserError
+from prune_cli.console.handing import let_first_tell
+from prune_cli.console.printer import printer
+from prune_cli.errors import Diverged, Failed, Lost, UserError
 from prune_cli.plain import shortened
 from prune_cli.redaction import redact
 
@@ -83,6 +85,10 @@ def failure_of(error: BaseException) -> Failure:
 def _failure_of(error: BaseException) -> Failure:
     if isinstance(error, UserError):
         return Failure(error.problems, DIVERGED if isinstance(error, Diverged) else USER)
+    if isinstance(error, Failed):
+        return Failure(error.problems, error.exit_code)
+    if isinstance(error, Lost):
+        return Failure((str(error),), PROGRAM)
     for cause in _chain(error):
         message = None
         if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
@@ -105,6 +111,14 @@ def show(failure: Failure, console: Console) -> None:
     console.print(Text(f"{len(failure.problems)} things are wrong:" if several else "Error:", style="bold red"))
     for problem in failure.problems:
         console.print(Text(f"- {problem}" if several else problem), soft_wrap=True)
+
+
+def show_of_rank(failure: Failure, rank: int) -> None:
+    """Print a failure of one of a run's processes; of all but the first with its number."""
+    if rank > 0:
+        let_first_tell()
+        failure = Failure(tuple(f"process {rank}: {problem}" for problem in failure.problems), failure.code)
+    show(failure, printer(stderr=True))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -7,7 +7,11 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from prune_cli.console.failures import INTERRUPTED
+from prune_cli.console.handing import handed_over
 from prune_cli.console.printer import printer
+from prune_cli.errors import Stopped
+from prune_cli.launched import rank
 
 _came: list[int] = []
 """The signals that came in this command."""
@@ -39,8 +43,14 @@ def interrupted(error: BaseException) -> bool:
 
 def tell(stop: BaseException) -> None:
     """Print that a command was stopped, and what there is to go on from, which the run has noted."""
-    notes = getattr(stop, "__notes__", ["The same command begins again."])
-    printer(stderr=True).print(f"Stopped. {notes[-1]}", soft_wrap=True)
+    note = getattr(stop, "__notes__", ["The same command begins again."])[-1]
+    if not handed_over([note], exit_code(stop), stopped=True) and rank() == 0:
+        printer(stderr=True).print(f"Stopped. {note}", soft_wrap=True)
+
+
+def exit_code(stop: BaseException) -> int:
+    """The exit code of what was stopped, as shells have it."""
+    return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED
 
 
 @contextlib.contextmanager

@@ -68,11 +68,15 @@ class OutputCache:
         """All of it, as `torch.save` takes it."""
         return {"asked": self.asked, "served": self.served, "parts": self._parts}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave, with tensors on the device."""
+    def load(self, *states: Mapping[str, Any], counted: bool = True) -> None:
+        """Take back what `state` gave, of one process or of several, with tensors on the device.
+
+        Args:
+            counted: Whether what they were asked counts as asked of this one.
+        """
         self.clear()
-        self.asked, self.served = state["asked"], state["served"]
-        for places, values in state["parts"]:
+        self.asked, self.served = (sum(state[name] for state in states) if counted else 0 for name in ("asked", "served"))
+        for places, values in (part for state in states for part in state["parts"]):
             self._keep(places, values)
 
     def _keep(self, places: list[int], values: tuple[Tensor, ...]) -> None:

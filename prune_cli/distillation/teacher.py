@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import torch
 from torch import nn
@@ -14,12 +15,23 @@ from transformers.pytorch_utils import Conv1D
 from prune_cli.distillation.base import Regularization
 from prune_cli.distillation.cache import OutputCache
 from prune_cli.distillation.states import Reading, read
+from prune_cli.pruning.shards import fill, held
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from prune_cli.heads.base import Batch, Head
+
+
+class Laid(Protocol):
+    """A model of which each device holds a part."""
+
+    def __call__(self, compute: Callable[[], Any]) -> Any:
+        """Compute something with it."""
+
+    def rest(self) -> None:
+        """Give back what was gathered for that: the model then holds its parts alone."""
 
 
 @final
@@ -46,6 +58,7 @@ class Teacher:
         precision: str = "fp32",
         first: PreTrainedModel | None = None,
         first_metric: float | None = None,
+        laid: Callable[[PreTrainedModel], Laid] | None = None,
     ) -> None:
         """Start with a dense fine-tuned model or with none.
 
@@ -55,12 +68,16 @@ class Teacher:
             precision: In which it computes, fp32 or bf16.
             first: Model that teaches first.
             first_metric: Its primary metric on the validation records.
+            laid: Lays a model on several devices, a part on each; None for whole models.
         """
         self.rule = rule
         self.make = make
-        self._half = precision == "bf16" and rule.mean_decay is None  # a mean moves by less than bfloat16 tells apart
+        self._lay, self._laid = laid, None
+        # a mean moves by less than bfloat16 tells apart; of a model that is parted, all weights have one type
+        self._half = precision == "bf16" and rule.mean_decay is None and laid is None
         self.model = None if first is None else self._frozen(first)
-        self.cache = OutputCache() if rule.mean_decay is None and not rule.kinds else None
+        asked_once = rule.mean_decay is None and not rule.kinds and laid is None  # all parts of a model are asked together
+        self.cache = OutputCache() if asked_once else None
         self.version = 0
         self.taught = 0
         self.best = self.first_metric = first_metric
@@ -73,7 +90,8 @@ class Teacher:
         with torch.no_grad():
             if self.cache is not None and "places" in batch:
                 return Reading(head.decisions(self.cache.outputs(self.model, head, batch), batch), {})
-            return read(self.model, head, batch, self.rule.kinds)
+            reading = partial(read, self.model, head, batch, self.rule.kinds)
+            return reading() if self._laid is None else self._laid(reading)
 
     def consider(self, student: PreTrainedModel, step: int, metric: float) -> bool:
         """Let a student that was just evaluated become the teacher, if the rule says so.
@@ -101,8 +119,9 @@ class Teacher:
         if decay is None or self.model is None or not self._own:
             return
         theirs = tensors(student)
-        pairs = [(mine, theirs[name]) for name, mine in tensors(self.model).items()]
-        means, weights = (list(each) for each in zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True))
+        pairs = [(mine, theirs[name]) for name, mine in self._tensors(self.model).items()]
+        floats = (map(held, pair) for pair in pairs if pair[0].is_floating_point())
+        means, weights = (list(each) for each in zip(*floats, strict=True))
         get_ema_multi_avg_fn(decay)(means, weights, 0)
         for mine, other in pairs:
             if not mine.is_floating_point():
@@ -116,7 +135,7 @@ class Teacher:
         """Take back what a checkpoint holds.
 
         Args:
-            weights: The teacher's tensors by name; empty while the first teacher, or none, teaches.
+            weights: The teacher's tensors by name, whole; empty while the first teacher, or none, teaches.
         """
         self.version, self.best, self.taught = state["version"], state["best"], state["taught"]
         if state["own"]:
@@ -126,7 +145,7 @@ class Teacher:
         """Tensors of a teacher that was the student once; a first teacher is read from its own folder again."""
         if self.model is None or not self._own:
             return {}
-        return tensors(self.model)
+        return self._tensors(self.model)
 
     @torch.no_grad()
     def _take(self, student: Mapping[str, Tensor]) -> None:
@@ -136,8 +155,8 @@ class Teacher:
             self._own = True
         if self.cache is not None:
             self.cache.clear()
-        for name, tensor in tensors(self.model).items():
-            tensor.copy_(student[name])
+        for name, tensor in self._tensors(self.model).items():
+            fill(tensor, student[name])
 
     def _frozen(self, model: PreTrainedModel) -> PreTrainedModel:
         """To be read alone; in bf16, layers that compute in it have their weights so, which saves a conversion at every step."""
@@ -147,7 +166,15 @@ class Teacher:
                 alone = all(owners[id(each)] == 1 for each in module.parameters())  # embeddings may share theirs
                 if isinstance(module, nn.Linear | Conv1D) and alone:
                     module.to(torch.bfloat16)
-        return model.eval().requires_grad_(False)
+        model.eval().requires_grad_(False)
+        self._laid = None if self._lay is None else self._lay(model)
+        return model
+
+    def _tensors(self, model: PreTrainedModel) -> dict[str, Tensor]:
+        """The teacher's own tensors."""
+        if self._laid is not None:
+            self._laid.rest()
+        return tensors(model)
 
 
 def tensors(model: PreTrainedModel) -> dict[str, Tensor]:

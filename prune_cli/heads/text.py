@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast, final
 import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
-from torch.nn.parallel import DistributedDataParallel
 
 from prune_cli.errors import UserError
 from prune_cli.heads import IGNORED
@@ -134,7 +133,7 @@ class Text(Head[TextOutputs]):
 
     def outputs(self, model: nn.Module, batch: Batch) -> TextOutputs:
         """The hidden states that predict the targets; none without targets."""
-        bare = _bare(model)
+        bare = cast("PreTrainedModel", model)
         matrix = cast("nn.Module", bare.get_output_embeddings())
         layer = Vocabulary.of(matrix, _bias_of_its_own(bare))
         if "labels" not in batch:
@@ -165,7 +164,7 @@ class Text(Head[TextOutputs]):
         """The generated tokens without the end and what follows it, [records, tokens], padded with -100."""
         from transformers import GenerationConfig
 
-        bare = _bare(model)
+        bare = cast("PreTrainedModel", model)
         asked = GenerationConfig(
             max_new_tokens=self.max_new_tokens,
             num_beams=self.beams,
@@ -213,11 +212,6 @@ class Text(Head[TextOutputs]):
         if all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in ((ours, theirs), (expected.expand_as(behind), behind))):
             return None
         return f"{type(model).__name__} changes its logits behind the output layer, which training here would not see"
-
-
-def _bare(model: nn.Module) -> PreTrainedModel:
-    """The model itself, where it is wrapped for several processes."""
-    return cast("PreTrainedModel", model.module if isinstance(model, DistributedDataParallel) else model)
 
 
 def _bias_of_its_own(model: PreTrainedModel) -> Tensor | None:

@@ -17,6 +17,7 @@ from prune_cli.models.input_length import longest_input
 from prune_cli.models.locations import Location, gguf_metadata, quantized
 
 if TYPE_CHECKING:
+    import torch
     from tokenizers import Tokenizer
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -190,17 +191,20 @@ def _layer(key: str) -> int | None:
     return None if match is None else int(match[1])
 
 
-def blank_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """Make a model of the same class and configuration, on the same device, whose weights are still to be filled in.
+def blank_copy(model: PreTrainedModel, device: torch.device | None = None) -> PreTrainedModel:
+    """Make a model of the same class and configuration whose weights are still to be filled in.
 
     Nothing that was put on the model itself comes along, such as a wrapper that somebody sets as its `forward`;
     and the random state stays as it was.
+
+    Args:
+        device: Where it is to lie; None for where the model lies.
     """
     import torch
 
     with torch.random.fork_rng():
         copied = type(model)(copy.deepcopy(model.config))
-    return cast("PreTrainedModel", cast("nn.Module", copied).to(model.device))
+    return cast("PreTrainedModel", cast("nn.Module", copied).to(device or model.device))
 
 
 def _source(name: str | Path, revision: str | None, trust_remote_code: bool, gguf_file: str | None) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Matrix:
         grad = self.parameter.grad
         return (mine := self.local()).new_zeros(()).expand(mine.shape) if grad is None else self.of(held(grad))
 
-    def joint(self, values: Shaped[Tensor, "*others rows inner"]) -> Tensor:
+    def joint(self, values: Tensor) -> Tensor:
         """The sharded tensor of what all processes keep of the weights; the values themselves where this one holds all.
 
         Args:

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -18,19 +18,22 @@ from prune_cli.data.encoded import highest_token
 from prune_cli.distillation.states import state_problems
 from prune_cli.distillation.teacher import Teacher
 from prune_cli.errors import UserError
+from prune_cli.heads.decisions import task_loss
 from prune_cli.heads.regression import Regression
 from prune_cli.models.prunable import prunable
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.scope import unreached
 from prune_cli.pruning.selection import InvalidScores
+from prune_cli.pruning.shards import is_sharded
 from prune_cli.runtime.folders import first_line
 from prune_cli.training.batches import Batches
 from prune_cli.training.endings import Patience
 from prune_cli.training.evaluation import Evaluation
-from prune_cli.training.hardware import resolved_precision
+from prune_cli.training.hardware import moved, resolved_precision
 from prune_cli.training.learning import Learning
 from prune_cli.training.optimizer import LearningRate, adamw
+from prune_cli.training.parallel import Passes, copied, sharded
 from prune_cli.training.training import Training, recompute_activations
 
 if TYPE_CHECKING:
@@ -38,11 +41,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.config.run_config import RunConfig
+    from prune_cli.heads.base import Batch
+    from prune_cli.pruning.layout import ModelLayout
+    from prune_cli.pruning.matrices import Matrix
+    from prune_cli.pruning.patterns import Pattern
     from prune_cli.run.prepare import Plan, Prepared
     from prune_cli.tasks.base import Task
     from prune_cli.training.checkpoints import Checkpoints
     from prune_cli.training.evaluate import Evaluator
     from prune_cli.training.interrupt import StopRequest
+    from prune_cli.training.processes import Processes
     from prune_cli.training.progress import TrainingProgress
     from prune_cli.training.training import Sink
 
@@ -61,11 +69,12 @@ class Parts:
     evaluator: Evaluator
 
 
-def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts:
+def assembled(config: RunConfig, data: Prepared, precision: str | None, processes: Processes) -> Parts:
     """The live parts of a run; what the model begins with is drawn from the random state that the seed gives.
 
     Args:
         precision: The one that it has begun in, fp32 or bf16; None where it begins.
+        processes: Those of the run.
 
     Raises:
         UserError: If something does not go with something else.
@@ -75,24 +84,31 @@ def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts
     model = model_for(config, task, data.tokenizer, data.train)
     begin_at_mean(model, task, data.train)
     models.freeze(model, config.model.freeze)
-    precision = precision or precision_for(config, model, task, data.tokenizer, data.train)
-    evaluator = options.evaluator(precision)
-    cast("nn.Module", model).to(evaluator.device)  # before anything is made for its weights
-    if evaluator.device.type != "cpu" and (count := torch.accelerator.device_count()) > 1:
-        log.warning(
-            "%d GPUs are here, and a run uses one of them. Another run can use another at the same time: CUDA_VISIBLE_DEVICES=1"
-            " prune run ...",
-            count,
-        )
-    pruner = pruner_for(config, model, plan)
-    evaluation = Evaluation(task, data.records, data.tokenizer)
-    teacher = teacher_for(config, task, model, evaluator, evaluation, precision)
+    precision = precision or processes.first(lambda: precision_for(config, model, task, data.tokenizer, data.train))
+    evaluator = replace(options.evaluator(precision), processes=processes)
+    matrices, layout = prunable_for(config, model)
     if options.activation_checkpointing:
         recompute_activations(model)
+    passes = laid(config, model, data, evaluator.device, processes)  # before anything is made for its weights
+    if evaluator.device.type != "cpu" and (count := torch.accelerator.device_count()) > processes.count:
+        log.warning(
+            "%d GPUs are here, and the run uses %d of them: launcher.processes=%d uses all. Another run can use another at the"
+            " same time: CUDA_VISIBLE_DEVICES=%d prune run ...",
+            count,
+            processes.count,
+            count,
+            count - 1,
+        )
+    pruner = pruner_for(config, matrices, layout, plan, processes)
+    evaluation = Evaluation(task, data.records, data.tokenizer)
+    teacher = teacher_for(config, task, model, evaluator, evaluation, precision)
     if options.compile:
         cast("nn.Module", model).compile(dynamic=True)
     learning = Learning(
         model=model,
+        processes=processes,
+        passes=passes,
+        seed=config.seed,
         head=task.head,
         batches=Batches(
             data.train,
@@ -102,6 +118,8 @@ def assembled(config: RunConfig, data: Prepared, precision: str | None) -> Parts
             group_by_length=options.group_by_length,
             seed=config.seed,
             pin=evaluator.device.type == "cuda",
+            rank=processes.rank,
+            processes=processes.count,
         ),
         regularization=config.regularization,
         teacher=teacher,
@@ -211,8 +229,7 @@ def precision_for(
     precision = resolved_precision(config.trainer.precision, config.trainer.device)
     if precision != "bf16":
         return precision
-    lengths = encoded["length"][:]
-    batch = task.head.collator(tokenizer)([encoded[lengths.index(min(lengths))]])
+    batch = _shortest(task, tokenizer, encoded)
     try:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             task.head.outputs(cast("nn.Module", model), batch)
@@ -227,6 +244,12 @@ def precision_for(
     return precision
 
 
+def _shortest(task: Task, tokenizer: PreTrainedTokenizerBase, encoded: Dataset) -> Batch:
+    """The shortest record."""
+    lengths = encoded["length"][:]
+    return task.head.collator(tokenizer)([encoded[lengths.index(min(lengths))]])
+
+
 def _check_weights(model: PreTrainedModel, source: str) -> None:
     """Refuse weights that are no numbers, before they are blamed on the training."""
     for tensor, values in model.named_parameters():
@@ -234,13 +257,35 @@ def _check_weights(model: PreTrainedModel, source: str) -> None:
             raise UserError(f"{source}: the weight {tensor} holds infinite or not-a-number values: load another copy")
 
 
-def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
-    """The engine around a model.
+def laid(config: RunConfig, model: PreTrainedModel, data: Prepared, device: torch.device, processes: Processes) -> Passes:
+    """A model on the devices of the processes: all of it on each, or a part.
+
+    Args:
+        device: Of this process.
+
+    Raises:
+        UserError: If it was to be parted, and is not.
+    """
+    module = cast("nn.Module", model)
+    if config.trainer.sharding == "none":
+        module.to(device)
+        if processes.count == 1:
+            return Passes()
+        head, batch = data.task.head, moved(_shortest(data.task, data.tokenizer, data.train), device)
+        return copied(model, lambda: task_loss(head.decisions(head.outputs(module, batch), batch)))
+    passes = sharded(model, device.type, processes.count)
+    if not all(map(is_sharded, module.parameters())):
+        raise UserError(f"trainer.sharding=full: {type(model).__name__} has weights that were not parted. Leave it out")
+    return passes
+
+
+def prunable_for(config: RunConfig, model: PreTrainedModel) -> tuple[list[Matrix], ModelLayout]:
+    """What is pruned of a model.
 
     Raises:
         UserError: If nothing is prunable, or criterion or pattern do not go with what is.
     """
-    pattern = config.pattern if config.sparsity > 0 else Unstructured()  # a dense run is the same under any
+    pattern = _pattern(config)
     try:
         matrices, layout = prunable(model, pattern, config.model.include, config.model.exclude)
     except ValueError as error:
@@ -260,15 +305,32 @@ def pruner_for(config: RunConfig, model: PreTrainedModel, plan: Plan) -> Pruner:
                 100 * share,
             )
         log.info("to be removed: %s of %s weights, %.4f%%", f"{count:,}", f"{weights:,}", 100 * count / weights)
+    return matrices, layout
+
+
+def _pattern(config: RunConfig) -> Pattern:
+    return config.pattern if config.sparsity > 0 else Unstructured()  # a dense run is the same under any
+
+
+def pruner_for(config: RunConfig, matrices: Sequence[Matrix], layout: ModelLayout, plan: Plan, processes: Processes) -> Pruner:
+    """The engine around a model.
+
+    Args:
+        matrices: Where they are to stay.
+
+    Raises:
+        UserError: If the criterion does not go with them.
+    """
     try:
         return Pruner(
             matrices,
             criterion=config.criterion,
             schedule=plan.schedule,
-            pattern=pattern,
+            pattern=_pattern(config),
             sparsity=config.sparsity,
             total_steps=plan.steps,
             layout=layout,
+            peers=processes.peers(sharded=config.trainer.sharding == "full"),
         )
     except InvalidScores as error:  # of a criterion that asks for what these matrices do not have
         raise UserError(str(error)) from error
@@ -292,15 +354,21 @@ def teacher_for(
     rule = config.regularization
     if "teacher" not in rule.needs:
         return None
-    make = partial(models.blank_copy, student)
+    make, parted = partial(models.blank_copy, student), None
+    if config.trainer.sharding == "full":  # a whole copy is made on the host; one model is laid once
+        make = partial(models.blank_copy, student, torch.device("cpu"))
+        parted = lru_cache(1)(partial(sharded, device=evaluator.device.type, count=evaluator.processes.count, keeps=True))
     if rule.first_teacher is None:
-        return Teacher(rule, make, precision=precision)
+        return Teacher(rule, make, precision=precision, laid=parted)
     first = models.load_finetuned(rule.first_teacher, task.head)
     _check_weights(first, f"regularization.first_teacher={rule.first_teacher}")
     models.in_order(first, task.labels, "regularization.first_teacher")
     if problems := list(state_problems(student, first, rule.kinds)):  # known before, but for a model that was not here
         raise UserError(*problems)
-    cast("nn.Module", first).to(evaluator.device)
-    metric = evaluator.score(first, evaluation.sets(whole=False))[0][task.primary_metric]
+    cast("nn.Module", first).requires_grad_(False)
+    passes = None if parted is None else parted(first)
+    if parted is None:
+        cast("nn.Module", first).to(evaluator.device)
+    metric = evaluator.score(first, evaluation.sets(whole=False), passes)[0][task.primary_metric]
     log.info("first teacher: %s %.4f", task.primary_metric, metric)
-    return Teacher(rule, make, precision=precision, first=first, first_metric=metric)
+    return Teacher(rule, make, precision=precision, first=first, first_metric=metric, laid=parted)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 
@@ -18,21 +18,24 @@ from prune_cli.artifacts.result import COMPUTATION, Arithmetic, Result
 from prune_cli.compaction.compact import answers, arithmetic, compact
 from prune_cli.config.command import commands
 from prune_cli.config.schema import ELSEWHERE
+from prune_cli.distillation.teacher import tensors
 from prune_cli.files import filled, write_text
 from prune_cli.redaction import redact
 from prune_cli.report import figures, model_card, names, samples
 from prune_cli.run import measured
 from prune_cli.runtime.compact import is_compact
 from prune_cli.tasks.sameness import only_prediction
+from prune_cli.training.checkpoints import on_host
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from prune_cli.artifacts.run_folder import RunFolder
     from prune_cli.config.identity import Contents
     from prune_cli.config.run_config import RunConfig
     from prune_cli.heads.base import Head
-    from prune_cli.tasks.base import Row
+    from prune_cli.tasks.base import Prediction, Row
     from prune_cli.training.training import Training
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,28 @@ PICTURES = tuple(f"{Path(name).stem}{end}" for name in (METRIC_PICTURE, LAYERS_P
 """Names of all files in the folder of pictures."""
 
 
+class Left(NamedTuple):
+    """What the processes of a run have made together by its end, as the first one has it."""
+
+    predictions: Mapping[str, list[Prediction]]
+    """Of the last evaluation, by split."""
+    teacher_cached: float | None
+    """The share of the teacher's answers that were known."""
+    weights: dict[str, Tensor] | None
+    """The weights by their names in the model, where each process holds a part of them."""
+
+    @staticmethod
+    def of(training: Training) -> Left:
+        """Ask all of them."""
+        learning = training.learning
+        weights = None
+        if learning.passes.sharded:
+            there = tensors(learning.model)  # weights that have two names, once
+            saved = {name: tensor for name, tensor in learning.model.state_dict().items() if name in there}
+            weights = on_host(saved, kept=learning.processes.writes)
+        return Left(training.final_predictions(), training.teacher_cached(), weights)
+
+
 def finish(
     config: RunConfig,
     run_contents: Contents,
@@ -49,19 +74,20 @@ def finish(
     folder: RunFolder,
     training: Training,
     tokenizer: PreTrainedTokenizerBase,
+    left: Left,
 ) -> tuple[Result, list[dict[str, Any]]]:
     """Save the model, its predictions and the pictures, all of it on the disk when this returns.
 
     Args:
         run_contents: What its records, model and teacher are, wherever they lie.
+        left: What all processes have left.
 
     Returns:
         What it came to, and some of the predictions.
     """
     task, learning = training.task, training.learning
     model, pruner, teacher = learning.model, learning.pruner, learning.teacher
-    cache = None if teacher is None else teacher.cache
-    final = training.final_predictions()
+    final = left.predictions
     first = task.evaluation_splits[0]
     examples = training.evaluation.examples[first]
     only = only_prediction(task, final[first], cast("Iterable[Row]", examples)) if final[first] else None
@@ -69,8 +95,10 @@ def finish(
         log.warning("THE MODEL SAYS THE SAME OF ALL RECORDS (%s): it tells nothing apart.", samples.one_line(only))
     architecture = cast("models.Architecture | None", config.model.architecture)
     with filled(folder.model) as saved:
-        model.save_pretrained(saved)
+        model.save_pretrained(saved, state_dict=left.weights)
         tokenizer.save_pretrained(saved)
+        if left.weights is not None:  # here is a part of the model
+            model = models.load_finetuned(saved, task.head)
         zeros = measured.count_zeros(saved, pruner.matrices)
         if len(zeros) < len(pruner.matrices):  # some architectures are saved under other names than they have in memory
             zeros = measured.zeros_of(models.load_finetuned(saved, task.head), pruner.matrices)
@@ -97,7 +125,7 @@ def finish(
             best_at_target=measured.best_at_target(history, task.primary_metric, pruner.target_now),
             only_prediction=only,
             taught_steps=None if teacher is None else teacher.taught,
-            teacher_cached=None if cache is None or not cache.asked else cache.served / cache.asked,
+            teacher_cached=left.teacher_cached,
             teacher_metric=None if teacher is None else teacher.first_metric,
             teacher_records=sum(len(each.records) for each in training.evaluation.sets(whole=False).values()),
             sparsity=measured.sparsity(pruner, zeros, sum(p.numel() for p in model.parameters())),
@@ -115,7 +143,7 @@ def finish(
             computation=COMPUTATION,
             versions=environment.versions(),
             git_commit=environment.git_commit(),
-            machine=environment.machine(),
+            machine=environment.machine() | {"processes": learning.processes.count},
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_text(saved / "README.md", card(result, config.resolved))

@@ -49,7 +49,7 @@ def layers(pruner: Pruner, zeros: Mapping[str, int]) -> list[Layer]:
     return [
         Layer(
             name=matrix.name,
-            shape=list(matrix.stored(matrix.parameter).shape),
+            shape=list(matrix.parameter.shape[matrix.number is not None :]),
             zeros=zeros[matrix.name],
             weights=matrix.size,
             sparsity=zeros[matrix.name] / matrix.size,

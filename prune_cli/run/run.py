@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -25,7 +26,7 @@ from prune_cli.config.identity import Contents, contents, identity, run_name
 from prune_cli.errors import UserError
 from prune_cli.redaction import redact
 from prune_cli.run.assembly import assembled, training_for
-from prune_cli.run.finish import finish
+from prune_cli.run.finish import Left, finish
 from prune_cli.run.prepare import prepared
 from prune_cli.tracking.base import RunSummary, TrackedRun
 from prune_cli.tracking.isolation import Isolated
@@ -34,6 +35,7 @@ from prune_cli.training.checkpoints import Checkpoints, latest_checkpoint, newes
 from prune_cli.training.endings import BestWeights
 from prune_cli.training.interrupt import StopRequest
 from prune_cli.training.loop import learn
+from prune_cli.training.processes import Processes, together
 from prune_cli.training.progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -59,31 +61,41 @@ class Outcome:
 def run(config: RunConfig, console: Console) -> Outcome:
     """Prune a model while fine-tuning it, or go on where an interrupted run of the same configuration stopped.
 
+    Where several processes were started for it, each of them calls this. The first one writes and tells; the others are silent.
+
     Raises:
         UserError: If a record, the model, or something else of the user's cannot be used.
         Stopped: If a signal asked the run to stop; its folder can be resumed.
+        Lost: If another of its processes has ended.
     """
+    with together(config.trainer.device) as processes:
+        return _of_all(config, console, processes)
+
+
+def _of_all(config: RunConfig, console: Console, processes: Processes) -> Outcome:
     run_contents = contents(config)
     run_id = identity(config, run_contents)
     folder = RunFolder(config.output_dir / run_name(config, run_id))
-    folder.check()
-    if not config.overwrite and folder.unfinished_reason() is None:
-        return _skipped(folder, run_id)
-    stop = StopRequest()
+    stop = StopRequest(shared=processes.count > 1)
+
+    def finished() -> bool:
+        folder.check()
+        return not config.overwrite and folder.unfinished_reason() is None
+
+    if processes.first(finished):
+        return _skipped(folder, run_id, processes)
     new = not folder.path.exists()
-    with stop.listening(), folder.held():
-        broken = folder.unfinished_reason() if folder.result.exists() else None
-        finished = folder.result.exists() and broken is None
-        if finished and not config.overwrite:  # by another process in the meantime
-            return _skipped(folder, run_id)
-        folder.begin(OmegaConf.to_yaml(OmegaConf.create(redact(dict(config.resolved)))), anew=finished)
+    with stop.listening(), folder.held() if processes.writes else nullcontext():
+        anew, broken = processes.first(lambda: _begun(config, folder))
+        if anew is None:
+            return _skipped(folder, run_id, processes)
         try:
-            with folder.logged(console):
+            with folder.logged(console, processes.rank):
                 if broken is not None:
                     log.warning("%s", broken)
-                return _run(config, run_contents, run_id, folder, stop, console, anew=finished)
+                return _run(config, run_contents, run_id, folder, stop, console, processes, anew=anew)
         except UserError:
-            if new and not folder.history.exists():  # nothing has begun that could be gone on with
+            if new and processes.writes and not folder.history.exists():  # nothing has begun that could be gone on with
                 folder.remove()
             raise
         except KeyboardInterrupt as stopped:  # for whoever tells of it
@@ -96,9 +108,25 @@ def run(config: RunConfig, console: Console) -> Outcome:
             raise
 
 
-def _skipped(folder: RunFolder, run_id: str) -> Outcome:
+def _begun(config: RunConfig, folder: RunFolder) -> tuple[bool | None, str | None]:
+    """Begin in a folder that is held.
+
+    Returns:
+        Whether all that was there is gone, None where another process has finished the run in the meantime; and what is broken
+        of a result that was there.
+    """
+    broken = folder.unfinished_reason() if folder.result.exists() else None
+    finished = folder.result.exists() and broken is None
+    if finished and not config.overwrite:
+        return None, None
+    folder.begin(OmegaConf.to_yaml(OmegaConf.create(redact(dict(config.resolved)))), anew=finished)
+    return finished, broken
+
+
+def _skipped(folder: RunFolder, run_id: str, processes: Processes) -> Outcome:
     result = folder.read_result_of(run_id)
-    folder.clear_checkpoints()  # of a run that was killed between its last two acts
+    if processes.writes:
+        folder.clear_checkpoints()  # of a run that was killed between its last two acts
     return Outcome(folder.path, "skipped", result)
 
 
@@ -109,26 +137,31 @@ def _run(
     folder: RunFolder,
     stop: StopRequest,
     console: Console,
+    processes: Processes,
     *,
     anew: bool,
 ) -> Outcome:
     models.silence()
-    data = prepared(config, run_contents)
+    with processes.in_turn():
+        data = prepared(config, run_contents)
     steps, metric = data.plan.steps, data.task.primary_metric
-    folder.note(steps=steps, primary_metric=metric)
+    if processes.writes:
+        folder.note(steps=steps, primary_metric=metric)
     log.info("%s: %d training records, %d steps; folder %s", folder.path.name, len(data.train), steps, folder.path)
 
-    checkpoint = latest_checkpoint(folder.checkpoints, run_id)
+    checkpoint = processes.first(lambda: latest_checkpoint(folder.checkpoints, run_id))
     if checkpoint is not None:
         log.info("going on from %s in %s", checkpoint.path, checkpoint.state["precision"])
-    parts = assembled(config, data, None if checkpoint is None else checkpoint.state["precision"])
-    history = History(folder.history)
+        if not checkpoint.path.is_dir():
+            raise UserError(f"{checkpoint.path} is not there: give an output_dir that all machines of the run share")
+    parts = assembled(config, data, None if checkpoint is None else checkpoint.state["precision"], processes)
+    history = History(folder.history, writes=processes.writes)
     history.begin(None if checkpoint is None else checkpoint.history)
 
     progress = TrainingProgress(console, total_steps=steps, primary_metric=metric)
     for record in history.records:
         progress(record)
-    trackers = _trackers(config, run_id, folder, tuple(history.records), anew=anew)
+    trackers = _trackers(config, run_id, folder, tuple(history.records), anew=anew) if processes.writes else []
     best = BestWeights(parts.learning.pruner) if config.trainer.keep == "best" else None
     checkpoints = Checkpoints(folder.checkpoints, keep=config.trainer.keep_checkpoints, run_id=run_id, history=history, best=best)
     training = training_for(config, data, parts, checkpoints, stop, progress, [tracker.log for tracker in trackers])
@@ -141,15 +174,20 @@ def _run(
                 training.end()
             if not training.finished:
                 stop.obey()  # it stopped with a checkpoint
-            finished, picked = finish(config, run_contents, run_id, folder, training, data.tokenizer)
-            folder.finish(finished)
-            folder.clear_checkpoints()
-            pictures = sorted(folder.figures.glob("*.png")) if config.tracking.artifacts else ()
-            last = run_summary(finished, picked, pictures)
+            left = Left.of(training)
+
+            def finished() -> tuple[Result, RunSummary]:
+                result, picked = finish(config, run_contents, run_id, folder, training, data.tokenizer, left)
+                folder.finish(result)
+                folder.clear_checkpoints()
+                pictures = sorted(folder.figures.glob("*.png")) if config.tracking.artifacts else ()
+                return result, run_summary(result, picked, pictures)
+
+            result, last = processes.first(finished)
     finally:
         for tracker in trackers:
             tracker.finish(last)
-    return Outcome(folder.path, "done", finished)
+    return Outcome(folder.path, "done", result)
 
 
 def _trackers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 import traceback
@@ -26,16 +27,21 @@ from prune_cli.config.compose import HYDRA_VERSION, choices_of, register_schema
 from prune_cli.config.diagnose import diagnose
 from prune_cli.config.overrides import expand_home
 from prune_cli.config.run_config import RunConfig
-from prune_cli.console.failures import INTERRUPTED, Carried, carrying, failure_of, show, traceback_wanted
+from prune_cli.console.failures import Carried, carrying, failure_of, show, traceback_wanted
+from prune_cli.console.handing import HAND_OVER
+from prune_cli.console.interrupts import exit_code as code_of
 from prune_cli.console.interrupts import tell
 from prune_cli.console.printer import heading, importing, printer
 from prune_cli.errors import Held, Stopped, UserError
+from prune_cli.launched import rank, started
 from prune_cli.paths import CONF
 from prune_cli.redaction import redact
 from prune_cli.sweeps.following import JOBLIB, ending_with_parent, in_this_process
 from prune_cli.sweeps.jobs import SWEEP, Job, Sweep, exit_code, jobs_table, numbers, over_seeds, seeds_table, time_left
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from prune_cli.run.run import Outcome
 
 register_schema()
@@ -108,6 +114,11 @@ def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None, ch
     first = checked or diagnose(overrides, config_dir, multirun=multirun)
     sweep_dir = Path(str(first.hydra.sweep.dir)).expanduser().absolute()
     many = multirun or first.hydra.mode == RunMode.MULTIRUN
+    if many and (here := started()) is not None and here.count > 1:
+        raise UserError(
+            "a multirun was started in several processes, each of which would begin all of its runs: start it once, and give"
+            " launcher.processes=N for each of its runs"
+        )
     hydras = sweep_dir if many else Path(str(first.hydra.run.dir))
     if problems := list(output_problems(hydras, f"hydra.{'sweep' if many else 'run'}.dir")):
         raise UserError(*problems)
@@ -119,7 +130,7 @@ def _launch(overrides: Sequence[str], multirun: bool, config_dir: str | None, ch
         raise failed.error from None
     except KeyboardInterrupt as stop:
         tell(stop)
-        return Launched(stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED, [], sweep_dir)
+        return Launched(code_of(stop), [], sweep_dir)
     return Launched(0, [], sweep_dir)
 
 
@@ -199,13 +210,26 @@ def _job(cfg: DictConfig) -> float | None:
     if node.mode == RunMode.MULTIRUN:
         with ending_with_parent() if str(node.launcher["_target_"]) == JOBLIB else nullcontext():
             return _job_of_many(cfg, node)
-    with carrying():
-        with importing():
-            from prune_cli.run.run import run
-
-        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), printer(stderr=True))
-    _show_run(outcome)
+    with carrying(), ending_with_parent() if HAND_OVER in os.environ else nullcontext():
+        outcome = _outcome(cfg, node, printer(stderr=True, quiet=rank() > 0))
+    if rank() == 0:
+        _show_run(outcome)
     return outcome.result.metric
+
+
+def _outcome(cfg: DictConfig, node: HydraConf, screen: Console) -> Outcome:
+    """Do one run, in this process or in as many as it asks for."""
+    with importing():
+        from prune_cli.run.run import run
+        from prune_cli.run.workers import run_in_processes, worker_command
+
+    config = RunConfig.from_hydra(cfg, choices_of(node, cfg))
+    if config.launcher.processes == 1 or started() is not None:
+        return run(config, screen)
+    own = (source.path for source in node.runtime.config_sources if source.provider == "command-line")
+    found = (text for text in node.overrides.hydra if text.startswith("hydra.searchpath="))
+    given = [*map(str, node.overrides.task), *found, *(option for folder in own for option in _options(folder))]
+    return run_in_processes(config, worker_command(given), screen)
 
 
 def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
@@ -226,10 +250,7 @@ def _job_of_many(cfg: DictConfig, node: HydraConf) -> float | None:
         return None
     replace(job, status="running").save(sweep.folder)
     try:
-        with importing():
-            from prune_cli.run.run import run
-
-        outcome = run(RunConfig.from_hydra(cfg, choices_of(node, cfg)), screen)
+        outcome = _outcome(cfg, node, screen)
         if (of_study := node.sweeper.get("folder")) is not None:
             from prune_cli.comparison.study import study
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 import torch
 from torch.utils.data import DataLoader
@@ -42,6 +42,16 @@ def order(lengths: Sequence[int], *, batch_size: int, group_by_length: bool, see
     return [index for batch in mixed + last for index in batch]
 
 
+class Step(NamedTuple):
+    """One process's share of a step."""
+
+    epoch: float
+    """Epochs that are done with it."""
+    batches: list[Batch]
+    others: list[Batch]
+    """In place of batches with fewer records than processes, where none is left for this one: a pass over them counts nothing."""
+
+
 @final
 class Batches:
     """The batches of each step, epoch after epoch."""
@@ -56,14 +66,18 @@ class Batches:
         group_by_length: bool,
         seed: int,
         pin: bool,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         """Prepare.
 
         Args:
-            batch_size: Records a batch, > 0.
+            batch_size: Records a batch, over all processes, > 0; each takes a share.
             accumulation: Batches a step, > 0.
             pin: Put batches where a GPU fetches them faster.
+            rank: Number of this process.
         """
+        self._rank, self._processes = rank, processes
         self._records, self._collate, self._pin = InMemory(records), collate, pin
         self._lengths: list[int] = records["length"][:]
         self._batch_size, self._accumulation = batch_size, accumulation
@@ -72,19 +86,20 @@ class Batches:
         self.steps = math.ceil(self._batches / accumulation)
         """Of an epoch."""
 
-    def after(self, step: int) -> Iterator[tuple[float, list[Batch]]]:
-        """The batches of each step, without end, and the epochs that are done with it."""
+    def after(self, step: int) -> Iterator[Step]:
+        """This process's share of each step, without end."""
         epoch, steps = divmod(step, self.steps)
         done = steps * self._accumulation  # batches of the epoch
         while True:
             batches = self._epoch(epoch, done)
             while parts := list(islice(batches, self._accumulation)):
                 done += len(parts)
-                yield epoch + done / self._batches, parts
+                mine = [batch for batch, own in parts if own]
+                yield Step(epoch + done / self._batches, mine, [batch for batch, own in parts if not own])
             epoch, done = epoch + 1, 0
 
-    def _epoch(self, epoch: int, done: int) -> Iterator[Batch]:
-        """The batches of an epoch but for the first ones."""
+    def _epoch(self, epoch: int, done: int) -> Iterator[tuple[Batch, bool]]:
+        """The batches of an epoch but for the first ones, and whether their records are this process's."""
         indices = order(
             self._lengths,
             batch_size=self._batch_size * self._accumulation,
@@ -92,12 +107,14 @@ class Batches:
             seed=self._seed,
             epoch=epoch,
         )
+        starts = range(done * self._batch_size, len(indices), self._batch_size)
+        batches = [indices[start : start + self._batch_size] for start in starts]
+        shares = [batch[self._rank :: self._processes] for batch in batches]
         loader = DataLoader(
             cast("Any", self._records),  # torch asks for a class of its own
-            self._batch_size,
-            sampler=indices[done * self._batch_size :],
+            batch_sampler=[share or batch[:1] for share, batch in zip(shares, batches, strict=True)],
             collate_fn=self._collate,
             pin_memory=self._pin,
         )
         with torch.random.fork_rng(enabled=done > 0):  # at the beginning of an epoch it draws from the random state
-            return iter(loader)
+            return zip(loader, map(bool, shares), strict=True)

@@ -18,6 +18,7 @@ class Due:
 
     Attributes:
         over: Whether the run takes no further step.
+        stop: What may ask it to stop.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Due:
             ends_early: Asked after each evaluation.
         """
         self.over = False
-        self._every, self._steps, self._stop, self._ends_early = every, steps, stop, ends_early
+        self._every, self._steps, self.stop, self._ends_early = every, steps, stop, ends_early
         self._waiting: set[What] = set()
 
     def after(self, step: int, *, masked: bool) -> Iterator[What]:
@@ -44,7 +45,7 @@ class Due:
         last = step >= self._steps
         if last:
             self._waiting |= {"log", "evaluate"}
-        stops = self._stop.requested and not last
+        stops = self.stop.requested and not last
         if stops:
             self._waiting.add("save")
         if not masked:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 
 from prune_cli.distillation.teacher import tensors
+from prune_cli.pruning.shards import held, joint, share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 @final
 class BestWeights:
     """A copy of the weights at the best evaluation that had the final number of zeros, on the CPU: 4 bytes a weight.
+
+    Of a model that is parted among processes, each keeps its part.
 
     Evaluations of another number of records than the first such one do not count: their metrics cannot be compared.
 
@@ -46,26 +49,30 @@ class BestWeights:
         if not (self._pruner.complete and comparable):
             return
         self.step, self._metric, self._records = step, metric, records
-        self._weights = {name: tensor.to("cpu", copy=True) for name, tensor in tensors(model).items()}
+        self._weights = {name: held(tensor).to("cpu", copy=True) for name, tensor in tensors(model).items()}
 
     @torch.no_grad()
     def put_back(self, model: PreTrainedModel) -> None:
         """Give a model the weights."""
         for name, tensor in tensors(model).items():
-            tensor.copy_(self._weights[name])
+            held(tensor).copy_(self._weights[name])
 
     def state(self) -> dict[str, Any]:
         """The small part of the state, for JSON."""
         return {"step": self.step, "metric": self._metric, "records": self._records}
 
-    def weights(self) -> dict[str, Tensor]:
-        """The large part."""
-        return self._weights
+    def weights(self, model: PreTrainedModel) -> dict[str, Tensor]:
+        """The large part, parted among processes as the model is."""
+        return {name: joint(self._weights[name], tensor) for name, tensor in tensors(model).items()}
 
-    def load(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Take back what a checkpoint holds."""
+    def load(self, model: PreTrainedModel, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+        """Take back what a checkpoint holds.
+
+        Args:
+            weights: Whole.
+        """
         self.step, self._metric, self._records = state["step"], state["metric"], state["records"]
-        self._weights = dict(weights)
+        self._weights = {name: share(weights[name], tensor).clone() for name, tensor in tensors(model).items()}
 
 
 @final

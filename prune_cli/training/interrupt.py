@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import final
 
@@ -32,15 +32,37 @@ class StopRequest:
     SIGUSR2 asks too where somebody handles it: the run stops first, then the signal is theirs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        """Wait for signals.
+
+        Args:
+            shared: Whether several processes stop together, each of which is asked once all have agreed.
+        """
         self._signal: int | None = None
+        self._shared, self._agreed = shared, False
         self._putting_off = False
         self._terminals: list[int] = []
 
     @property
     def requested(self) -> bool:
-        """Whether one has come."""
-        return self._signal is not None
+        """Whether one has come, and all processes know."""
+        return self._agreed if self._shared else self._signal is not None
+
+    @property
+    def signal(self) -> int:
+        """The number of the one that has come to this process; 0 for none."""
+        return self._signal or 0
+
+    def agree(self, signals: Sequence[int]) -> None:
+        """Stop as this process, or another one, was asked to.
+
+        Args:
+            signals: Of each process, as `signal` tells it.
+        """
+        asked = [number for number in signals if number]
+        self._agreed = bool(asked)
+        if asked and self._signal is None:
+            self._signal = asked[0]
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import torch
+
+from prune_cli.training.parallel import Passes
+from prune_cli.training.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +29,7 @@ class Progress:
 
     Attributes:
         epoch: Epochs that are finished, with what is done of the next.
-        loss: Sum of the losses of the steps that are not logged yet; it stays on the device.
+        loss: Sum of the losses of the steps that are not logged yet, of this process's records; it stays on the device.
         logged: The last step that was logged.
         gradient: Norm of the last gradient before it was clipped.
         rate: Learning rate of the last step.
@@ -50,6 +53,9 @@ class Learning:
         teacher: The teacher that it needs; None where it needs none.
         max_grad_norm: Norm at which a gradient is clipped, > 0.
         precision: fp32 or bf16.
+        processes: Those of the run, each with its share of every step.
+        passes: How something is computed with the student.
+        seed: Of what several processes draw.
     """
 
     model: PreTrainedModel
@@ -63,3 +69,6 @@ class Learning:
     max_grad_norm: float
     precision: str
     device: torch.device
+    processes: Processes = ALONE
+    passes: Passes = field(default_factory=Passes)
+    seed: int = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,9 @@ from torch.nn.utils import clip_grad_norm_
 from prune_cli.distillation.states import read
 from prune_cli.errors import Diverged, UserError
 from prune_cli.heads.decisions import task_loss
+from prune_cli.pruning.pruner import Apart
 from prune_cli.pruning.selection import Divergence, InvalidScores
+from prune_cli.pruning.shards import whole
 from prune_cli.training.hardware import moved
 
 if TYPE_CHECKING:
@@ -49,16 +52,21 @@ def learn(
     first = progress.step
     batches = it.batches.after(progress.step)
     while not due.over:
-        epoch, parts = next(batches)
+        epoch, parts, others = next(batches)
         it.model.train()
         if it.teacher is not None:
             it.teacher.taught += it.teacher.model is not None
         decisions, rows = sum(map(it.head.count, parts)), sum(len(part["labels"]) for part in parts)
-        for part in parts:
-            loss = objective(it, moved(part, it.device), decisions, rows)
-            loss.backward()
-            progress.loss += loss.detach()
-        progress.gradient = clip_grad_norm_(it.model.parameters(), it.max_grad_norm)
+        if it.processes.count > 1:
+            decisions, rows = in_step(it, progress.step, decisions, rows, due)
+        for number, part in enumerate([*parts, *others], start=1):
+            last = number == len(parts) + len(others)
+            with contextlib.nullcontext() if last else it.passes.adding():
+                loss = it.passes(partial(objective, it, moved(part, it.device), decisions, rows))
+                loss = loss * 0 if number > len(parts) else loss
+                (loss * it.processes.count if it.processes.count > 1 else loss).backward()  # torch takes the mean over processes
+                progress.loss += loss.detach()
+        progress.gradient = whole(clip_grad_norm_(it.model.parameters(), it.max_grad_norm))
         progress.rate = it.rate.at(progress.step)
         for group in it.optimizer.param_groups:
             group["lr"] = progress.rate
@@ -76,6 +84,25 @@ def learn(
         each(progress.step)
         for what in due.after(progress.step, masked=it.pruner.masked):
             acts[what]()
+
+
+def in_step(it: Learning, step: int, decisions: int, rows: int, due: Due) -> tuple[int, int]:
+    """Let several processes take the same step: they tell each other what their shares hold, and whether to stop after it.
+
+    Each draws what is random in it from a state of its own, which any number of processes has.
+
+    Args:
+        step: Steps finished before this one.
+        decisions: Of this process's share.
+        rows: Of this process's share.
+
+    Returns:
+        Decisions and rows of the whole step.
+    """
+    torch.manual_seed(((it.seed * 1_000_003 + step) * 1_000_003 + it.processes.rank) % 2**63)
+    every_decisions, every_rows, signals = zip(*it.processes.numbers([decisions, rows, due.stop.signal]), strict=True)
+    due.stop.agree(signals)
+    return sum(every_decisions), sum(every_rows)
 
 
 def objective(it: Learning, batch: Batch, decisions: int, rows: int) -> Tensor:
@@ -118,5 +145,5 @@ def engine_errors() -> Iterator[None]:
         yield
     except Divergence as error:
         raise Diverged(str(error)) from error
-    except InvalidScores as error:
+    except (InvalidScores, Apart) as error:
         raise UserError(str(error)) from error

@@ -30,6 +30,7 @@ _AMONG = {
     "device": ("auto", "cpu", "cuda"),
     "learning_rate_schedule": ("linear", "cosine", "constant"),
     "keep": ("last", "best"),
+    "sharding": ("none", "full"),
 }
 _RAREST = 10
 """Steps between two evaluations at least, where they are given as a fraction: each may take as long as some ten steps."""
@@ -45,9 +46,9 @@ class TrainerConfig:
     max_steps: int | None = None
     """Optimizer steps, > 0; null to count by epochs."""
     batch_size: int = 32
-    """Training records a step and device, > 0."""
+    """Training records of a batch over all processes, which share it evenly, > 0."""
     eval_batch_size: int = 64
-    """Validation records a forward pass and device, > 0; on a GPU more of those that are shorter than the longest."""
+    """Validation records a forward pass and process, > 0; on a GPU more of those that are shorter than the longest."""
     gradient_accumulation: int = 1
     """Batches a step, > 0."""
     activation_checkpointing: bool = False
@@ -88,6 +89,9 @@ class TrainerConfig:
     auto are faster. Evaluations while training are in `precision`."""
     device: str = field(default="auto", metadata=NO_RESULT)
     """auto: a GPU where there is one; cpu: never a GPU; cuda: a GPU, or no run."""
+    sharding: str = field(default="none", metadata=NO_RESULT)
+    """Of several processes: none, each holds the whole model; full, each holds a part of it, its gradients and whatever is kept
+    of its weights, so that a model trains that fits no single device."""
 
     def problems(self) -> Iterator[str]:
         """What is wrong with steps, batches and learning rate; each message begins with the field."""

@@ -13,6 +13,7 @@ from transformers import set_seed
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from prune_cli.errors import Diverged
+from prune_cli.pruning.shards import held
 from prune_cli.training import heap
 from prune_cli.training.due import Due, What
 from prune_cli.training.learning import Learning, Progress
@@ -70,7 +71,7 @@ class Training:
         self._evaluator, self._final_precision, self._steps, self._seed = evaluator, final_precision, steps, seed
         self._sinks, self._seen, self._trim = sinks, seen, heap.Trimmer()
         self._best, self._patience = checkpoints.best, patience
-        self._predictions: dict[str, list[Prediction]] = {}
+        self._predictions: dict[str, list[Prediction]] | None = None
         earlier = checkpoints.history.records  # of a run that goes on
         self._began = time.monotonic() - (earlier[-1]["seconds"] if earlier else 0.0)
         self._closing = False  # nothing that is evaluated now is looked at for the best
@@ -120,10 +121,21 @@ class Training:
         return self.progress.step if step is None else step
 
     def final_predictions(self) -> dict[str, list[Prediction]]:
-        """The predictions of the last evaluation by split, made again where the run was killed right after it."""
-        if not self._predictions:
+        """The predictions of the last evaluation by split, made again where the run was killed right after it.
+
+        The first process has them.
+        """
+        if self._predictions is None:
             _, self._predictions = self._score(last=True)
         return self._predictions
+
+    def teacher_cached(self) -> float | None:
+        """The share of the teacher's answers that were known, over all processes; None where none are kept."""
+        cache = None if self.learning.teacher is None else self.learning.teacher.cache
+        if cache is None:
+            return None
+        asked, served = map(sum, zip(*self.learning.processes.all((cache.asked, cache.served)), strict=True))
+        return served / asked if asked else None
 
     def _early(self) -> bool:
         """Whether the run gets no better, before its last step."""
@@ -133,7 +145,7 @@ class Training:
         """Record the mean loss since the last time."""
         at = self.progress
         assert at.gradient is not None
-        loss = at.loss.item() / (at.step - at.logged)
+        loss = self.learning.processes.total(at.loss).item() / (at.step - at.logged)
         at.loss, at.logged = torch.zeros_like(at.loss), at.step
         values = {"loss": loss, "learning_rate": at.rate, "grad_norm": at.gradient.item()}
         self._record(values, self.learning.pruner.zeros())
@@ -158,7 +170,8 @@ class Training:
         self._record({**named, "layer_sparsity": layers}, zeros)
 
     def _save(self) -> None:
-        if not torch.stack([weights.isfinite().all() for weights in self.learning.model.parameters()]).all():
+        unsound = torch.stack([held(weights).isfinite().all() for weights in self.learning.model.parameters()]).logical_not()
+        if self.learning.processes.total(unsound.sum()):
             raise Diverged(
                 f"Training diverged: by step {self.progress.step} there are weights that are no numbers. Checkpoints"
                 " before it stay. Lower trainer.learning_rate, or set trainer.precision=fp32."
@@ -168,7 +181,8 @@ class Training:
     def _score(self, *, last: bool) -> tuple[dict[str, float], dict[str, list[Prediction]]]:
         """Metrics and predictions: of a part of each split where the task wants it so, of all of them at the last step."""
         evaluator = replace(self._evaluator, precision=self._final_precision) if last else self._evaluator
-        return evaluator.score(self.learning.model, self.evaluation.sets(whole=last))
+        passes = self.learning.passes if self.learning.passes.sharded else None
+        return evaluator.score(self.learning.model, self.evaluation.sets(whole=last), passes)
 
     def _record(self, values: Mapping[str, Any], zeros: Sequence[int]) -> None:
         """Hand a record, with the state of pruning, to whoever keeps or shows it."""

@@ -149,4 +149,4 @@ def test_both_ways_of_documenting_a_field_are_read() -> None:
     assert about(Example, "count") == "Number of things, at least one"
     assert about(Example, "share") == "Part of the whole"
     assert about(Example, "on") == ""
-    assert about(TrainerConfig, "batch_size") == "Training records a step and device, > 0"
+    assert about(TrainerConfig, "batch_size") == "Training records of a batch over all processes, which share it evenly, > 0"

@@ -79,6 +79,7 @@ def test_the_main_configuration_leaves_only_the_task_open(compose: Composer) -> 
         "pattern": "unstructured",
         "regularization": "self",
         "trainer": "default",
+        "launcher": "default",
         "data": "hub",
         "tracking": "wandb",
     }

@@ -58,7 +58,8 @@ def test_all_culprits_are_found_at_once() -> None:
         "trainer.learning_rte is not known: did you mean trainer.learning_rate?",
         "learning_rate is not known: did you mean trainer.learning_rate?",
         "model.random.vocab_sise is not known: did you mean model.random?",
-        "trainer.batch_size=[1] does not fit: a whole number is needed (Training records a step and device, > 0)",
+        "trainer.batch_size=[1] does not fit: a whole number is needed"
+        " (Training records of a batch over all processes, which share it evenly, > 0)",
         "trainer.eval_steps is 0: give a fraction of the run above 0 and below 1, or a whole number of steps",
         "sparsity=high does not fit: a number is needed (Fraction of the prunable weights that is removed, from 0"
         " (plain fine-tuning) to 1)",

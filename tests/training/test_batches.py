@@ -59,7 +59,8 @@ def test_a_run_that_goes_on_sees_what_one_that_never_stopped_sees(accumulation: 
 
     def steps(after: int, until: int) -> list[Any]:
         seen = []
-        for epoch, parts in itertools.islice(made.after(after), until - after):
+        for epoch, parts, others in itertools.islice(made.after(after), until - after):
+            assert not others
             drawn = torch.rand(1).item()  # what dropout would draw
             seen.append((epoch, [part["rows"] for part in parts], drawn))
         return seen

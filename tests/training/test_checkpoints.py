@@ -20,6 +20,7 @@ from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.training.checkpoints import Checkpoint, Checkpoints, latest_checkpoint
 from prune_cli.training.learning import Learning, Progress
+from prune_cli.training.processes import ALONE
 from tests.pruning.toy import matrices
 
 
@@ -33,7 +34,7 @@ def learning() -> Learning:
     optimizer = torch.optim.AdamW(model.parameters())
     return cast(
         "Learning",
-        SimpleNamespace(model=model, pruner=pruner, teacher=None, optimizer=optimizer, precision="bf16"),
+        SimpleNamespace(model=model, pruner=pruner, teacher=None, optimizer=optimizer, precision="bf16", processes=ALONE),
     )
 
 
@@ -71,7 +72,7 @@ def test_the_newest_are_kept_and_the_newest_is_found(checkpoints: Checkpoints, s
     assert found is not None
     assert (found.path, found.step) == (checkpoints.folder / "checkpoint-101", 101)
     said = {"run": RUN, "step": 101, "precision": "bf16", "teacher": None}
-    said["progress"] = {"epoch": 0.5, "loss": 1.25, "logged": 100}
+    said["progress"] = {"epoch": 0.5, "losses": [1.25], "logged": 100}
     assert found.state == said
     assert History.read(found.history) == [{"step": 9, "loss": 0.5}]
 

@@ -71,8 +71,7 @@ def test_every_option_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.Monke
     assert (it.max_grad_norm, it.precision, it.model.is_activation_checkpointing) == (2.0, "bf16", True)
     assert compiled == [{"dynamic": True}]
     assert [group["weight_decay"] for group in it.optimizer.param_groups] == [0.5, 0.0]
-    _, parts = next(it.batches.after(0))
-    assert [len(part["labels"]) for part in parts] == [4, 4, 4]
+    assert [len(part["labels"]) for part in next(it.batches.after(0)).batches] == [4, 4, 4]
     assert (options["evaluator"].batch_size, options["evaluator"].precision) == (8, "bf16")
     assert (options["final_precision"], options["seed"], options["steps"]) == ("fp32", 9, 20)
     assert options["every"] == {"evaluate": 5, "log": 3, "save": 7}

@@ -1,0 +1,279 @@
+"""Several processes come to what one comes to: as copies and in parts, resumed, stopped, and when one of them is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from prune_cli.artifacts.run_folder import RunFolder
+from prune_cli.config import checks
+from prune_cli.config.checks import process_problems
+from prune_cli.errors import Failed, Lost, Stopped, UserError
+from prune_cli.launched import Started, rank, started
+from prune_cli.pruning.criteria import Obert
+from prune_cli.run import workers
+from prune_cli.run.run import Outcome
+from prune_cli.training.checkpoints import Checkpoints
+from prune_cli.training.launcher import LauncherConfig
+from prune_cli.training.options import TrainerConfig
+from prune_cli.training.processes import _of_slurm
+from prune_cli.training.training import Training
+from tests.processes import free_port, spawned
+from tests.tiers import exhaustive, quick
+from tests.whole_runs import Killed, assert_same_end, dies, do, history_of
+
+STILL = ("+model.random.hidden_dropout_prob=0.0", "+model.random.attention_probs_dropout_prob=0.0")
+"""What is drawn differs from process to process."""
+SHORT = ("trainer.max_steps=18", "trainer.eval_steps=6", "trainer.save_steps=6", "trainer.batch_size=12", "schedule.delta_t=4")
+"""The last batch of an epoch has four of the 160 records: of three processes, one has one record more than another."""
+HEADS: dict[str, tuple[str, ...]] = {
+    "classification": ("task=mrpc", "regularization=self", *STILL),
+    "regression": ("task=stsb", "criterion=movement", *STILL),
+    "tokens": ("task=conll2003", "criterion=wanda", "regularization=ema", *STILL),
+    "spans": ("task=squad", "criterion=soft_movement", "pattern=uniform", *STILL),
+    "text": (
+        *("task=e2e_nlg", "model=tiny_gpt2", "criterion=fisher", "task.max_new_tokens=4", "trainer.batch_size=6"),
+        *(f"+model.random.{kind}_pdrop=0.0" for kind in ("resid", "attn", "embd")),
+    ),
+}
+DRAWING = ("task=mrpc", "regularization=self", "seed=3")
+"""With dropout, and a teacher whose answers are kept."""
+
+
+def alone() -> None:
+    """Forget the other processes after a run that was not ended."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class Ports:
+    """A port for each run: another one would find those of the last."""
+
+    def __init__(self, count: int) -> None:
+        self.ports = [free_port() for _ in range(count)]
+        self.used = 0
+
+    def run(self, folder: Path, *overrides: str) -> Outcome:
+        os.environ["MASTER_PORT"] = str(self.ports[self.used])
+        self.used += 1
+        return do(folder, *SHORT, *overrides)
+
+
+def both_ways(ports: Ports, folder: Path, head: str, here: int, count: int) -> None:
+    for sharding in ("none", "full"):
+        outcome = ports.run(folder / sharding, *HEADS[head], f"trainer.sharding={sharding}")
+        assert outcome.status == "done" and outcome.result.sparsity.zeros_in_file == outcome.result.sparsity.zeros_by_mask
+    assert ports.run(folder / "none", *HEADS[head]).status == "skipped"
+
+
+@pytest.mark.parametrize("head", quick(["classification"], HEADS))
+def test_two_processes_come_to_what_one_comes_to(head: str, tmp_path: Path) -> None:
+    spawned(partial(both_ways, Ports(3), tmp_path, head), 2, begin=False)
+    one = do(tmp_path / "one", *SHORT, *HEADS[head])
+    for sharding in ("none", "full"):
+        (folder,) = (tmp_path / sharding).iterdir()
+        two = Outcome(folder, "done", RunFolder(folder).read_result())
+        assert two.folder.name == one.folder.name  # the same run, whoever computes it
+        assert two.result.sparsity == one.result.sparsity
+        assert two.result.metrics == pytest.approx(one.result.metrics, rel=2e-3, abs=2e-3, nan_ok=True)
+        for ours, theirs in zip(history_of(two), history_of(one), strict=True):
+            assert all(ours[key] == theirs[key] for key in ("step", "epoch", "target_sparsity"))
+            if "loss" in theirs:
+                assert ours["loss"] == pytest.approx(theirs["loss"], rel=2e-3)
+        assert two.result.machine["processes"] == 2
+
+
+def resumed(ports: Ports, folder: Path, here: int, count: int) -> None:
+    never_killed = ports.run(folder / "whole", *DRAWING)
+    for sharding in ("none", "full"):
+        for kill in (1, 2) if sharding == "none" else (2,):
+            place = folder / f"{sharding}-{kill}"
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+                patch.setattr(Training, "_save", dies(Training._save, kill + 1))
+                ports.run(place, *DRAWING, f"trainer.sharding={sharding}")
+            alone()
+            if sharding == "none" and kill == 1:
+                continue  # left for another number of processes
+            outcome = ports.run(place, *DRAWING, f"trainer.sharding={sharding}")
+            if sharding == "none":
+                assert_same_end(outcome, never_killed)
+    # a signal to one of them stops all
+    with pytest.MonkeyPatch.context() as patch:
+        seen = Training.stepped
+
+        def stepped(training: Training, step: int) -> None:
+            seen(training, step)
+            if step == 13 and here == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        patch.setattr(Training, "stepped", stepped)
+        with pytest.raises(Stopped, match="signal 15"):
+            ports.run(folder / "stopped", *DRAWING)
+        alone()
+    assert_same_end(ports.run(folder / "stopped", *DRAWING), never_killed)
+    # one that dies takes the others with it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "write", full_disk if here == 0 else Checkpoints.write)
+        began = time.monotonic()
+        with pytest.raises(OSError if here == 0 else Lost):
+            try:
+                ports.run(folder / "full", *DRAWING)
+            finally:
+                if here == 0:
+                    alone()  # as if it had ended
+        assert time.monotonic() - began < 30
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def on_four(ports: Ports, folder: Path, here: int, count: int) -> None:
+    outcome = ports.run(folder / "none-1", *DRAWING, "trainer.sharding=full" if count == 4 else "trainer.sharding=none")
+    assert outcome.result.sparsity.zeros_in_file == outcome.result.sparsity.zeros_by_mask > 0
+    steps = [record["step"] for record in history_of(outcome)]
+    assert steps == sorted(steps) and steps[-1] == 18
+
+
+def test_runs_are_resumed_and_stopped_together(tmp_path: Path) -> None:
+    spawned(partial(resumed, Ports(9), tmp_path), 2, begin=False)
+    import shutil
+
+    shutil.copytree(tmp_path / "none-1", tmp_path / "again" / "none-1")
+    alone_again = do(tmp_path / "again" / "none-1", *SHORT, *DRAWING)  # one process goes on with what two have begun
+    assert alone_again.result.sparsity.zeros_in_file == alone_again.result.sparsity.zeros_by_mask
+    spawned(partial(on_four, Ports(1), tmp_path), 4, begin=False)
+
+
+# who starts them
+
+
+def test_who_started_a_process_says_which_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    assert started() is None and rank() == 0
+    slurm = {"SLURM_JOB_ID": "70012", "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NODELIST": "n[3-4]"}
+    for name, value in {**slurm, "SLURM_NTASKS": "8"}.items():
+        monkeypatch.setenv(name, value)
+    assert started() is None  # a batch script: nobody else was started
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
+    here = started()
+    assert here is not None and here == Started(5, 8, 1) and rank() == 5
+
+    class Listed:
+        stdout = "n3\nn4\n"
+
+    monkeypatch.setattr("subprocess.run", lambda *command, **options: Listed)
+    assert _of_slurm(os.environ, here) == {
+        "MASTER_ADDR": "n3", "MASTER_PORT": "20012", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1",
+    }  # fmt: skip
+    for name, value in {"MASTER_ADDR": "a", "RANK": "2", "WORLD_SIZE": "3", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert started() == Started(2, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "processes", "told"),
+    [
+        ({"batch_size": 30}, 4, ["trainer.batch_size=30 cannot be shared by 4 processes: give trainer.batch_size=28 or 32"]),
+        ({"batch_size": 2}, 3, ["trainer.batch_size=2 cannot be shared by 3 processes: give trainer.batch_size=3"]),
+        ({"sharding": "full"}, 1, ["trainer.sharding=full parts a model among processes, and there is one"]),
+        ({"sharding": "full"}, 2, ["trainer.sharding=full parts matrices, and Obert as it is set looks at several rows"]),
+        ({"batch_size": 32}, 8, []),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(trainer: dict[str, object], processes: int, told: list[str]) -> None:
+    options = TrainerConfig(device="cpu", **trainer)  # type: ignore[arg-type]
+    problems = list(process_problems(options, LauncherConfig(processes=processes), Obert()))
+    assert [problem[: len(start)] for problem, start in zip(problems, told, strict=True)] == told
+
+
+def test_more_processes_than_gpus_and_another_number_than_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prune_cli.training.hardware.on_gpu", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    (problem,) = process_problems(TrainerConfig(), LauncherConfig(processes=4), None)
+    assert problem == "launcher.processes=4 and there are 2 GPUs here: give 2 at most, or trainer.device=cpu"
+    monkeypatch.setattr(checks, "started", lambda: Started(0, 2, 0))
+    (problem,) = process_problems(TrainerConfig(), LauncherConfig(processes=4), None)
+    assert problem == "launcher.processes=4, and 2 were started: leave launcher.processes out"
+
+
+def test_what_is_parted_unevenly_or_apart_is_refused(tmp_path: Path) -> None:
+    parted = ("trainer.sharding=full", "launcher.processes=3", "trainer.batch_size=12")
+    with pytest.raises(UserError, match=r"over 3 processes does not go with .* there would be 11 rows a process"):
+        do(tmp_path, *parted, "pattern=block")
+    with pytest.raises(UserError, match="cannot be parted evenly"):
+        do(tmp_path, *parted[:1], "launcher.processes=5", "trainer.batch_size=15", "task=e2e_nlg", "model=tiny_gpt2")
+
+
+WORK = """
+import json, os, signal, sys, time
+rank = int(os.environ["RANK"])
+def tell(code, **values):
+    with open(os.environ["PRUNE_HAND_OVER"], "w") as file:
+        json.dump({"code": code, "problems": [], "stopped": False, "lost": False, "time": time.time(), **values}, file)
+    os._exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "code", "told"),
+    [
+        ("tell(2, problems=['no such file']) if rank == 1 else time.sleep(60)", 2, "process 1: no such file"),
+        ("tell(2, problems=['a typo'])", 2, "a typo"),
+        ("os.kill(os.getpid(), 9) if rank == 1 else (time.sleep(0.3), tell(1, lost=True))", 137, "process 1: it was killed"),
+        ("os._exit(7) if rank == 0 else time.sleep(60)", 7, "process 0: it ended with exit code 7, and said nothing"),
+        ("tell(3, problems=['diverged'])", 3, "diverged"),
+    ],
+)
+def test_the_first_that_fails_says_why_and_the_others_end(does: str, code: int, told: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(Failed, match=told) as failed:
+        workers._supervise([sys.executable, "-c", WORK + does], 2, quiet=False)
+    assert failed.value.exit_code == code and time.monotonic() - began < 15
+
+
+def test_signals_are_handed_on_and_the_processes_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")
+    script = WORK + (
+        f"open({str(tmp_path)!r} + f'/{{rank}}', 'w').write(os.environ['OMP_NUM_THREADS'] + ' ' + os.environ['WORLD_SIZE'])\n"
+        "signal.signal(signal.SIGTERM, lambda *_: tell(143, stopped=True, problems=['goes on from step 8']))\n"
+        f"open({str(tmp_path)!r} + f'/ready{{rank}}', 'w').close()\n"
+        "time.sleep(60)"
+    )
+    import threading
+
+    def ask() -> None:
+        while not (tmp_path / "ready0").exists() or not (tmp_path / "ready1").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=ask).start()
+    with pytest.raises(Stopped) as stopped:
+        workers._supervise([sys.executable, "-c", script], 2, quiet=True)
+    assert stopped.value.exit_code == 143 and stopped.value.__notes__ == ["goes on from step 8"]
+    assert {(tmp_path / str(number)).read_text() for number in (0, 1)} == {"3 2"}
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@exhaustive
+def test_one_word_starts_them(tmp_path: Path, project_root: Path) -> None:
+    import subprocess
+
+    command = [sys.executable, "-m", "prune_cli", "run", "task=mrpc", "model=tiny_bert", "data=synthetic", "data.train=160"]
+    command += ["data.validation=48", "tracking=none", f"output_dir={tmp_path}", "launcher.processes=2", *SHORT]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project_root, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.iterdir()
+    assert str(folder.name) in done.stdout and json.loads((folder / "result.json").read_text())["machine"]["processes"] == 2
+    again = subprocess.run(command, capture_output=True, text=True, cwd=project_root, check=False, timeout=120)
+    assert again.returncode == 0 and "had finished before" in again.stdout
