@@ -11,7 +11,20 @@ import torch.distributed as dist
 from torch import multiprocessing
 from torch.multiprocessing.spawn import start_processes
 
-multiprocessing.set_forkserver_preload(["torch.distributed.fsdp", "prune_cli.run.run", "pytest"])
+multiprocessing.set_forkserver_preload(
+    [
+        *(
+            "torch.distributed.fsdp",
+            "datasets",
+            "datasets.packaged_modules.json.json",
+            "sklearn.metrics",
+            "scipy.stats",
+            "pytest",
+        ),
+        *("transformers.models.bert.modeling_bert", "transformers.models.gpt2.modeling_gpt2", "matplotlib.pyplot"),
+        *("prune_cli.run.run", "prune_cli.config.compose", "tests.whole_runs"),
+    ]
+)
 """Imported once, and not by every process."""
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+import torch.distributed as dist
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from prune_cli.pruning.criteria import Criterion, Magnitude, Pins
 from prune_cli.pruning.patterns import Unstructured
 from prune_cli.pruning.pruner import Pruner
 from prune_cli.pruning.schedules import Cubic
 from prune_cli.pruning.selection import CutoffFinder, Scores
+from prune_cli.pruning.shards import whole
 from prune_cli.training import checkpoints
+from prune_cli.training.parallel import copied, sharded
+from tests.processes import free_port
 from tests.pruning.toy import matrices
 from tests.whole_runs import Killed, assert_same_end, dies, do
 
@@ -85,3 +91,30 @@ def test_a_selection_waits_twice_at_most_and_scoring_never(criterion: Criterion)
             waits.append(sum("synchronizing" in str(warning.message) for warning in seen))
         assert step == 0 or waits[0] == 0  # the first step looks at its gradients
         assert waits[1] <= 2
+
+
+@pytest.mark.parametrize("way", ["copied", "sharded"])
+def test_one_process_with_nccl_takes_the_same_step(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}.items():
+        monkeypatch.setenv(name, value)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 50}
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert", **sizes, **still))
+    alone = copy.deepcopy(model).cuda()
+    ids = torch.randint(0, 50, (4, 8), device="cuda")
+
+    def loss(of: nn.Module) -> Tensor:
+        return of(input_ids=ids).logits.square().sum()
+
+    dist.init_process_group("nccl", device_id=torch.device("cuda", 0))
+    try:
+        passes = copied(model.cuda(), lambda: loss(model)) if way == "copied" else sharded(model, "cuda", 1)
+        passes(lambda: loss(model)).backward()
+        loss(alone).backward()
+        for ours, expected in zip(model.parameters(), alone.parameters(), strict=True):
+            if expected.grad is not None:
+                assert ours.grad is not None
+                torch.testing.assert_close(whole(ours.grad), expected.grad)
+    finally:
+        dist.destroy_process_group()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 HAND_OVER = "PRUNE_HAND_OVER"
 """Variable of the environment: the file in which a process tells whoever has started it why it ends."""
-_FIRST = 2.0  # seconds that the first process has to say the same, after which whoever has started them ends the others
+_FIRST = 5.0  # seconds that the first process has to say the same, after which whoever has started them ends the others
 
 
 def handed_over(problems: Sequence[str], code: int, *, stopped: bool = False, lost: bool = False) -> bool:

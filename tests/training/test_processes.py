@@ -20,7 +20,8 @@ from prune_cli.config.checks import process_problems
 from prune_cli.errors import Failed, Lost, Stopped, UserError
 from prune_cli.launched import Started, rank, started
 from prune_cli.pruning.criteria import Obert
-from prune_cli.run import workers
+from prune_cli.report import figures
+from prune_cli.run import finish, workers
 from prune_cli.run.run import Outcome
 from prune_cli.training.checkpoints import Checkpoints
 from prune_cli.training.launcher import LauncherConfig
@@ -33,7 +34,7 @@ from tests.whole_runs import Killed, assert_same_end, dies, do, history_of
 
 STILL = ("+model.random.hidden_dropout_prob=0.0", "+model.random.attention_probs_dropout_prob=0.0")
 """What is drawn differs from process to process."""
-SHORT = ("trainer.max_steps=18", "trainer.eval_steps=6", "trainer.save_steps=6", "trainer.batch_size=12", "schedule.delta_t=4")
+SHORT = ("trainer.max_steps=12", "trainer.eval_steps=6", "trainer.save_steps=4", "trainer.batch_size=12", "schedule.delta_t=4")
 """The last batch of an epoch has four of the 160 records: of three processes, one has one record more than another."""
 HEADS: dict[str, tuple[str, ...]] = {
     "classification": ("task=mrpc", "regularization=self", *STILL),
@@ -55,14 +56,21 @@ def alone() -> None:
         dist.destroy_process_group()
 
 
+def blank(_: object, path: Path) -> None:
+    """Drawing takes half of a tiny run."""
+    path.with_suffix(".png").touch()
+
+
 class Ports:
-    """A port for each run: another one would find those of the last."""
+    """Runs, with a port for each: another one would find those of the last."""
 
     def __init__(self, count: int) -> None:
         self.ports = [free_port() for _ in range(count)]
         self.used = 0
 
     def run(self, folder: Path, *overrides: str) -> Outcome:
+        figures._save = blank
+        finish.card = lambda *_: ""
         os.environ["MASTER_PORT"] = str(self.ports[self.used])
         self.used += 1
         return do(folder, *SHORT, *overrides)
@@ -112,7 +120,7 @@ def resumed(ports: Ports, folder: Path, here: int, count: int) -> None:
 
         def stepped(training: Training, step: int) -> None:
             seen(training, step)
-            if step == 13 and here == 1:
+            if step == 7 and here == 1:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         patch.setattr(Training, "stepped", stepped)
@@ -141,7 +149,7 @@ def on_four(ports: Ports, folder: Path, here: int, count: int) -> None:
     outcome = ports.run(folder / "none-1", *DRAWING, "trainer.sharding=full" if count == 4 else "trainer.sharding=none")
     assert outcome.result.sparsity.zeros_in_file == outcome.result.sparsity.zeros_by_mask > 0
     steps = [record["step"] for record in history_of(outcome)]
-    assert steps == sorted(steps) and steps[-1] == 18
+    assert steps == sorted(steps) and steps[-1] == 12
 
 
 def test_runs_are_resumed_and_stopped_together(tmp_path: Path) -> None:
