@@ -202,7 +202,7 @@ def blank_copy(model: PreTrainedModel, device: torch.device | None = None) -> Pr
     """
     import torch
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         copied = type(model)(copy.deepcopy(model.config))
     return cast("PreTrainedModel", cast("nn.Module", copied).to(device or model.device))
 

@@ -65,11 +65,12 @@ def run_in_processes(config: RunConfig, command: Sequence[str], console: Console
 
 def _supervise(command: Sequence[str], count: int, *, quiet: bool) -> None:
     """Start the processes and wait for all of them."""
+    import torch
     from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage] its documented place
 
     # where they meet; the port is one that is free
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    cores = int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    cores = int(os.environ.get("OMP_NUM_THREADS", 0)) or torch.get_num_threads()
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(store.port),

@@ -116,5 +116,5 @@ class Batches:
             collate_fn=self._collate,
             pin_memory=self._pin,
         )
-        with torch.random.fork_rng(enabled=done > 0):  # at the beginning of an epoch it draws from the random state
+        with torch.random.fork_rng([], enabled=done > 0):  # at the beginning of an epoch it draws from the random state
             return zip(loader, map(bool, shares), strict=True)

@@ -112,7 +112,7 @@ class Evaluator:
         made: list[tuple[Tensor, int, tuple[Tensor, ...]]] = []
         model.eval()
         heap.trim()
-        with torch.random.fork_rng():  # data loaders draw from the global random state
+        with torch.random.fork_rng(devices=[]):  # data loaders draw from the global random state of the host
             batches = DataLoader(
                 cast("Any", examples.batches),
                 batch_sampler=[*mine, *parts[: rounds - len(mine)]],  # of a parted model all take as many passes

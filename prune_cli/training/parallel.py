@@ -86,7 +86,7 @@ def copied(model: PreTrainedModel, loss: Callable[[], Tensor]) -> Passes:
 
     module = cast("nn.Module", model)
     drops = any("layerdrop" in name and value for name, value in vars(model.config).items())  # some steps use fewer layers
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([] if model.device.type == "cpu" else [model.device]):
         module.train()
         loss().backward()
         unused = any(parameter.grad is None for parameter in module.parameters() if parameter.requires_grad)

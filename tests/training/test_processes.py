@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 import torch.distributed as dist
 
+from prune_cli.artifacts.result import Result
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config import checks
 from prune_cli.config.checks import process_problems
@@ -38,7 +43,7 @@ SHORT = ("trainer.max_steps=12", "trainer.eval_steps=6", "trainer.save_steps=4",
 """The last batch of an epoch has four of the 160 records: of three processes, one has one record more than another."""
 HEADS: dict[str, tuple[str, ...]] = {
     "classification": ("task=mrpc", "regularization=self", *STILL),
-    "regression": ("task=stsb", "criterion=movement", *STILL),
+    "regression": ("task=stsb", "criterion=movement", "trainer.keep=best", *STILL),
     "tokens": ("task=conll2003", "criterion=wanda", "regularization=ema", *STILL),
     "spans": ("task=squad", "criterion=soft_movement", "pattern=uniform", *STILL),
     "text": (
@@ -88,8 +93,7 @@ def test_two_processes_come_to_what_one_comes_to(head: str, tmp_path: Path) -> N
     spawned(partial(both_ways, Ports(3), tmp_path, head), 2, begin=False)
     one = do(tmp_path / "one", *SHORT, *HEADS[head])
     for sharding in ("none", "full"):
-        (folder,) = (tmp_path / sharding).iterdir()
-        two = Outcome(folder, "done", RunFolder(folder).read_result())
+        two = Outcome(*ended_in(tmp_path / sharding))
         assert two.folder.name == one.folder.name  # the same run, whoever computes it
         assert two.result.sparsity == one.result.sparsity
         assert two.result.metrics == pytest.approx(one.result.metrics, rel=2e-3, abs=2e-3, nan_ok=True)
@@ -100,21 +104,27 @@ def test_two_processes_come_to_what_one_comes_to(head: str, tmp_path: Path) -> N
         assert two.result.machine["processes"] == 2
 
 
+def killed(ports: Ports, folder: Path, saves: int, *overrides: str) -> None:
+    """Begin a run whose processes are killed when they are about to write a further checkpoint."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Training, "_save", dies(Training._save, saves + 1))
+        ports.run(folder, *DRAWING, *overrides)
+    alone()
+
+
 def resumed(ports: Ports, folder: Path, here: int, count: int) -> None:
     never_killed = ports.run(folder / "whole", *DRAWING)
-    for sharding in ("none", "full"):
-        for kill in (1, 2) if sharding == "none" else (2,):
-            place = folder / f"{sharding}-{kill}"
-            with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-                patch.setattr(Training, "_save", dies(Training._save, kill + 1))
-                ports.run(place, *DRAWING, f"trainer.sharding={sharding}")
-            alone()
-            if sharding == "none" and kill == 1:
-                continue  # left for another number of processes
-            outcome = ports.run(place, *DRAWING, f"trainer.sharding={sharding}")
-            if sharding == "none":
-                assert_same_end(outcome, never_killed)
-    # a signal to one of them stops all
+    killed(ports, folder / "copies", 2)
+    assert_same_end(ports.run(folder / "copies", *DRAWING), never_killed)
+
+    parts = ("trainer.sharding=full", "trainer.keep=best")
+    killed(ports, folder / "parts", 2, *parts)
+    ended = ports.run(folder / "parts", *DRAWING, *parts)
+    assert ended.result.sparsity == never_killed.result.sparsity
+    killed(ports, folder / "others", 1)  # other numbers of processes go on with it
+
+
+def stopped_and_failed(ports: Ports, folder: Path, here: int, count: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         seen = Training.stepped
 
@@ -124,11 +134,11 @@ def resumed(ports: Ports, folder: Path, here: int, count: int) -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         patch.setattr(Training, "stepped", stepped)
-        with pytest.raises(Stopped, match="signal 15"):
+        with pytest.raises(Stopped, match="signal 15"):  # on the other one, too
             ports.run(folder / "stopped", *DRAWING)
         alone()
-    assert_same_end(ports.run(folder / "stopped", *DRAWING), never_killed)
-    # one that dies takes the others with it
+    assert_same_end(ports.run(folder / "stopped", *DRAWING), Outcome(*ended_in(folder / "whole")))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoints, "write", full_disk if here == 0 else Checkpoints.write)
         began = time.monotonic()
@@ -145,21 +155,24 @@ def full_disk(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def on_four(ports: Ports, folder: Path, here: int, count: int) -> None:
-    outcome = ports.run(folder / "none-1", *DRAWING, "trainer.sharding=full" if count == 4 else "trainer.sharding=none")
+def ended_in(folder: Path) -> tuple[Path, Literal["done"], Result]:
+    (of_run,) = folder.iterdir()
+    return of_run, "done", RunFolder(of_run).read_result()
+
+
+def gone_on_with(ports: Ports, folder: Path, here: int, count: int) -> None:
+    outcome = ports.run(folder, *DRAWING, "trainer.sharding=full")
     assert outcome.result.sparsity.zeros_in_file == outcome.result.sparsity.zeros_by_mask > 0
-    steps = [record["step"] for record in history_of(outcome)]
-    assert steps == sorted(steps) and steps[-1] == 12
+    assert [record["step"] for record in history_of(outcome)][-1] == 12
 
 
 def test_runs_are_resumed_and_stopped_together(tmp_path: Path) -> None:
-    spawned(partial(resumed, Ports(9), tmp_path), 2, begin=False)
-    import shutil
-
-    shutil.copytree(tmp_path / "none-1", tmp_path / "again" / "none-1")
-    alone_again = do(tmp_path / "again" / "none-1", *SHORT, *DRAWING)  # one process goes on with what two have begun
-    assert alone_again.result.sparsity.zeros_in_file == alone_again.result.sparsity.zeros_by_mask
-    spawned(partial(on_four, Ports(1), tmp_path), 4, begin=False)
+    spawned(partial(resumed, Ports(7), tmp_path), 2, begin=False)
+    spawned(partial(stopped_and_failed, Ports(3), tmp_path), 2, begin=False)
+    shutil.copytree(tmp_path / "others", tmp_path / "alone")
+    one = do(tmp_path / "alone", *SHORT, *DRAWING)
+    assert one.result.sparsity.zeros_in_file == one.result.sparsity.zeros_by_mask
+    spawned(partial(gone_on_with, Ports(1), tmp_path / "others"), 4, begin=False)
 
 
 # who starts them
@@ -258,7 +271,6 @@ def test_signals_are_handed_on_and_the_processes_share_the_cores(tmp_path: Path,
         f"open({str(tmp_path)!r} + f'/ready{{rank}}', 'w').close()\n"
         "time.sleep(60)"
     )
-    import threading
 
     def ask() -> None:
         while not (tmp_path / "ready0").exists() or not (tmp_path / "ready1").exists():
@@ -273,15 +285,40 @@ def test_signals_are_handed_on_and_the_processes_share_the_cores(tmp_path: Path,
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def command(folder: Path, *overrides: str) -> list[str]:
+    made_up = ("task=mrpc", "model=tiny_bert", "data=synthetic", "data.train=160", "data.validation=48", "tracking=none")
+    return [
+        sys.executable,
+        "-m",
+        "prune_cli",
+        "run",
+        *made_up,
+        f"output_dir={folder}",
+        "launcher.processes=2",
+        *SHORT,
+        *overrides,
+    ]
+
+
 @exhaustive
 def test_one_word_starts_them(tmp_path: Path, project_root: Path) -> None:
-    import subprocess
-
-    command = [sys.executable, "-m", "prune_cli", "run", "task=mrpc", "model=tiny_bert", "data=synthetic", "data.train=160"]
-    command += ["data.validation=48", "tracking=none", f"output_dir={tmp_path}", "launcher.processes=2", *SHORT]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=project_root, check=False, timeout=120)
+    done = subprocess.run(command(tmp_path), capture_output=True, text=True, cwd=project_root, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     (folder,) = tmp_path.iterdir()
-    assert str(folder.name) in done.stdout and json.loads((folder / "result.json").read_text())["machine"]["processes"] == 2
-    again = subprocess.run(command, capture_output=True, text=True, cwd=project_root, check=False, timeout=120)
-    assert again.returncode == 0 and "had finished before" in again.stdout
+    assert folder.name in done.stdout and json.loads((folder / "result.json").read_text())["machine"]["processes"] == 2
+
+
+@exhaustive
+def test_one_that_is_killed_ends_the_run(tmp_path: Path, project_root: Path) -> None:
+    asked = command(tmp_path, "trainer.max_steps=20000")
+    with subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=project_root) as run:
+        deadline = time.monotonic() + 120
+        while not any(tmp_path.glob("*/checkpoints/checkpoint-*")):
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        *_, last = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        os.kill(int(last), signal.SIGKILL)
+        began = time.monotonic()
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGKILL and time.monotonic() - began < 30
+    assert "process 1: it was killed (SIGKILL)" in told and "The same command goes on from the last checkpoint." in told
