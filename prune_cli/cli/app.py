@@ -18,7 +18,7 @@ from prune_cli.console.failures import INTERRUPTED, failure_of, show_of_rank, tr
 from prune_cli.console.handing import handed_over
 from prune_cli.console.interrupts import interrupted, noting_interrupts, tell
 from prune_cli.console.printer import printer
-from prune_cli.errors import Lost
+from prune_cli.errors import Held, Lost
 from prune_cli.launched import rank
 
 
@@ -512,10 +512,11 @@ def main() -> None:
     try:
         app(prog_name="prune")
     except Exception as error:
-        failure, lost = failure_of(error), isinstance(error, Lost)
-        handed = handed_over(failure.problems, failure.code, lost=lost)
+        failure = failure_of(error)
+        kind = "lost" if isinstance(error, Lost) else "held" if isinstance(error, Held) else "failed"
+        handed = handed_over(failure.problems, failure.code, kind)
         if traceback_wanted():
             raise
-        if not handed and not (lost and rank() > 0):
+        if not handed and not (kind == "lost" and rank() > 0):
             show_of_rank(failure, rank())
         raise SystemExit(failure.code) from None

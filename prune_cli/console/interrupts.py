@@ -44,7 +44,7 @@ def interrupted(error: BaseException) -> bool:
 def tell(stop: BaseException) -> None:
     """Print that a command was stopped, and what there is to go on from, which the run has noted."""
     note = getattr(stop, "__notes__", ["The same command begins again."])[-1]
-    if not handed_over([note], exit_code(stop), stopped=True) and rank() == 0:
+    if not handed_over([note], exit_code(stop), "stopped") and rank() == 0:
         printer(stderr=True).print(f"Stopped. {note}", soft_wrap=True)
 
 

@@ -24,7 +24,7 @@ from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config.identity import identity, run_name
 from prune_cli.console.failures import PROGRAM
 from prune_cli.console.handing import HAND_OVER
-from prune_cli.errors import Failed, Stopped
+from prune_cli.errors import Failed, Held, Stopped
 from prune_cli.run.run import Outcome
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _AGAIN = "The same command goes on from the last checkpoint."
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+_REQUEUE = "SIGUSR2"
+"""What submitit sends before a time limit, and handles: the processes stop first, then the signal is its own."""
 _LOOK = 0.1  # seconds between two looks at the processes
 _TO_END = 10.0  # seconds that a process has to end once another has failed
 _TO_STOP = 60.0  # the same once another has stopped as it was asked to: trackers may take half a minute
@@ -47,6 +49,7 @@ def run_in_processes(config: RunConfig, command: Sequence[str], console: Console
 
     Raises:
         Failed: If one fails: what it said, and its exit code.
+        Held: If others are at the very same run.
         Stopped: If they were asked to stop.
     """
     run_id = identity(config)
@@ -102,14 +105,19 @@ def _handing_on() -> Iterator[list[subprocess.Popen[bytes]]]:
         The processes, to be added to.
     """
     processes: list[subprocess.Popen[bytes]] = []
+    requeue = getattr(signal, _REQUEUE, None)
+    came: set[int] = set()
 
     def hand_on(number: int, frame: FrameType | None) -> None:
+        came.add(number)
         for process in processes:
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM if number == requeue else number)
 
     main = threading.current_thread() is threading.main_thread()  # no other may handle signals
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)] if main else []
     before = {number: handler for number in numbers if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+    if main and requeue is not None and callable(handler := signal.getsignal(requeue)):
+        before[requeue] = handler
     for number in before:
         signal.signal(number, hand_on)
     try:
@@ -119,6 +127,8 @@ def _handing_on() -> Iterator[list[subprocess.Popen[bytes]]]:
             process.kill()
         for number, handler in before.items():
             signal.signal(number, handler)
+        if requeue in came:
+            signal.raise_signal(requeue)
 
 
 def _wait(processes: Sequence[subprocess.Popen[bytes]], told: Path) -> list[int]:
@@ -133,7 +143,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], told: Path) -> list[int]
         ended = [rank for rank, process in enumerate(processes) if process.poll()]
         if ended and deadline is None:
             themselves = ended
-            stopped = all(_said(told, rank).get("stopped") for rank in ended)
+            stopped = all(_said(told, rank).get("kind") == "stopped" for rank in ended)
             deadline = time.monotonic() + (_TO_STOP if stopped else _TO_END)
             for process in processes if not stopped else ():
                 process.terminate()
@@ -151,21 +161,23 @@ def _tell(processes: Sequence[subprocess.Popen[bytes]], told: Path, themselves: 
     """
     said = {rank: _said(told, rank) for rank, process in enumerate(processes) if process.returncode}
     said = {rank: failure for rank, failure in said.items() if failure or rank in themselves}
-    own = {rank: failure for rank, failure in said.items() if not failure.get("lost")}
+    own = {rank: failure for rank, failure in said.items() if failure.get("kind") != "lost"}
     if not own:
         if said:
             raise Failed((f"the processes of the run have lost each other. {_AGAIN}",), PROGRAM)
         return
-    if all(failure.get("stopped") for failure in own.values()):
+    failed = {rank: failure for rank, failure in own.items() if failure.get("kind") != "stopped"}
+    if not failed:
         rank = min(own)
         stop = Stopped(own[rank]["code"] - 128)
         stop.add_note(own[rank]["problems"][0])
         raise stop
-    failed = {rank: failure for rank, failure in own.items() if not failure.get("stopped")}
     first = min(failed, key=lambda rank: (failed[rank].get("time", 0.0), rank))
     code: int = failed[first].get("code", processes[first].returncode)
     problems = failed[first].get("problems") or [_unsaid(code)]
     common = 0 in failed and failed[0].get("problems") == problems  # as of what is wrong for all of them
+    if failed[first].get("kind") == "held":
+        raise Held(*problems)
     told_of = problems if common else [f"process {first}: {problem}" for problem in problems]
     raise Failed(tuple(told_of), 128 - code if code < 0 else code)
 

@@ -22,7 +22,7 @@ from prune_cli.artifacts.result import Result
 from prune_cli.artifacts.run_folder import RunFolder
 from prune_cli.config import checks
 from prune_cli.config.checks import process_problems
-from prune_cli.errors import Failed, Lost, Stopped, UserError
+from prune_cli.errors import Failed, Held, Lost, Stopped, UserError
 from prune_cli.launched import Started, rank, started
 from prune_cli.pruning.criteria import Obert
 from prune_cli.report import figures
@@ -241,7 +241,7 @@ import json, os, signal, sys, time
 rank = int(os.environ["RANK"])
 def tell(code, **values):
     with open(os.environ["PRUNE_HAND_OVER"], "w") as file:
-        json.dump({"code": code, "problems": [], "stopped": False, "lost": False, "time": time.time(), **values}, file)
+        json.dump({"code": code, "problems": [], "kind": "failed", "time": time.time(), **values}, file)
     os._exit(code)
 """
 
@@ -251,7 +251,7 @@ def tell(code, **values):
     [
         ("tell(2, problems=['no such file']) if rank == 1 else time.sleep(60)", 2, "process 1: no such file"),
         ("tell(2, problems=['a typo'])", 2, "a typo"),
-        ("os.kill(os.getpid(), 9) if rank == 1 else (time.sleep(0.3), tell(1, lost=True))", 137, "process 1: it was killed"),
+        ("os.kill(os.getpid(), 9) if rank == 1 else (time.sleep(0.3), tell(1, kind='lost'))", 137, "process 1: it was killed"),
         ("os._exit(7) if rank == 0 else time.sleep(60)", 7, "process 0: it ended with exit code 7, and said nothing"),
         ("tell(3, problems=['diverged'])", 3, "diverged"),
     ],
@@ -263,26 +263,50 @@ def test_the_first_that_fails_says_why_and_the_others_end(does: str, code: int, 
     assert failed.value.exit_code == code and time.monotonic() - began < 15
 
 
+def test_a_run_that_others_are_at_is_held() -> None:
+    does = "tell(2, kind='held' if rank == 0 else 'lost', problems=['another process is working on it'])"
+    with pytest.raises(Held, match="another process is working on it"):
+        workers._supervise([sys.executable, "-c", WORK + does], 2, quiet=True)
+
+
+def asking(folder: Path, number: int) -> None:
+    """Send this process a signal once both that it has started listen."""
+    while not ((folder / "ready0").exists() and (folder / "ready1").exists()):
+        time.sleep(0.05)
+    os.kill(os.getpid(), number)
+
+
 def test_signals_are_handed_on_and_the_processes_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     script = WORK + (
         f"open({str(tmp_path)!r} + f'/{{rank}}', 'w').write(os.environ['OMP_NUM_THREADS'] + ' ' + os.environ['WORLD_SIZE'])\n"
-        "signal.signal(signal.SIGTERM, lambda *_: tell(143, stopped=True, problems=['goes on from step 8']))\n"
+        "signal.signal(signal.SIGTERM, lambda *_: tell(143, kind='stopped', problems=['goes on from step 8']))\n"
         f"open({str(tmp_path)!r} + f'/ready{{rank}}', 'w').close()\n"
         "time.sleep(60)"
     )
 
-    def ask() -> None:
-        while not (tmp_path / "ready0").exists() or not (tmp_path / "ready1").exists():
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=ask).start()
+    threading.Thread(target=asking, args=(tmp_path, signal.SIGTERM)).start()
     with pytest.raises(Stopped) as stopped:
         workers._supervise([sys.executable, "-c", script], 2, quiet=True)
     assert stopped.value.exit_code == 143 and stopped.value.__notes__ == ["goes on from step 8"]
     assert {(tmp_path / str(number)).read_text() for number in (0, 1)} == {"3 2"}
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_batch_system_takes_its_signal_back_once_all_have_stopped(tmp_path: Path) -> None:
+    script = WORK + (
+        "signal.signal(signal.SIGTERM, lambda *_: tell(143, kind='stopped', problems=['goes on']))\n"
+        f"open({str(tmp_path)!r} + f'/ready{{rank}}', 'w').close()\ntime.sleep(60)"
+    )
+    requeued: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda number, _: requeued.append(number))
+    try:
+        threading.Thread(target=asking, args=(tmp_path, signal.SIGUSR2)).start()
+        with pytest.raises(Stopped):
+            workers._supervise([sys.executable, "-c", script], 2, quiet=True)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert requeued == [signal.SIGUSR2]
 
 
 def command(folder: Path, *overrides: str) -> list[str]:
