@@ -179,7 +179,7 @@ class Result:
         computation: See `COMPUTATION`.
         versions: Of Python and the packages that matter.
         git_commit: Of the code; None where it is in no repository.
-        machine: Where it was finished.
+        machine: Where it was finished, and by how many processes.
         finished: When, ISO 8601.
         samples: Some predictions.
         promised: What the run's other files have to be; empty in a result that is kept without them.

@@ -268,7 +268,8 @@ def _computation(run: Run) -> int:
 def _machine(result: Result) -> str:
     machine = result.machine
     processor = machine.get("gpu") or machine.get("processor") or "a processor without a name"
-    return f"{processor}, {counted(machine.get('threads', 1), 'thread')}, {result.precision}"
+    several = f", {count} processes" if (count := machine.get("processes", 1)) > 1 else ""
+    return f"{processor}, {counted(machine.get('threads', 1), 'thread')}{several}, {result.precision}"
 
 
 def _versions(result: Result) -> str:
